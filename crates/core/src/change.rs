@@ -1,0 +1,153 @@
+//! A change: one entry of a business's log.
+//!
+//! It holds the full state after it and the old values of what it changed, so the state before follows from the
+//! change alone; `prev_seq` links it to the record's previous change, so a record's history is a walk along the
+//! chain and needs no index.
+
+use crate::Fields;
+use crate::clock::Timestamp;
+use crate::external_id::ExternalId;
+use crate::ids::{ApplicationId, ChangeId, Provider, RecordId, TypeId};
+use crate::operation::OperationId;
+use crate::record::State;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// What happened to the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    /// It came into being, or back.
+    Created,
+    /// Fields changed.
+    Updated,
+    /// It became a tombstone.
+    Deleted,
+    /// Its external ids changed.
+    Correlated,
+}
+
+impl ChangeKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Created, Self::Updated, Self::Deleted, Self::Correlated];
+
+    /// The kind as written on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Deleted => "deleted",
+            Self::Correlated => "correlated",
+        }
+    }
+}
+
+impl fmt::Display for ChangeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who made a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// The administrator's key.
+    #[serde(rename = "adm")]
+    Admin,
+    /// An application, by its credentials.
+    #[serde(rename = "app")]
+    Application {
+        /// Which.
+        #[serde(rename = "i")]
+        id: ApplicationId,
+        /// Its slug.
+        #[serde(rename = "p")]
+        provider: Provider,
+    },
+}
+
+impl Origin {
+    /// The application behind it, if one is.
+    #[must_use]
+    pub const fn application(&self) -> Option<ApplicationId> {
+        match self {
+            Self::Admin => None,
+            Self::Application { id, .. } => Some(*id),
+        }
+    }
+
+    /// The slug under which the caller's own external ids stand.
+    #[must_use]
+    pub const fn provider(&self) -> Option<&Provider> {
+        match self {
+            Self::Admin => None,
+            Self::Application { provider, .. } => Some(provider),
+        }
+    }
+}
+
+/// One entry of a business's log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// Its position: 1, 2, 3 … without holes.
+    pub seq: u64,
+    /// Its own id, from which the ids of its deliveries derive.
+    pub id: ChangeId,
+    /// When it was committed; never before its predecessor in the business.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: ChangeKind,
+    /// The record's type.
+    pub ty: TypeId,
+    /// The record.
+    pub record: RecordId,
+    /// The record's version after it.
+    pub version: u64,
+    /// The record's previous change; 0 where this is its first.
+    pub prev_seq: u64,
+    /// When the record was made.
+    pub created_at: Timestamp,
+    /// Who made it.
+    pub origin: Origin,
+    /// The operation it belongs to, where that is not simply this change.
+    pub operation: Option<OperationId>,
+    /// What the record holds after it.
+    pub state: Arc<State>,
+    /// The values before it of each field it changed; null where there was none.
+    pub old: Fields,
+    /// The external ids before it, where it changed them.
+    pub old_external_ids: Option<Vec<ExternalId>>,
+    /// Whether the record was a tombstone before it.
+    pub was_deleted: bool,
+}
+
+impl Change {
+    /// Whether a living record stood there before this change.
+    #[must_use]
+    pub const fn existed_before(&self) -> bool {
+        self.prev_seq != 0 && !self.was_deleted
+    }
+
+    /// The fields before this change.
+    #[must_use]
+    pub fn fields_before(&self) -> Fields {
+        let mut fields = self.state.fields.clone();
+        for (field, value) in &self.old {
+            if value.is_null() {
+                fields.remove(field);
+            } else {
+                fields.insert(field.clone(), value.clone());
+            }
+        }
+        fields
+    }
+
+    /// The operation that made this change.
+    #[must_use]
+    pub fn operation(&self, business: &crate::ids::BusinessId) -> OperationId {
+        self.operation.unwrap_or_else(|| OperationId::of_change(business, self.seq))
+    }
+}

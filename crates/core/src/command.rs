@@ -1,0 +1,176 @@
+//! Commands: everything that comes in, as one kind of value that the rules decide.
+
+use crate::Fields;
+use crate::change::Origin;
+use crate::clock::Timestamp;
+use crate::error::Rejection;
+use crate::external_id::ExternalId;
+use crate::ids::{BusinessId, ChangeId, RecordId, SubscriptionId, TypeId};
+use crate::operation::OperationId;
+use crate::rules::scope::Reach;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// One thing asked of one business.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The business.
+    pub business: BusinessId,
+    /// When it was accepted.
+    pub at: Timestamp,
+    /// Who asks.
+    pub origin: Origin,
+    /// What the caller may see of the type.
+    pub reach: Arc<Reach>,
+    /// The type it is about.
+    pub ty: TypeId,
+    /// What is asked.
+    pub action: Action,
+    /// The version that the record must have.
+    pub if_match: Option<u64>,
+    /// The caller's key for having effect once.
+    pub idempotency: Option<Idempotency>,
+    /// Ids drawn for it beforehand, since rules draw none.
+    pub fresh: FreshIds,
+    /// Subscriptions to tell of its end.
+    pub tell: Tell,
+    /// About how many bytes it holds, for limits.
+    pub bytes: usize,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// A new record, or the one that holds the external id.
+    Create {
+        /// Its values, checked.
+        fields: Fields,
+        /// What it is called elsewhere.
+        external_id: Option<ExternalId>,
+    },
+    /// New values for some fields; null clears.
+    Update {
+        /// Which record.
+        target: Target,
+        /// JSON merge patch, checked.
+        patch: Fields,
+    },
+    /// A tombstone.
+    Delete {
+        /// Which record.
+        target: Target,
+    },
+    /// Attach an external id.
+    Correlate {
+        /// Which record.
+        target: Target,
+        /// What it is called elsewhere.
+        external_id: ExternalId,
+        /// Whether to take it from another record that has it.
+        force: bool,
+    },
+    /// Detach an external id.
+    Uncorrelate {
+        /// Which record.
+        target: Target,
+        /// What it is no longer called.
+        external_id: ExternalId,
+    },
+    /// Send a record as it is.
+    SyncById {
+        /// Which record.
+        target: Target,
+        /// To whom.
+        subscriptions: Vec<SubscriptionId>,
+    },
+}
+
+impl Action {
+    /// The call's last word on the RPC face.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Update { .. } => "update",
+            Self::Delete { .. } => "delete",
+            Self::Correlate { .. } => "correlate",
+            Self::Uncorrelate { .. } => "uncorrelate",
+            Self::SyncById { .. } => "sync-by-id",
+        }
+    }
+}
+
+/// Which record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// By its own id.
+    Id(RecordId),
+    /// By what it is called elsewhere.
+    External(ExternalId),
+}
+
+/// A caller's key, scoped and digested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Idempotency {
+    /// Digest of principal, business, path and key.
+    pub key: [u8; 16],
+    /// Digest of the request.
+    pub request: [u8; 16],
+}
+
+/// Ids drawn before the rules run.
+#[derive(Clone, Copy, Debug)]
+pub struct FreshIds {
+    /// For a record, should one be made.
+    pub record: RecordId,
+    /// For the change, should there be one.
+    pub change: ChangeId,
+    /// For the change of another record, should the command touch two.
+    pub second_change: ChangeId,
+    /// For the operation, should it need a row.
+    pub operation: OperationId,
+}
+
+/// Subscriptions to tell of an operation's end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tell {
+    /// Of a failure.
+    pub failed: Vec<SubscriptionId>,
+    /// Of any other end.
+    pub completed: Vec<SubscriptionId>,
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Its operation.
+    pub operation: OperationId,
+    /// The record it was about, where one is known.
+    pub record: Option<RecordId>,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ending {
+    /// It changed a record.
+    Changed {
+        /// The seq of the change.
+        seq: u64,
+        /// The record's version after it.
+        version: u64,
+    },
+    /// It asked for what already stood.
+    Unchanged,
+    /// It could not be carried out as things stood; the operation says why.
+    Failed(Rejection),
+    /// A sync began.
+    Syncing {
+        /// Records found.
+        matched: u64,
+    },
+    /// It was not taken at all, and left nothing behind.
+    Refused(Rejection),
+}

@@ -1,0 +1,152 @@
+//! Grants: what a principal may do. Businesses (allow, then deny), abilities, types, row conditions, hidden fields.
+
+use crate::error::{Code, Rejection, shown};
+use crate::ids::{BusinessId, TypeId};
+use crate::rules::scope::Reach;
+use lockstep_expr::Expr;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// One thing a principal may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ability {
+    /// Read by id, history, feed, sync.
+    Read,
+    /// Search by field.
+    Query,
+    /// Write records.
+    Write,
+    /// Subscribe to changes.
+    Subscribe,
+    /// Store and read files.
+    Files,
+    /// Administer.
+    Manage,
+}
+
+impl Ability {
+    /// What a grant holds that names no abilities: everything but administering.
+    #[must_use]
+    pub fn usual() -> BTreeSet<Self> {
+        [Self::Read, Self::Query, Self::Write, Self::Subscribe, Self::Files].into()
+    }
+
+    /// The ability as written in a grant.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Query => "query",
+            Self::Write => "write",
+            Self::Subscribe => "subscribe",
+            Self::Files => "files",
+            Self::Manage => "manage",
+        }
+    }
+}
+
+/// What may be done with one type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TypeAccess {
+    /// Its records may be seen.
+    Read,
+    /// Its records may be changed.
+    Write,
+}
+
+/// Which businesses: those allowed (all of the organisation where none are named), less those denied.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BusinessAccessRule {
+    /// Businesses barred, whatever else is said.
+    #[serde(default)]
+    pub denied_business_ids: BTreeSet<BusinessId>,
+    /// The only businesses allowed, where given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_business_ids: Option<BTreeSet<BusinessId>>,
+}
+
+impl BusinessAccessRule {
+    /// Whether a business of the principal's organisation is open to it.
+    #[must_use]
+    pub fn allows(&self, business: &BusinessId) -> bool {
+        self.allowed_business_ids.as_ref().is_none_or(|allowed| allowed.contains(business))
+            && !self.denied_business_ids.contains(business)
+    }
+}
+
+/// What an application may do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Grant {
+    /// Where.
+    pub business_access_rule: BusinessAccessRule,
+    /// What.
+    pub abilities: BTreeSet<Ability>,
+    /// With which types; all where none are named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub types: Option<BTreeMap<TypeId, BTreeSet<TypeAccess>>>,
+    /// Which records of a type: those for which the expression is true.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub conditions: BTreeMap<TypeId, String>,
+    /// Fields of a type that are not there for this principal.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hidden_fields: BTreeMap<TypeId, BTreeSet<String>>,
+}
+
+impl Grant {
+    /// Whether the type may be used so.
+    #[must_use]
+    pub fn allows_type(&self, ty: &TypeId, access: TypeAccess) -> bool {
+        self.types.as_ref().is_none_or(|types| types.get(ty).is_some_and(|allowed| allowed.contains(&access)))
+    }
+
+    /// The grant with its conditions compiled, one reach for each type that has any.
+    ///
+    /// # Errors
+    /// `invalid_condition`, naming the type and what is wrong.
+    pub fn compile(&self) -> Result<BTreeMap<TypeId, Arc<Reach>>, Rejection> {
+        let types: BTreeSet<&TypeId> = self.conditions.keys().chain(self.hidden_fields.keys()).collect();
+        let reach = |ty: &TypeId| -> Result<Reach, Rejection> {
+            let condition = self.conditions.get(ty).map(|text| compile_condition(text)).transpose();
+            let condition =
+                condition.map_err(|refused| refused.at(format!("/conditions/{ty}")))?;
+            Ok(Reach::of_grant(condition, self.hidden_fields.get(ty).cloned().unwrap_or_default()))
+        };
+        types.into_iter().map(|ty| Ok((ty.clone(), Arc::new(reach(ty)?)))).collect()
+    }
+}
+
+/// Compiles a condition.
+///
+/// # Errors
+/// `invalid_condition`, with the engine's reason.
+pub fn compile_condition(text: &str) -> Result<Expr, Rejection> {
+    if text.len() > crate::limits::CONDITION_BYTES_MAX {
+        return Err(Rejection::new(
+            Code::InvalidCondition,
+            format!("the condition is {} bytes long; at most {} are taken", text.len(), crate::limits::CONDITION_BYTES_MAX),
+        ));
+    }
+    Expr::compile(text).map_err(|error| {
+        Rejection::new(Code::InvalidCondition, format!("the condition {} does not compile: {error}", shown(text)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn denied_beats_allowed_and_an_empty_rule_allows_all() {
+        let [a, b, c] = ["a", "b", "c"].map(|id| BusinessId::parse(id).unwrap());
+        let mut rule = BusinessAccessRule::default();
+        assert!(rule.allows(&a));
+        rule.denied_business_ids.insert(a.clone());
+        rule.allowed_business_ids = Some([a.clone(), b.clone()].into());
+        assert_eq!([&a, &b, &c].map(|business| rule.allows(business)), [false, true, false]);
+    }
+}

@@ -1,0 +1,123 @@
+//! Every limit of Lockstep: its name, its unit and why it stands where it does.
+//!
+//! Reaching one gives a clear error or back-pressure, never a crash or unbounded memory (P11).
+
+/// One record's body, in bytes. Business records are kilobytes; a megabyte holds the longest note.
+pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
+/// A control call's body, in bytes.
+pub const CONTROL_BYTES_MAX: usize = 256 * 1024;
+/// A `string` value, in bytes; longer text belongs in a `text` field.
+pub const STRING_BYTES_MAX: usize = 8 * 1024;
+/// Members of a list or set.
+pub const LIST_ITEMS_MAX: usize = 10_000;
+/// Nesting of an `object` value.
+pub const OBJECT_DEPTH_MAX: usize = 32;
+/// An external id's id, realm or object, in bytes.
+pub const EXTERNAL_ID_BYTES_MAX: usize = 255;
+/// External ids of one record: one per application and realm is the rule, so hundreds mean a loop.
+pub const EXTERNAL_IDS_MAX: usize = 500;
+/// An idempotency key, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// How long an idempotency key is remembered, in milliseconds (24 h).
+pub const IDEMPOTENCY_KEPT_MS: i64 = 24 * 3_600_000;
+/// How long a failed or unchanged operation can be read, in milliseconds (30 days).
+pub const OPERATION_KEPT_MS: i64 = 30 * 24 * 3_600_000;
+/// How long a commit id is remembered, in milliseconds (10 min).
+pub const COMMIT_ID_KEPT_MS: i64 = 10 * 60_000;
+/// How long attempts are kept, in milliseconds (14 days).
+pub const ATTEMPT_KEPT_MS: i64 = 14 * 24 * 3_600_000;
+
+/// Questions one command may ask the store before it is decided.
+pub const DECIDE_ROUNDS_MAX: usize = 8;
+/// Commands that one commit takes.
+pub const COMMIT_COMMANDS_MAX: usize = 2_000;
+/// Bytes of commands that one commit takes.
+pub const COMMIT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Commits that may wait for the writer; over it the answer is `busy`.
+pub const WRITER_QUEUE_MAX: usize = 8_192;
+/// Bytes of commands that may wait for the writer.
+pub const WRITER_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Age of the oldest waiting commit at which new ones are refused, in milliseconds.
+pub const WRITER_QUEUE_AGE_MS_MAX: u64 = 5_000;
+/// Seconds that a `busy` answer asks the caller to wait.
+pub const BUSY_RETRY_AFTER_S: u64 = 1;
+/// WAL size at which the checkpointer copies it back, in bytes.
+pub const WAL_CHECKPOINT_BYTES: u64 = 4 * 1024 * 1024;
+/// WAL size at which the writer itself stops to empty it, in bytes.
+pub const WAL_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Free disk below which commands are refused, in bytes; settles still go on.
+pub const DISK_FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
+/// Longest that settled work waits for a commit to ride on, in milliseconds.
+pub const SETTLE_WAIT_MS: u64 = 100;
+/// Recent changes kept decoded for readers at the tail, in bytes of their stored form.
+pub const RECENT_CHANGES_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Recent changes kept decoded, in number.
+pub const RECENT_CHANGES_MAX: usize = 8_192;
+
+/// Changes in one page of the log.
+pub const PAGE_CHANGES_MAX: usize = 256;
+/// Bytes after which a page of the log ends.
+pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Rows of one page of settings, notices or lists.
+pub const PAGE_ROWS_MAX: usize = 500;
+
+/// Changes one lane holds before it leaves the tail and catches up by itself.
+pub const LANE_ITEMS_MAX: usize = 256;
+/// Changes all lanes hold together.
+pub const ALL_LANES_ITEMS_MAX: usize = 100_000;
+/// Bytes of changes that lanes keep decoded; what is over it is read again when it is sent.
+pub const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Lanes that read pages of their own at the same time.
+pub const CATCH_UPS_MAX: usize = 4;
+/// Deliveries under way in all.
+pub const DELIVERIES_MAX: usize = 512;
+/// Deliveries under way to one endpoint.
+pub const ENDPOINT_DELIVERIES_MAX: usize = 32;
+/// One delivery's time, in milliseconds.
+pub const DELIVERY_TIMEOUT_MS: u64 = 20_000;
+/// Response head and body kept of a failed attempt, in bytes.
+pub const RESPONSE_KEPT_BYTES_MAX: usize = 4 * 1024;
+/// Failures of different records, without a success between, that close an endpoint's gate.
+pub const GATE_FAILURES: usize = 10;
+/// Parked records of one subscription at which its gate closes.
+pub const PARKED_MAX: usize = 1_000;
+/// First wait of a closed gate before a probe, in milliseconds.
+pub const PROBE_FIRST_MS: u64 = 5_000;
+/// Longest wait between probes, in milliseconds.
+pub const PROBE_LAST_MS: u64 = 300_000;
+/// First wait after a throttling answer without `Retry-After`, in milliseconds.
+pub const THROTTLE_FIRST_MS: u64 = 1_000;
+/// Longest `Retry-After` obeyed, in milliseconds.
+pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
+/// How long an endpoint is down before its owner is warned, in milliseconds (1 day).
+pub const WARN_AFTER_MS: u64 = 24 * 3_600_000;
+/// How long an endpoint is down before its subscription is paused, in milliseconds (5 days).
+pub const PAUSE_AFTER_MS: u64 = 5 * 24 * 3_600_000;
+/// Dead letters kept of one subscription; the oldest go first.
+pub const DEAD_LETTERS_MAX: usize = 10_000;
+/// Notices waiting for one subscription; over it the oldest operation notices are dropped and counted.
+pub const NOTICES_MAX: usize = 10_000;
+/// Attempts held in memory before they are written.
+pub const ATTEMPTS_HELD_MAX: usize = 2_000;
+
+/// Subscriptions of one business.
+pub const SUBSCRIPTIONS_MAX: usize = 20_000;
+/// Members of a subscription's or grant's list.
+pub const SCOPE_ITEMS_MAX: usize = 1_000;
+/// Secrets of one subscription that sign at the same time.
+pub const SECRETS_MAX: usize = 5;
+/// How long a rotated secret goes on signing beside the new one, in milliseconds (24 h).
+pub const SECRET_OVERLAP_MS: i64 = 24 * 3_600_000;
+/// A label, in bytes.
+pub const LABEL_BYTES_MAX: usize = 200;
+/// A URL, in bytes.
+pub const URL_BYTES_MAX: usize = 2_048;
+/// A condition, in bytes.
+pub const CONDITION_BYTES_MAX: usize = 4 * 1024;
+
+/// Requests under way at once; over it connections wait.
+pub const REQUESTS_MAX: usize = 4_096;
+/// Time in which a request's head and body must arrive, in milliseconds.
+pub const REQUEST_READ_MS_MAX: u64 = 30_000;
+/// Time that a stopping server gives to requests and deliveries under way, in milliseconds.
+pub const DRAIN_MS_MAX: u64 = 10_000;

@@ -1,0 +1,80 @@
+//! The canonical copy of a record: what it holds, and where each of its values came from.
+
+use crate::Fields;
+use crate::clock::Timestamp;
+use crate::external_id::ExternalId;
+use crate::ids::{RecordId, TypeId};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What a record holds at one moment. Shared between the record and the change that brought it there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Values by field id; no nulls.
+    #[serde(rename = "f")]
+    pub fields: Fields,
+    /// What the record is called elsewhere.
+    #[serde(rename = "x", default, skip_serializing_if = "Vec::is_empty")]
+    pub external_ids: Vec<ExternalId>,
+    /// Whether the record is a tombstone. It keeps its last values and its external ids.
+    #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_deleted: bool,
+}
+
+/// Which change, from whom, set some of a record's fields.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The change.
+    #[serde(rename = "s")]
+    pub seq: u64,
+    /// When its source saw the values.
+    #[serde(rename = "t")]
+    pub observed_at: Timestamp,
+    /// Who brought it.
+    #[serde(rename = "o")]
+    pub origin: crate::change::Origin,
+    /// The fields whose present value it set.
+    #[serde(rename = "f")]
+    pub fields: Vec<String>,
+}
+
+/// A record: its present state and its place in the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Its id.
+    pub id: RecordId,
+    /// Its type.
+    pub ty: TypeId,
+    /// 1 at its making, one more with each change.
+    pub version: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Its newest change.
+    pub last_seq: u64,
+    /// What it holds.
+    pub state: Arc<State>,
+    /// Where each value came from; each field stands in at most one entry.
+    pub provenance: Vec<Provenance>,
+}
+
+impl Record {
+    /// Notes that `fields` were set by one change, and forgets what set them before.
+    pub fn note_provenance(&mut self, entry: Provenance) {
+        for earlier in &mut self.provenance {
+            earlier.fields.retain(|field| !entry.fields.contains(field));
+        }
+        self.provenance.push(entry);
+        self.provenance.retain(|entry| !entry.fields.is_empty());
+    }
+}
+
+/// A record's address within its business.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordKey {
+    /// Its type.
+    pub ty: TypeId,
+    /// Its id.
+    pub id: RecordId,
+}

@@ -1,0 +1,158 @@
+//! What a reader may see of a change: grants, row conditions, hidden fields and a subscription's own condition,
+//! evaluated on the states before and after.
+//!
+//! Out → in is told as a creation without old values, in → out as a deletion with the id alone, in → in as it
+//! is, out → out not at all. A change of hidden fields alone is no change to the reader.
+
+use crate::Fields;
+use crate::change::{Change, ChangeKind};
+use crate::external_id::ExternalId;
+use crate::record::State;
+use lockstep_expr::Expr;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+/// What one reader may see of one type.
+#[derive(Clone, Debug, Default)]
+pub struct Reach {
+    /// The grant's row condition.
+    row: Option<Expr>,
+    /// Fields that are not there for the reader.
+    hidden: BTreeSet<String>,
+    /// The reader's own condition; it sees what the reader sees.
+    own: Option<Expr>,
+}
+
+impl Reach {
+    /// The whole of the type.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self::default()
+    }
+
+    /// What a grant leaves of the type.
+    #[must_use]
+    pub const fn of_grant(row: Option<Expr>, hidden: BTreeSet<String>) -> Self {
+        Self { row, hidden, own: None }
+    }
+
+    /// The same, narrowed by a condition of the reader's own.
+    #[must_use]
+    pub fn narrowed(&self, own: Option<Expr>) -> Self {
+        Self { own, ..self.clone() }
+    }
+
+    /// Whether the field is not there for the reader.
+    #[must_use]
+    pub fn hides(&self, field: &str) -> bool {
+        self.hidden.contains(field)
+    }
+
+    /// The first name in a condition that the reader may not use, if there is one.
+    #[must_use]
+    pub fn forbidden_name<'a>(&self, condition: &'a Expr) -> Option<&'a str> {
+        let is_forbidden = |name: &&String| self.hidden.contains(*name) || (!self.hidden.is_empty() && *name == "fields");
+        condition.names().iter().find(is_forbidden).map(String::as_str)
+    }
+
+    /// Whether a record with these fields is within reach. A condition that fails to evaluate does not hold.
+    #[must_use]
+    pub fn holds(&self, fields: &Fields) -> bool {
+        let row = self.row.as_ref().is_none_or(|row| row.is_true(fields).unwrap_or(false));
+        row && self.own.as_ref().is_none_or(|own| own.is_true(&self.visible(fields)).unwrap_or(false))
+    }
+
+    /// The fields less the hidden ones.
+    #[must_use]
+    pub fn visible<'a>(&self, fields: &'a Fields) -> Cow<'a, Fields> {
+        if self.hidden.iter().any(|hidden| fields.contains_key(hidden)) {
+            let kept = fields.iter().filter(|(field, _)| !self.hidden.contains(*field));
+            Cow::Owned(kept.map(|(field, value)| (field.clone(), value.clone())).collect())
+        } else {
+            Cow::Borrowed(fields)
+        }
+    }
+
+    /// Whether a living record in this state is within reach.
+    #[must_use]
+    pub fn sees(&self, state: &State) -> bool {
+        !state.is_deleted && self.holds(&state.fields)
+    }
+
+    /// Whether every record is within reach.
+    #[must_use]
+    pub const fn is_unconditional(&self) -> bool {
+        self.row.is_none() && self.own.is_none()
+    }
+}
+
+/// Why a change is told as another kind than it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The record left what the reader may see, or asked for.
+    LeftScope,
+    /// The record came into it.
+    EnteredScope,
+}
+
+impl Reason {
+    /// The reason as written on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LeftScope => "left-scope",
+            Self::EnteredScope => "entered-scope",
+        }
+    }
+}
+
+/// A change as one reader sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen<'a> {
+    /// What happened, to the reader.
+    pub kind: ChangeKind,
+    /// Why that is not what happened.
+    pub reason: Option<Reason>,
+    /// The fields after it.
+    pub fields: Cow<'a, Fields>,
+    /// The values before it of the fields it changed.
+    pub old: Cow<'a, Fields>,
+    /// The external ids after it.
+    pub external_ids: &'a [ExternalId],
+}
+
+/// What the reader sees of a change; nothing where both states are out of reach.
+#[must_use]
+pub fn look<'a>(change: &'a Change, reach: &Reach) -> Option<Seen<'a>> {
+    let state = &change.state;
+    let was_in = change.existed_before() && (reach.is_unconditional() || reach.holds(&change.fields_before()));
+    let is_in = reach.sees(state);
+    let nothing = || Cow::Owned(Fields::new());
+    let told = |kind, reason, old| Seen {
+        kind,
+        reason,
+        fields: reach.visible(&state.fields),
+        old,
+        external_ids: &state.external_ids,
+    };
+    match (was_in, is_in) {
+        (false, false) => None,
+        (true, false) if state.is_deleted => Some(told(ChangeKind::Deleted, None, nothing())),
+        (true, false) => Some(Seen {
+            kind: ChangeKind::Deleted,
+            reason: Some(Reason::LeftScope),
+            fields: nothing(),
+            old: nothing(),
+            external_ids: &[],
+        }),
+        (false, true) if change.existed_before() => {
+            Some(told(ChangeKind::Created, Some(Reason::EnteredScope), nothing()))
+        }
+        (false, true) => Some(told(ChangeKind::Created, None, nothing())),
+        (true, true) => {
+            let old = reach.visible(&change.old);
+            let is_hidden = change.kind == ChangeKind::Updated && old.is_empty();
+            (!is_hidden).then(|| told(change.kind, None, old))
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The working set of one commit in one business: what was loaded, and what the commands decided so far made of it.
+//!
+//! A later command of the batch sees an earlier one's effect because both decide over the same set. The store
+//! fills it, the rules alter it, the store writes what it says under `written`.
+
+use crate::change::Change;
+use crate::clock::Timestamp;
+use crate::command::Outcome;
+use crate::delivery::Notice;
+use crate::external_id::ExternalKey;
+use crate::ids::BusinessId;
+use crate::operation::Operation;
+use crate::record::{Record, RecordKey};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What a command needs loaded before it can be decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// Records.
+    pub records: Vec<RecordKey>,
+    /// External ids.
+    pub externals: Vec<ExternalKey>,
+    /// Idempotency keys.
+    pub idempotency: Vec<[u8; 16]>,
+}
+
+/// What is remembered under an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// Digest of the request that first used the key.
+    pub request: [u8; 16],
+    /// What it was answered.
+    pub outcome: Outcome,
+    /// When the key is forgotten.
+    pub expires_at: Timestamp,
+}
+
+/// What was loaded and what has been decided.
+#[derive(Debug)]
+pub struct WorkingSet {
+    /// The business.
+    pub business: BusinessId,
+    /// The newest seq.
+    pub head: u64,
+    /// When the newest change was made.
+    pub last_at: Timestamp,
+    /// Records by address; none where there is no such record.
+    pub records: BTreeMap<RecordKey, Option<Record>>,
+    /// External ids; none where no record holds it.
+    pub externals: BTreeMap<ExternalKey, Option<RecordKey>>,
+    /// Idempotency keys; none where one is unknown or expired.
+    pub idempotency: BTreeMap<[u8; 16], Option<Remembered>>,
+    /// What is to be written.
+    pub written: Written,
+}
+
+/// What a store writes of a working set.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// New entries of the log, in order.
+    pub changes: Vec<Arc<Change>>,
+    /// Records that changed.
+    pub records: BTreeSet<RecordKey>,
+    /// External ids that were given, taken or moved.
+    pub externals: BTreeSet<ExternalKey>,
+    /// New idempotency keys.
+    pub idempotency: BTreeSet<[u8; 16]>,
+    /// Operations that need a row.
+    pub operations: Vec<Operation>,
+    /// Notices to subscriptions.
+    pub notices: Vec<Notice>,
+}
+
+impl WorkingSet {
+    /// An empty set over a business whose log stands at `head`.
+    #[must_use]
+    pub fn new(business: BusinessId, head: u64, last_at: Timestamp) -> Self {
+        Self {
+            business,
+            head,
+            last_at,
+            records: BTreeMap::new(),
+            externals: BTreeMap::new(),
+            idempotency: BTreeMap::new(),
+            written: Written::default(),
+        }
+    }
+
+    /// A record, if it is loaded.
+    pub(super) fn record(&self, key: &RecordKey) -> Result<Option<&Record>, Keys> {
+        match self.records.get(key) {
+            Some(slot) => Ok(slot.as_ref()),
+            None => Err(Keys { records: vec![key.clone()], ..Keys::default() }),
+        }
+    }
+
+    /// The holder of an external id, if that is loaded.
+    pub(super) fn holder(&self, key: &ExternalKey) -> Result<Option<&RecordKey>, Keys> {
+        match self.externals.get(key) {
+            Some(slot) => Ok(slot.as_ref()),
+            None => Err(Keys { externals: vec![key.clone()], ..Keys::default() }),
+        }
+    }
+
+    /// What an idempotency key remembers, if that is loaded.
+    pub(super) fn remembered(&self, key: [u8; 16]) -> Result<Option<&Remembered>, Keys> {
+        match self.idempotency.get(&key) {
+            Some(slot) => Ok(slot.as_ref()),
+            None => Err(Keys { idempotency: vec![key], ..Keys::default() }),
+        }
+    }
+
+    /// Gives an external id to a record, or to none.
+    pub(super) fn set_holder(&mut self, key: ExternalKey, holder: Option<RecordKey>) {
+        self.externals.insert(key.clone(), holder);
+        self.written.externals.insert(key);
+    }
+
+    /// Enters a change and the record as it is after it.
+    pub(super) fn enter(&mut self, record: Record, change: Change) {
+        let key = RecordKey { ty: record.ty.clone(), id: record.id };
+        self.head = change.seq;
+        self.last_at = change.at;
+        self.records.insert(key.clone(), Some(record));
+        self.written.records.insert(key);
+        self.written.changes.push(Arc::new(change));
+    }
+}

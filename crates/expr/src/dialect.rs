@@ -1,0 +1,260 @@
+//! The engine with our manners: what is added to minijinja's own filters, tests and
+//! functions, what is replaced and what is taken away.
+//!
+//! Everything here is a function of its arguments. It must not add anything that knows
+//! the time, the machine or chance, nor a filter whose result can be far larger than
+//! what it was given; those that can grow a text stop at [`TEXT_BYTES_MAX`].
+
+use std::cmp::Ordering;
+use std::sync::LazyLock;
+
+use minijinja::value::{Kwargs, Rest, ValueKind, from_args};
+use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value, filters};
+
+use crate::bounds::{FUEL, ITEMS_MAX, TEXT_BYTES_MAX};
+
+/// The one engine all expressions share; it holds no state of theirs.
+pub(crate) static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut engine = Environment::new();
+    engine.set_undefined_behavior(UndefinedBehavior::Chainable);
+    engine.set_fuel(Some(FUEL));
+    engine.set_unknown_method_callback(method);
+    comparisons(&mut engine);
+    growing_filters(&mut engine);
+    // These show the inside of the engine, hold state, or pad without limit.
+    for name in ["debug", "namespace"] {
+        engine.remove_global(name);
+    }
+    for name in ["pprint", "format"] {
+        engine.remove_filter(name);
+    }
+    engine
+});
+
+/// Whether a value counts as missing; nulls come in as undefined already.
+fn is_missing(value: &Value) -> bool {
+    value.is_undefined() || value.is_none()
+}
+
+/// Comparison where a missing value, or another kind of value, has no order.
+fn order(a: &Value, b: &Value) -> Option<Ordering> {
+    (!is_missing(a) && !is_missing(b) && a.kind() == b.kind()).then(|| a.cmp(b))
+}
+
+fn compare(a: &Value, mark: &str, b: &Value) -> bool {
+    match mark {
+        "<" => order(a, b).is_some_and(Ordering::is_lt),
+        "<=" => order(a, b).is_some_and(Ordering::is_le),
+        ">" => order(a, b).is_some_and(Ordering::is_gt),
+        ">=" => order(a, b).is_some_and(Ordering::is_ge),
+        "!=" => a != b,
+        _ => a == b,
+    }
+}
+
+/// The comparisons that `rewrite` asks for, and the tests of the same names.
+fn comparisons(engine: &mut Environment<'static>) {
+    engine.add_filter("__ordered", |items: Vec<Value>, marks: &str| {
+        items
+            .iter()
+            .zip(items.iter().skip(1))
+            .zip(marks.split(' '))
+            .all(|((a, b), mark)| compare(a, mark, b))
+    });
+    engine.add_filter("__number", |value: Value| {
+        if is_missing(&value) || matches!(value.kind(), ValueKind::Number | ValueKind::Bool) {
+            return Ok(value);
+        }
+        Err(refuse(format!(
+            "only numbers are multiplied, not a {}; use `|int` or `|float` first",
+            value.kind()
+        )))
+    });
+    for (mark, names) in [
+        ("<", ["<", "lt", "lessthan"].as_slice()),
+        ("<=", &["<=", "le"]),
+        (">", &[">", "gt", "greaterthan"]),
+        (">=", &[">=", "ge"]),
+    ] {
+        for name in names {
+            engine.add_test(*name, move |a: &Value, b: &Value| compare(a, mark, b));
+        }
+    }
+    engine.add_test("none", is_missing);
+    engine.add_test("undefined", is_missing);
+    engine.add_test("defined", |value: &Value| !is_missing(value));
+}
+
+/// Filters and functions that can make much out of little, each with its limit.
+fn growing_filters(engine: &mut Environment<'static>) {
+    engine.add_filter("replace", |text: &Value, from: &str, to: &str| {
+        if is_missing(text) {
+            return Ok(Value::UNDEFINED);
+        }
+        let text = text.to_string();
+        let grown = text.matches(from).count().saturating_mul(to.len());
+        fits("replace", grown)?;
+        Ok::<_, Error>(Value::from(text.replace(from, to)))
+    });
+    engine.add_filter(
+        "join",
+        |items: &Value, between: Option<&str>, options: Kwargs| {
+            let attribute: Option<&str> = options.get("attribute")?;
+            options.assert_all_used()?;
+            join(items, between.unwrap_or_default(), attribute)
+        },
+    );
+    engine.add_filter("indent", |text: &str, width: Option<usize>| {
+        let width = width.unwrap_or(4);
+        fits(
+            "indent",
+            text.lines()
+                .count()
+                .saturating_mul(width)
+                .saturating_add(text.len()),
+        )?;
+        Ok::<_, Error>(text.replace('\n', &format!("\n{}", " ".repeat(width))))
+    });
+    engine.add_filter("tojson", |value: &Value| {
+        let text =
+            serde_json::to_string(value).map_err(|error| refuse(format!("tojson: {error}")))?;
+        fits("tojson", text.len()).map(|()| text)
+    });
+    for name in ["escape", "e"] {
+        engine.add_filter(name, |state: &mut State<'_, '_>, value: &Value| {
+            let escaped = filters::escape(state, value)?;
+            fits("escape", escaped.as_str().map_or(0, str::len)).map(|()| escaped)
+        });
+    }
+    engine.add_filter(
+        "batch",
+        |state: &State<'_, '_>, value: Value, count: usize, fill: Option<Value>| {
+            few("batch", count)?;
+            filters::batch(state, value, count, fill)
+        },
+    );
+    engine.add_filter(
+        "slice",
+        |state: &State<'_, '_>, value: Value, count: usize, fill: Option<Value>| {
+            few("slice", count)?;
+            filters::slice(state, value, count, fill)
+        },
+    );
+    engine.add_function(
+        "range",
+        |first: i64, end: Option<i64>, step: Option<usize>| {
+            let (first, end) = end.map_or((0, first), |end| (first, end));
+            let items: Vec<i64> = (first..end)
+                .step_by(step.unwrap_or(1).max(1))
+                .take(ITEMS_MAX + 1)
+                .collect();
+            few("range", items.len()).map(|()| Value::from(items))
+        },
+    );
+}
+
+/// Texts of the items, or of one attribute of each, with `between` between them;
+/// missing items are left out.
+fn join(items: &Value, between: &str, attribute: Option<&str>) -> Result<String, Error> {
+    let mut text = String::new();
+    if is_missing(items) {
+        return Ok(text);
+    }
+    let mut is_first = true;
+    for item in items.try_iter()? {
+        let item = attribute.map_or(Ok(item.clone()), |name| item.get_attr(name))?;
+        if is_missing(&item) {
+            continue;
+        }
+        if !std::mem::take(&mut is_first) {
+            text.push_str(between);
+        }
+        text.push_str(&item.to_string());
+        fits("join", text.len())?;
+    }
+    Ok(text)
+}
+
+/// Methods that people know from Python; a missing value stays missing.
+fn method(
+    state: &mut State<'_, '_>,
+    value: &Value,
+    name: &str,
+    args: &[Value],
+) -> Result<Value, Error> {
+    if is_missing(value) {
+        return Ok(Value::UNDEFINED);
+    }
+    if value.kind() == ValueKind::Map {
+        return map_method(state, value, name, args);
+    }
+    let Some(text) = value.as_str() else {
+        return Err(Error::from(ErrorKind::UnknownMethod));
+    };
+    let is_any = |args: &[Value], holds: &dyn Fn(&str) -> bool| {
+        let (Rest(wanted),): (Rest<String>,) = from_args(args)?;
+        Ok(Value::from(wanted.iter().any(|part| holds(part))))
+    };
+    match name {
+        "lower" => from_args(args).map(|()| Value::from(text.to_lowercase())),
+        "upper" => from_args(args).map(|()| Value::from(text.to_uppercase())),
+        "strip" => from_args(args).map(|()| Value::from(text.trim())),
+        "startswith" => is_any(args, &|part| text.starts_with(part)),
+        "endswith" => is_any(args, &|part| text.ends_with(part)),
+        "split" => {
+            let all: Vec<Value> = [value.clone()]
+                .into_iter()
+                .chain(args.iter().cloned())
+                .collect();
+            state.apply_filter("split", &all)
+        }
+        _ => Err(Error::new(
+            ErrorKind::UnknownMethod,
+            format!(
+                "a text has no method `{name}`; it has lower, upper, strip, startswith, endswith and split"
+            ),
+        )),
+    }
+}
+
+fn map_method(
+    state: &mut State<'_, '_>,
+    value: &Value,
+    name: &str,
+    args: &[Value],
+) -> Result<Value, Error> {
+    match name {
+        "items" => state.apply_filter("items", std::slice::from_ref(value)),
+        "keys" => from_args(args).and_then(|()| Ok(value.try_iter()?.collect())),
+        "get" => {
+            let (key, otherwise): (&Value, Option<Value>) = from_args(args)?;
+            let found = value.get_item(key)?;
+            Ok(if is_missing(&found) {
+                otherwise.unwrap_or_default()
+            } else {
+                found
+            })
+        }
+        _ => Err(Error::from(ErrorKind::UnknownMethod)),
+    }
+}
+
+fn fits(what: &str, bytes: usize) -> Result<(), Error> {
+    if bytes <= TEXT_BYTES_MAX {
+        return Ok(());
+    }
+    Err(refuse(format!(
+        "{what} would make a text of more than {TEXT_BYTES_MAX} bytes"
+    )))
+}
+
+fn few(what: &str, items: usize) -> Result<(), Error> {
+    if items <= ITEMS_MAX {
+        return Ok(());
+    }
+    Err(refuse(format!("{what} makes at most {ITEMS_MAX} items")))
+}
+
+fn refuse(why: String) -> Error {
+    Error::new(ErrorKind::InvalidOperation, why)
+}

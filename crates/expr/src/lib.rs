@@ -1,0 +1,34 @@
+//! The one expression language: conditions, mappings and templates all speak it.
+//!
+//! What it is: Jinja expressions (`age >= 18 and country in ['NL', 'BE']`), run by
+//! minijinja under a fuel limit. Why a room of its own: everything that people write
+//! into settings is evaluated here, so its limits and its manners are decided once.
+//! What it must not do: read a clock, draw a random number, touch a file or a socket,
+//! or let an expression see a field that [`Expr::names`] did not announce.
+//!
+//! ```text
+//! source ─▶ token (lexer) ─▶ names   (what may be read; the scope is cut down to it)
+//!                        ├─▶ path    (a.b.c, a.b == 'x': answered without the engine)
+//!                        └─▶ rewrite ─▶ minijinja (dialect: our filters and methods)
+//! ```
+//!
+//! Manners in which we differ from plain Jinja, all for the sake of records with gaps:
+//! - a missing field and a null are the same thing, equal to `none`, false in a condition;
+//! - `a.b.c` is missing, not an error, when `a` is missing;
+//! - `<`, `<=`, `>`, `>=` between a missing value and anything, or between a number
+//!   and a text, is false;
+//! - `*` multiplies numbers only, so that no short expression can fill the memory.
+
+mod bounds;
+mod convert;
+mod dialect;
+mod error;
+mod expr;
+mod names;
+mod path;
+mod rewrite;
+mod token;
+
+pub use bounds::{FUEL, ITEMS_MAX, NESTING_MAX, SOURCE_BYTES_MAX, TEXT_BYTES_MAX};
+pub use error::{ExprError, ExprErrorKind};
+pub use expr::Expr;

@@ -1,0 +1,137 @@
+//! Deciding a batch: the part of a commit that is the same in every store.
+//!
+//! The store says how things are loaded; this loads what each command names, calls the pure rules in arrival
+//! order over one working set a business, and hands back the sets to be written.
+
+use crate::StoreError;
+use lockstep_core::clock::Timestamp;
+use lockstep_core::command::{Command, Outcome};
+use lockstep_core::delivery::{Notice, NoticeBody};
+use lockstep_core::external_id::ExternalKey;
+use lockstep_core::ids::{BusinessId, DeliveryId, SubscriptionId};
+use lockstep_core::limits;
+use lockstep_core::operation::{Operation, OperationState};
+use lockstep_core::record::{Record, RecordKey};
+use lockstep_core::rules::ingest::{Step, decide, keys};
+use lockstep_core::rules::working_set::{Keys, Remembered, WorkingSet};
+use lockstep_core::schema::Schema;
+use std::collections::BTreeMap;
+
+/// How a store loads, inside the transaction of a commit.
+pub trait Load {
+    /// The head of a business's log and the time of its newest change.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownBusiness`] where it has no log.
+    fn head(&mut self, business: &BusinessId) -> Result<(u64, Timestamp), StoreError>;
+    /// A record.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn record(&mut self, business: &BusinessId, key: &RecordKey) -> Result<Option<Record>, StoreError>;
+    /// The holder of an external id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn holder(&mut self, business: &BusinessId, key: &ExternalKey) -> Result<Option<RecordKey>, StoreError>;
+    /// What an idempotency key remembers.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn remembered(&mut self, business: &BusinessId, key: [u8; 16]) -> Result<Option<Remembered>, StoreError>;
+}
+
+/// Working sets by business, ready to be written.
+pub type Sets = BTreeMap<BusinessId, WorkingSet>;
+
+/// Decides commands in order.
+///
+/// # Errors
+/// What loading failed with; the sets may then hold half a command and must be thrown away.
+pub fn decide_all<'a>(
+    load: &mut impl Load,
+    schema: &Schema,
+    sets: &mut Sets,
+    commands: impl IntoIterator<Item = &'a Command>,
+) -> Result<Vec<Outcome>, StoreError> {
+    commands.into_iter().map(|command| decide_one(load, schema, sets, command)).collect()
+}
+
+fn decide_one(
+    load: &mut impl Load,
+    schema: &Schema,
+    sets: &mut Sets,
+    command: &Command,
+) -> Result<Outcome, StoreError> {
+    if !sets.contains_key(&command.business) {
+        let (head, last_at) = load.head(&command.business)?;
+        sets.insert(command.business.clone(), WorkingSet::new(command.business.clone(), head, last_at));
+    }
+    let Some(set) = sets.get_mut(&command.business) else {
+        return Err(StoreError::UnknownBusiness(command.business.clone()));
+    };
+    let shape = schema.shape(command.ty.as_str()).map_err(|refused| StoreError::Failed(refused.message))?;
+    let mut wanted = keys(command);
+    for _ in 0..limits::DECIDE_ROUNDS_MAX {
+        fill(load, set, wanted, command.at)?;
+        match decide(set, command, shape) {
+            Step::Done(outcome) => return Ok(outcome),
+            Step::Need(more) => wanted = more,
+        }
+    }
+    Err(StoreError::Failed(format!("{} asked more than {} times", command.action.verb(), limits::DECIDE_ROUNDS_MAX)))
+}
+
+fn fill(load: &mut impl Load, set: &mut WorkingSet, keys: Keys, now: Timestamp) -> Result<(), StoreError> {
+    for key in keys.records {
+        if !set.records.contains_key(&key) {
+            let record = load.record(&set.business, &key)?;
+            set.records.insert(key, record);
+        }
+    }
+    for key in keys.externals {
+        if !set.externals.contains_key(&key) {
+            let holder = load.holder(&set.business, &key)?;
+            set.externals.insert(key, holder);
+        }
+    }
+    for key in keys.idempotency {
+        if !set.idempotency.contains_key(&key) {
+            let remembered = load.remembered(&set.business, key)?.filter(|entry| entry.expires_at > now);
+            set.idempotency.insert(key, remembered);
+        }
+    }
+    Ok(())
+}
+
+/// What the end of one notification makes of its sync: the operation after it, and the notices due if it was the
+/// last.
+#[must_use]
+pub fn advance_sync(
+    mut operation: Operation,
+    is_sent: bool,
+    tell: &[SubscriptionId],
+    business: &BusinessId,
+    (head, at): (u64, Timestamp),
+) -> (Operation, Vec<Notice>) {
+    let OperationState::Sync { sent, waiting, .. } = &mut operation.state else {
+        return (operation, Vec::new());
+    };
+    *sent += u64::from(is_sent);
+    *waiting = waiting.saturating_sub(1);
+    if *waiting > 0 {
+        return (operation, Vec::new());
+    }
+    let notice = |subscription: &SubscriptionId| Notice {
+        id: DeliveryId::of_operation(operation.id, "ended", *subscription),
+        business: business.clone(),
+        subscription: *subscription,
+        after_seq: head,
+        at,
+        body: NoticeBody::Operation(operation.clone()),
+        attempt: 0,
+        next_at: at,
+    };
+    let notices = tell.iter().map(notice).collect();
+    (operation, notices)
+}

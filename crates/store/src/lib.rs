@@ -1,0 +1,250 @@
+//! The store port: what Lockstep asks of whatever keeps its data.
+//!
+//! A rule decides, a store does. [`Store::commit`] takes commands, loads what they touch, calls the pure rules
+//! over one working set, and writes the set in one durable transaction; it is the only way to change records, the
+//! log, settings and audit. [`Store::claim`] and [`Store::settle`] touch work rows alone: cursors, parked records,
+//! notices. Everything else reads.
+//!
+//! The in-memory store here is the port's smallest honest implementation; `store-sqlite` is the default one. Both
+//! pass the same contract suite (feature `contract`), written so that a PostgreSQL store can be held to it too.
+
+pub mod batch;
+pub mod codec;
+#[cfg(feature = "contract")]
+pub mod contract;
+pub mod heads;
+pub mod memory;
+pub mod settle;
+pub mod settings;
+
+use async_trait::async_trait;
+use heads::HeadWatch;
+use lockstep_core::change::Change;
+use lockstep_core::clock::Timestamp;
+use lockstep_core::command::{Command, Outcome};
+use lockstep_core::delivery::{Attempt, DeadLetter, Notice, Parked};
+use lockstep_core::ids::{BusinessId, CommitId, SubscriptionId};
+use lockstep_core::operation::{Operation, OperationId};
+use lockstep_core::record::{Record, RecordKey};
+use settings::{Control, SettingKey, SettingsPage};
+use settle::{Fence, Settle};
+use std::sync::Arc;
+
+/// Why a store did not do what it was asked. Nothing was written.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Too much work waits; try again.
+    #[error("{0}")]
+    Busy(String),
+    /// There is no room on the disk.
+    #[error("the disk is full: {0}")]
+    DiskFull(String),
+    /// The file is damaged.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+    /// The file was written by a later version.
+    #[error("the store has format {found}; this version reads up to {known}")]
+    Newer {
+        /// The format found.
+        found: i64,
+        /// The newest format known.
+        known: i64,
+    },
+    /// Another process has the folder open.
+    #[error("{0}")]
+    InUse(String),
+    /// The folder or file cannot be made, read or written.
+    #[error("{0}")]
+    Unusable(String),
+    /// A setting is not as the caller believed.
+    #[error("the setting {0} has changed meanwhile")]
+    Conflict(SettingKey),
+    /// A later claim holds the work.
+    #[error("another worker has taken over")]
+    Fenced,
+    /// The business has no log.
+    #[error("there is no business {0}")]
+    UnknownBusiness(BusinessId),
+    /// The store is closing.
+    #[error("the store is closing")]
+    Closed,
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// What is committed: records by commands, or settings.
+#[derive(Debug)]
+pub struct Commit {
+    /// Names this commit, so that one sent again after a lost answer has effect once. Kept for ten minutes.
+    pub id: Option<CommitId>,
+    /// What it does.
+    pub work: Work,
+}
+
+/// The work of a commit.
+#[derive(Debug)]
+pub enum Work {
+    /// Commands, decided in this order.
+    Commands(Vec<Command>),
+    /// A change of settings.
+    Control(Box<Control>),
+}
+
+/// What a commit came to. It is durable.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Committed {
+    /// An outcome for each command, in order.
+    Outcomes(Vec<Outcome>),
+    /// The version at which the settings now stand.
+    Settings(u64),
+}
+
+/// A page of one business's log.
+#[derive(Clone, Debug, Default)]
+pub struct ChangePage {
+    /// Changes in order of seq, without holes.
+    pub changes: Vec<Arc<Change>>,
+    /// The newest seq there is.
+    pub head: u64,
+    /// The version at which settings stood when the page was read.
+    pub settings_version: u64,
+}
+
+/// Where the outlets of one business stand.
+#[derive(Clone, Debug, Default)]
+pub struct OutletRows {
+    /// The business.
+    pub business: Option<BusinessId>,
+    /// Up to where every lane without a row of its own is settled.
+    pub position: Option<u64>,
+    /// Lanes that owe something, with their cursors.
+    pub lanes: Vec<(SubscriptionId, u64)>,
+    /// Parked records.
+    pub parked: Vec<(SubscriptionId, Parked)>,
+}
+
+/// How a store stands, for health checks and metrics.
+#[derive(Clone, Debug, Default)]
+pub struct StoreState {
+    /// Commands that wait for the writer.
+    pub queued: usize,
+    /// Bytes in the write-ahead log.
+    pub wal_bytes: u64,
+    /// Free bytes on the disk, where there is one.
+    pub disk_free_bytes: Option<u64>,
+    /// Commits so far.
+    pub commits: u64,
+    /// Commands committed so far.
+    pub commands: u64,
+    /// Microseconds spent in commits so far.
+    pub commit_us: u64,
+    /// Why commits are refused at present, if they are.
+    pub refusing: Option<String>,
+}
+
+/// Whatever keeps Lockstep's data.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Does the work in one durable transaction; commands of many callers may share it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was written.
+    async fn commit(&self, commit: Commit) -> Result<Committed, StoreError>;
+
+    /// Takes over the delivery work: settles under earlier fences are refused from now on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn claim(&self, owner: &str) -> Result<Fence, StoreError>;
+
+    /// Moves cursors, parked records and notices, all or nothing. It may wait a moment for a commit to ride on.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] under an earlier fence.
+    async fn settle(&self, settle: Settle) -> Result<(), StoreError>;
+
+    /// Changes of a business after a seq, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn changes(&self, business: &BusinessId, after: u64, limit: usize) -> Result<ChangePage, StoreError>;
+
+    /// One change.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn change(&self, business: &BusinessId, seq: u64) -> Result<Option<Arc<Change>>, StoreError>;
+
+    /// Seqs of a record's changes after a seq, oldest first, found by walking its chain; at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn chain(&self, business: &BusinessId, record: &RecordKey, after: u64, limit: usize)
+    -> Result<Vec<u64>, StoreError>;
+
+    /// A record.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn record(&self, business: &BusinessId, key: &RecordKey) -> Result<Option<Record>, StoreError>;
+
+    /// An operation that has a row.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn operation(&self, business: &BusinessId, id: OperationId) -> Result<Option<Operation>, StoreError>;
+
+    /// Settings changed after a version, in order of version.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn settings(&self, after: u64, limit: usize) -> Result<SettingsPage, StoreError>;
+
+    /// Where every business's outlets stand.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn outlets(&self) -> Result<Vec<OutletRows>, StoreError>;
+
+    /// Notices with rows after this one, with their row numbers.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn notices(&self, after_row: i64, limit: usize) -> Result<Vec<(i64, Notice)>, StoreError>;
+
+    /// Dead letters of a subscription after a seq, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn dead_letters(&self, business: &BusinessId, subscription: SubscriptionId, after: u64, limit: usize)
+    -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// Keeps attempts, outside every promise.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn log_attempts(&self, attempts: Vec<Attempt>) -> Result<(), StoreError>;
+
+    /// The newest attempts for a subscription, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn attempts(&self, business: &BusinessId, subscription: SubscriptionId, limit: usize)
+    -> Result<Vec<Attempt>, StoreError>;
+
+    /// Forgets idempotency keys, operations, commit ids and attempts whose time is over; a bounded amount.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn sweep(&self, now: Timestamp) -> Result<(), StoreError>;
+
+    /// How the store stands.
+    fn state(&self) -> StoreState;
+
+    /// Tells when something has been committed.
+    fn heads(&self) -> HeadWatch;
+
+    /// Finishes what waits and closes.
+    async fn close(&self);
+}

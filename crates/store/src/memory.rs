@@ -1,0 +1,394 @@
+//! The store in memory: the port at its plainest, for tests and for worlds on simulated time.
+//!
+//! It commits inline under one lock, so a single-threaded world stays deterministic. Nothing outlives it; a
+//! simulated crash drops everything but the store, which is exactly what a durable store keeps.
+
+use crate::batch::{Load, Sets, advance_sync, decide_all};
+use crate::heads::{HeadWatch, Heads, Moves};
+use crate::settings::{Control, Expect, Put, Setting, SettingKey, SettingRow, SettingsPage};
+use crate::settle::{Fence, LaneStep, NoticeSettle, NoticeStep, OutletSettle, Settle};
+use crate::{ChangePage, Commit, Committed, OutletRows, Store, StoreError, StoreState, Work};
+use async_trait::async_trait;
+use lockstep_core::change::Change;
+use lockstep_core::clock::{Clock, Timestamp};
+use lockstep_core::command::Command;
+use lockstep_core::delivery::{Attempt, DeadLetter, Notice, Parked};
+use lockstep_core::external_id::ExternalKey;
+use lockstep_core::ids::{BusinessId, CommitId, RecordId, SubscriptionId};
+use lockstep_core::limits;
+use lockstep_core::operation::{Operation, OperationId};
+use lockstep_core::record::{Record, RecordKey};
+use lockstep_core::rules::working_set::{Remembered, WorkingSet};
+use lockstep_core::schema::Schema;
+use lockstep_core::subscription::StartAt;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+#[derive(Default)]
+struct Log {
+    changes: Vec<Arc<Change>>,
+    records: BTreeMap<RecordKey, Record>,
+    externals: BTreeMap<ExternalKey, RecordKey>,
+    idempotency: BTreeMap<[u8; 16], Remembered>,
+    operations: BTreeMap<OperationId, Operation>,
+    position: Option<u64>,
+    lanes: BTreeMap<SubscriptionId, u64>,
+    parked: BTreeMap<(SubscriptionId, RecordId), Parked>,
+    dead: BTreeMap<(SubscriptionId, u64), DeadLetter>,
+}
+
+impl Log {
+    fn head(&self) -> (u64, Timestamp) {
+        self.changes.last().map_or((0, Timestamp(0)), |change| (change.seq, change.at))
+    }
+}
+
+#[derive(Default)]
+struct Inner {
+    logs: BTreeMap<BusinessId, Log>,
+    settings: BTreeMap<SettingKey, SettingRow>,
+    version: u64,
+    notices: BTreeMap<i64, Notice>,
+    next_notice: i64,
+    commits: BTreeMap<CommitId, (Timestamp, Committed)>,
+    fence: Fence,
+    attempts: Vec<Attempt>,
+    state: StoreState,
+}
+
+/// The store in memory.
+pub struct MemoryStore {
+    inner: Mutex<Inner>,
+    heads: Heads,
+    schema: Schema,
+    clock: Arc<dyn Clock>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { inner: Mutex::default(), heads: Heads::default(), schema: Schema::ready_made(), clock }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn log<T>(&self, business: &BusinessId, read: impl FnOnce(&Log) -> T) -> Result<T, StoreError> {
+        self.lock().logs.get(business).map(read).ok_or_else(|| StoreError::UnknownBusiness(business.clone()))
+    }
+}
+
+impl Load for Inner {
+    fn head(&mut self, business: &BusinessId) -> Result<(u64, Timestamp), StoreError> {
+        self.logs.get(business).map(Log::head).ok_or_else(|| StoreError::UnknownBusiness(business.clone()))
+    }
+
+    fn record(&mut self, business: &BusinessId, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+        Ok(self.logs.get(business).and_then(|log| log.records.get(key)).cloned())
+    }
+
+    fn holder(&mut self, business: &BusinessId, key: &ExternalKey) -> Result<Option<RecordKey>, StoreError> {
+        Ok(self.logs.get(business).and_then(|log| log.externals.get(key)).cloned())
+    }
+
+    fn remembered(&mut self, business: &BusinessId, key: [u8; 16]) -> Result<Option<Remembered>, StoreError> {
+        Ok(self.logs.get(business).and_then(|log| log.idempotency.get(&key)).cloned())
+    }
+}
+
+impl Inner {
+    fn commands(&mut self, schema: &Schema, commands: &[Command], moves: &mut Moves) -> Result<Committed, StoreError> {
+        let mut sets = Sets::new();
+        let outcomes = decide_all(self, schema, &mut sets, commands)?;
+        for (business, set) in sets {
+            if !set.written.changes.is_empty() {
+                moves.businesses.insert(business.clone());
+            }
+            self.write(&business, set, moves);
+        }
+        self.state.commands += commands.len() as u64;
+        Ok(Committed::Outcomes(outcomes))
+    }
+
+    fn write(&mut self, business: &BusinessId, set: WorkingSet, moves: &mut Moves) {
+        let WorkingSet { mut records, mut externals, mut idempotency, written, .. } = set;
+        self.push_notices(written.notices, moves);
+        let Some(log) = self.logs.get_mut(business) else { return };
+        log.changes.extend(written.changes);
+        for key in written.records {
+            if let Some(record) = records.remove(&key).flatten() {
+                log.records.insert(key, record);
+            }
+        }
+        for key in written.externals {
+            match externals.remove(&key).flatten() {
+                Some(holder) => log.externals.insert(key, holder),
+                None => log.externals.remove(&key),
+            };
+        }
+        for key in written.idempotency {
+            if let Some(remembered) = idempotency.remove(&key).flatten() {
+                log.idempotency.insert(key, remembered);
+            }
+        }
+        log.operations.extend(written.operations.into_iter().map(|operation| (operation.id, operation)));
+    }
+
+    fn push_notices(&mut self, notices: Vec<Notice>, moves: &mut Moves) {
+        for notice in notices {
+            moves.has_notices = true;
+            self.next_notice += 1;
+            self.notices.insert(self.next_notice, notice);
+        }
+    }
+
+    fn control(&mut self, control: Control, moves: &mut Moves) -> Result<Committed, StoreError> {
+        if let Some(put) = control.puts.iter().find(|put| !self.is_as_believed(put)) {
+            return Err(StoreError::Conflict(put.key.clone()));
+        }
+        for put in control.puts {
+            if let Some(Setting::Business(business)) = &put.value {
+                self.logs.entry(business.id.clone()).or_default();
+            }
+            self.version += 1;
+            let row = SettingRow { key: put.key.clone(), version: self.version, value: put.value };
+            self.settings.insert(put.key, row);
+            moves.has_settings = true;
+        }
+        for (business, subscription, start) in control.lanes {
+            let log =
+                self.logs.get_mut(&business).ok_or_else(|| StoreError::UnknownBusiness(business.clone()))?;
+            let head = log.head().0;
+            let cursor = match start {
+                StartAt::Now => head,
+                StartAt::Beginning => 0,
+                StartAt::After(seq) => seq.min(head),
+            };
+            log.lanes.insert(subscription, cursor);
+        }
+        for (business, subscription) in control.dropped {
+            self.notices.retain(|_, notice| notice.subscription != subscription);
+            if let Some(log) = self.logs.get_mut(&business) {
+                log.lanes.remove(&subscription);
+                log.parked.retain(|(owner, _), _| *owner != subscription);
+                log.dead.retain(|(owner, _), _| *owner != subscription);
+            }
+        }
+        self.push_notices(control.notices, moves);
+        Ok(Committed::Settings(self.version))
+    }
+
+    fn is_as_believed(&self, put: &Put) -> bool {
+        let standing = self.settings.get(&put.key);
+        match put.expect {
+            Expect::Anything => true,
+            Expect::Absent => standing.is_none_or(|row| row.value.is_none()),
+            Expect::Version(version) => standing.is_some_and(|row| row.version == version),
+        }
+    }
+
+    fn settle_outlet(&mut self, outlet: OutletSettle) {
+        let Some(log) = self.logs.get_mut(&outlet.business) else { return };
+        log.position = outlet.position.or(log.position);
+        for (subscription, step) in outlet.steps {
+            match step {
+                LaneStep::Cursor(cursor) => {
+                    log.lanes.insert(subscription, cursor);
+                }
+                LaneStep::Rejoined => {
+                    log.lanes.remove(&subscription);
+                }
+                LaneStep::Park(parked) => {
+                    log.parked.insert((subscription, parked.record), parked);
+                }
+                LaneStep::Unpark(record) => {
+                    log.parked.remove(&(subscription, record));
+                }
+                LaneStep::Bury(letter) => {
+                    log.dead.insert((subscription, letter.seq), letter);
+                }
+                LaneStep::Unbury(seq) => {
+                    log.dead.remove(&(subscription, seq));
+                }
+            }
+        }
+    }
+
+    fn settle_notice(&mut self, settle: NoticeSettle, at: Timestamp, moves: &mut Moves) {
+        let row = self.notices.iter().find(|(_, notice)| notice.id == settle.id).map(|(row, _)| *row);
+        let Some(row) = row else { return };
+        match settle.step {
+            NoticeStep::Later { attempt, next_at } => {
+                if let Some(notice) = self.notices.get_mut(&row) {
+                    notice.attempt = attempt;
+                    notice.next_at = next_at;
+                }
+            }
+            NoticeStep::Done { is_sent, sync, tell } => {
+                self.notices.remove(&row);
+                let Some(log) = self.logs.get_mut(&settle.business) else { return };
+                let Some(operation) = sync.and_then(|id| log.operations.get(&id)).cloned() else { return };
+                let head = (log.head().0, at);
+                let (operation, notices) = advance_sync(operation, is_sent, &tell, &settle.business, head);
+                log.operations.insert(operation.id, operation);
+                self.push_notices(notices, moves);
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+        let mut moves = Moves::default();
+        let mut inner = self.lock();
+        if let Some((_, earlier)) = commit.id.and_then(|id| inner.commits.get(&id)) {
+            return Ok(earlier.clone());
+        }
+        let committed = match commit.work {
+            Work::Commands(commands) => inner.commands(&self.schema, &commands, &mut moves),
+            Work::Control(control) => inner.control(*control, &mut moves),
+        }?;
+        inner.state.commits += 1;
+        if let Some(id) = commit.id {
+            inner.commits.insert(id, (self.clock.now(), committed.clone()));
+        }
+        drop(inner);
+        self.heads.publish(&moves);
+        Ok(committed)
+    }
+
+    async fn claim(&self, _owner: &str) -> Result<Fence, StoreError> {
+        let mut inner = self.lock();
+        inner.fence.0 += 1;
+        Ok(inner.fence)
+    }
+
+    async fn settle(&self, settle: Settle) -> Result<(), StoreError> {
+        let mut moves = Moves::default();
+        let mut inner = self.lock();
+        if settle.fence < inner.fence {
+            return Err(StoreError::Fenced);
+        }
+        for outlet in settle.outlets {
+            inner.settle_outlet(outlet);
+        }
+        for notice in settle.notices {
+            inner.settle_notice(notice, settle.at, &mut moves);
+        }
+        drop(inner);
+        self.heads.publish(&moves);
+        Ok(())
+    }
+
+    async fn changes(&self, business: &BusinessId, after: u64, limit: usize) -> Result<ChangePage, StoreError> {
+        let inner = self.lock();
+        let log = inner.logs.get(business).ok_or_else(|| StoreError::UnknownBusiness(business.clone()))?;
+        let start = usize::try_from(after).unwrap_or(usize::MAX);
+        let changes = log.changes.iter().skip(start).take(limit).cloned().collect();
+        Ok(ChangePage { changes, head: log.head().0, settings_version: inner.version })
+    }
+
+    async fn change(&self, business: &BusinessId, seq: u64) -> Result<Option<Arc<Change>>, StoreError> {
+        let index = seq.checked_sub(1).and_then(|index| usize::try_from(index).ok());
+        self.log(business, |log| index.and_then(|index| log.changes.get(index)).cloned())
+    }
+
+    async fn chain(
+        &self,
+        business: &BusinessId,
+        record: &RecordKey,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>, StoreError> {
+        self.log(business, |log| {
+            let of_record = log.changes.iter().filter(|change| change.record == record.id && change.seq > after);
+            of_record.map(|change| change.seq).take(limit).collect()
+        })
+    }
+
+    async fn record(&self, business: &BusinessId, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+        self.log(business, |log| log.records.get(key).cloned())
+    }
+
+    async fn operation(&self, business: &BusinessId, id: OperationId) -> Result<Option<Operation>, StoreError> {
+        self.log(business, |log| log.operations.get(&id).cloned())
+    }
+
+    async fn settings(&self, after: u64, limit: usize) -> Result<SettingsPage, StoreError> {
+        let inner = self.lock();
+        let mut rows: Vec<_> = inner.settings.values().filter(|row| row.version > after).cloned().collect();
+        rows.sort_by_key(|row| row.version);
+        rows.truncate(limit);
+        Ok(SettingsPage { rows, version: inner.version })
+    }
+
+    async fn outlets(&self) -> Result<Vec<OutletRows>, StoreError> {
+        let rows = |(business, log): (&BusinessId, &Log)| OutletRows {
+            business: Some(business.clone()),
+            position: log.position,
+            lanes: log.lanes.iter().map(|(id, cursor)| (*id, *cursor)).collect(),
+            parked: log.parked.iter().map(|((id, _), parked)| (*id, parked.clone())).collect(),
+        };
+        Ok(self.lock().logs.iter().map(rows).collect())
+    }
+
+    async fn notices(&self, after_row: i64, limit: usize) -> Result<Vec<(i64, Notice)>, StoreError> {
+        let inner = self.lock();
+        Ok(inner.notices.range(after_row + 1..).take(limit).map(|(row, notice)| (*row, notice.clone())).collect())
+    }
+
+    async fn dead_letters(
+        &self,
+        business: &BusinessId,
+        subscription: SubscriptionId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        self.log(business, |log| {
+            let later = log.dead.range((subscription, after + 1)..=(subscription, u64::MAX));
+            later.map(|(_, letter)| letter.clone()).take(limit).collect()
+        })
+    }
+
+    async fn log_attempts(&self, attempts: Vec<Attempt>) -> Result<(), StoreError> {
+        self.lock().attempts.extend(attempts);
+        Ok(())
+    }
+
+    async fn attempts(
+        &self,
+        business: &BusinessId,
+        subscription: SubscriptionId,
+        limit: usize,
+    ) -> Result<Vec<Attempt>, StoreError> {
+        let inner = self.lock();
+        let own = inner.attempts.iter().rev();
+        let own = own.filter(|attempt| attempt.business == *business && attempt.subscription == subscription);
+        Ok(own.take(limit).cloned().collect())
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut inner = self.lock();
+        inner.commits.retain(|_, (at, _)| at.plus_ms(limits::COMMIT_ID_KEPT_MS) > now);
+        inner.attempts.retain(|attempt| attempt.at.plus_ms(limits::ATTEMPT_KEPT_MS) > now);
+        for log in inner.logs.values_mut() {
+            log.idempotency.retain(|_, remembered| remembered.expires_at > now);
+            log.operations.retain(|_, operation| operation.at.plus_ms(limits::OPERATION_KEPT_MS) > now);
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> StoreState {
+        self.lock().state.clone()
+    }
+
+    fn heads(&self) -> HeadWatch {
+        self.heads.watch()
+    }
+
+    async fn close(&self) {}
+}
+

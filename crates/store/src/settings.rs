@@ -1,0 +1,152 @@
+//! Settings: businesses, applications, subscriptions, and the names they have taken.
+//!
+//! One table of keyed rows, each with the version at which it last changed, so a reader that knows a version
+//! reads only what is newer. A [`Control`] changes any of them in one commit with its audit entry; each put says
+//! what it believes of the row it replaces, so two callers cannot both win.
+
+use lockstep_core::application::{Application, Business};
+use lockstep_core::clock::Timestamp;
+use lockstep_core::delivery::Notice;
+use lockstep_core::ids::{ApplicationId, BusinessId, SubscriptionId};
+use lockstep_core::subscription::{StartAt, Subscription};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Names a setting.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SettingKey {
+    /// What kind of thing it is.
+    pub kind: SettingKind,
+    /// Which one.
+    pub id: String,
+}
+
+impl SettingKey {
+    /// The key of one thing of a kind.
+    pub fn new(kind: SettingKind, id: impl fmt::Display) -> Self {
+        Self { kind, id: id.to_string() }
+    }
+}
+
+impl fmt::Display for SettingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind.as_str(), self.id)
+    }
+}
+
+/// Kinds of setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SettingKind {
+    /// A business.
+    Business,
+    /// An application.
+    Application,
+    /// A subscription.
+    Subscription,
+    /// A provider slug taken in an organisation.
+    Provider,
+    /// The check value that tells a wrong sealing key.
+    Sealing,
+}
+
+impl SettingKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::Business, Self::Application, Self::Subscription, Self::Provider, Self::Sealing];
+
+    /// The kind as stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Business => "business",
+            Self::Application => "application",
+            Self::Subscription => "subscription",
+            Self::Provider => "provider",
+            Self::Sealing => "sealing",
+        }
+    }
+}
+
+/// A setting's value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Setting {
+    /// A business.
+    Business(Business),
+    /// An application.
+    Application(Application),
+    /// A subscription.
+    Subscription(Subscription),
+    /// Who has taken a provider slug.
+    Provider(ApplicationId),
+    /// The sealed check value.
+    Sealing(String),
+}
+
+/// A setting as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SettingRow {
+    /// Which.
+    pub key: SettingKey,
+    /// When it last changed, as a version of all settings together.
+    pub version: u64,
+    /// Its value; none where it was removed.
+    pub value: Option<Setting>,
+}
+
+/// Settings newer than a version.
+#[derive(Clone, Debug, Default)]
+pub struct SettingsPage {
+    /// Rows in order of version.
+    pub rows: Vec<SettingRow>,
+    /// The version at which all settings stand.
+    pub version: u64,
+}
+
+/// What a put believes of the row it replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Nothing.
+    Anything,
+    /// That there is none, or a removed one.
+    Absent,
+    /// That it has not changed since this version.
+    Version(u64),
+}
+
+/// One setting to write.
+#[derive(Clone, Debug)]
+pub struct Put {
+    /// Which.
+    pub key: SettingKey,
+    /// Its value; none removes it.
+    pub value: Option<Setting>,
+    /// What must hold of the row as it stands.
+    pub expect: Expect,
+}
+
+/// A change of settings: all of it or none.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// Settings to write.
+    pub puts: Vec<Put>,
+    /// Lanes to open, with where they begin.
+    pub lanes: Vec<(BusinessId, SubscriptionId, StartAt)>,
+    /// Subscriptions whose work rows go.
+    pub dropped: Vec<(BusinessId, SubscriptionId)>,
+    /// Notices to send.
+    pub notices: Vec<Notice>,
+    /// Who did what.
+    pub audit: Audit,
+}
+
+/// An entry of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// When.
+    pub at: Timestamp,
+    /// Who: an application's id, `admin` or `system`.
+    pub by: String,
+    /// What was done, such as `subscription.create`.
+    pub action: String,
+    /// To what.
+    pub subject: String,
+}
