@@ -33,7 +33,7 @@ pub struct Command {
     /// Ids drawn for it beforehand, since rules draw none.
     pub fresh: FreshIds,
     /// Subscriptions to tell of its end.
-    pub tell: Tell,
+    pub tell: Arc<Tell>,
     /// About how many bytes it holds, for limits.
     pub bytes: usize,
 }

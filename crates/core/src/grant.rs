@@ -112,8 +112,7 @@ impl Grant {
         let types: BTreeSet<&TypeId> = self.conditions.keys().chain(self.hidden_fields.keys()).collect();
         let reach = |ty: &TypeId| -> Result<Reach, Rejection> {
             let condition = self.conditions.get(ty).map(|text| compile_condition(text)).transpose();
-            let condition =
-                condition.map_err(|refused| refused.at(format!("/conditions/{ty}")))?;
+            let condition = condition.map_err(|refused| refused.at(format!("/conditions/{ty}")))?;
             Ok(Reach::of_grant(condition, self.hidden_fields.get(ty).cloned().unwrap_or_default()))
         };
         types.into_iter().map(|ty| Ok((ty.clone(), Arc::new(reach(ty)?)))).collect()
@@ -128,7 +127,11 @@ pub fn compile_condition(text: &str) -> Result<Expr, Rejection> {
     if text.len() > crate::limits::CONDITION_BYTES_MAX {
         return Err(Rejection::new(
             Code::InvalidCondition,
-            format!("the condition is {} bytes long; at most {} are taken", text.len(), crate::limits::CONDITION_BYTES_MAX),
+            format!(
+                "the condition is {} bytes long; at most {} are taken",
+                text.len(),
+                crate::limits::CONDITION_BYTES_MAX
+            ),
         ));
     }
     Expr::compile(text).map_err(|error| {

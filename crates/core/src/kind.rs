@@ -295,9 +295,8 @@ fn check_list(value: Value) -> Checked {
 fn check_set(value: Value) -> Checked {
     let mut strings = Vec::new();
     for item in items(value, &Kind::Set)? {
-        match Kind::String.check(item)? {
-            Value::String(text) => strings.push(text),
-            _ => {}
+        if let Value::String(text) = Kind::String.check(item)? {
+            strings.push(text)
         }
     }
     strings.sort();
@@ -362,7 +361,11 @@ mod tests {
             (Kind::Date, json!("2025-02-30"), "wants a day written YYYY-MM-DD"),
             (Kind::Date, json!("2025-02-03"), "\"2025-02-03\""),
             (Kind::Datetime, json!("2025-03-01T12:02:03+02:00"), "\"2025-03-01T10:02:03Z\""),
-            (Kind::Datetime, json!("2025-03-01T12:02:03"), "wants an instant with its zone, such as 2025-03-01T10:02:03Z"),
+            (
+                Kind::Datetime,
+                json!("2025-03-01T12:02:03"),
+                "wants an instant with its zone, such as 2025-03-01T10:02:03Z",
+            ),
             (Kind::Email, json!(" Ann@Example.COM"), "\"ann@example.com\""),
             (Kind::Email, json!("ann@@example.com"), "wants an e-mail address such as ann@example.com"),
             (Kind::Email, json!("Ann <a@b.nl>"), "wants an e-mail address such as ann@example.com"),

@@ -61,6 +61,11 @@ pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Rows of one page of settings, notices or lists.
 pub const PAGE_ROWS_MAX: usize = 500;
 
+/// Reads that may wait for a reading thread.
+pub const READS_WAITING_MAX: usize = 1_024;
+/// Batches of attempts that may wait to be logged; over it they are dropped.
+pub const ATTEMPT_BATCHES_MAX: usize = 64;
+
 /// Changes one lane holds before it leaves the tail and catches up by itself.
 pub const LANE_ITEMS_MAX: usize = 256;
 /// Changes all lanes hold together.
@@ -115,8 +120,8 @@ pub const URL_BYTES_MAX: usize = 2_048;
 /// A condition, in bytes.
 pub const CONDITION_BYTES_MAX: usize = 4 * 1024;
 
-/// Requests under way at once; over it connections wait.
-pub const REQUESTS_MAX: usize = 4_096;
+/// Connections at once; over it new ones wait to be taken.
+pub const CONNECTIONS_MAX: usize = 10_000;
 /// Time in which a request's head and body must arrive, in milliseconds.
 pub const REQUEST_READ_MS_MAX: u64 = 30_000;
 /// Time that a stopping server gives to requests and deliveries under way, in milliseconds.

@@ -27,7 +27,7 @@ struct Desk {
     reach: Arc<Reach>,
     if_match: Option<u64>,
     idempotency: Option<Idempotency>,
-    tell: Tell,
+    tell: Arc<Tell>,
 }
 
 impl Desk {
@@ -39,7 +39,7 @@ impl Desk {
             reach: Arc::new(Reach::everything()),
             if_match: None,
             idempotency: None,
-            tell: Tell::default(),
+            tell: Arc::default(),
         }
     }
 
@@ -66,7 +66,7 @@ impl Desk {
             if_match: self.if_match,
             idempotency: self.idempotency,
             fresh,
-            tell: self.tell.clone(),
+            tell: Arc::clone(&self.tell),
             bytes: 0,
         };
         let mut wanted = keys(&command);
@@ -160,7 +160,8 @@ fn each_field_remembers_the_change_that_set_it() {
 fn a_write_that_changes_nothing_makes_no_change() {
     let mut desk = Desk::new();
     let id = desk.create(json!({"firstName": "Ann", "custom": {"a": {"b": 1}}}), None).record.unwrap();
-    for patch in [json!({}), json!({"firstName": "Ann"}), json!({"lastName": null}), json!({"custom": {"a": {"b": 1}}})] {
+    for patch in [json!({}), json!({"firstName": "Ann"}), json!({"lastName": null}), json!({"custom": {"a": {"b": 1}}})]
+    {
         let outcome = desk.update(id, patch.clone());
         assert_eq!(outcome.ending, Ending::Unchanged, "{patch}");
     }
@@ -202,7 +203,11 @@ fn an_external_id_seen_again_makes_no_second_record() {
     assert_eq!((again.record, again.ending), (first.record, Ending::Unchanged));
     let more = desk.create(json!({"lastName": "Vos"}), Some("1"));
     assert_eq!((more.record, more.ending), (first.record, Ending::Changed { seq: 2, version: 2 }));
-    assert_eq!(desk.fields(first.record.unwrap()), json!({"firstName": "Ann", "lastName": "Vos"}), "absent is not said");
+    assert_eq!(
+        desk.fields(first.record.unwrap()),
+        json!({"firstName": "Ann", "lastName": "Vos"}),
+        "absent is not said"
+    );
 }
 
 #[test]
@@ -245,7 +250,8 @@ fn correlating_replaces_ones_own_entry_and_moves_only_by_force() {
     assert_eq!(correlate(&mut desk, bob, "1", false).ending, Ending::Changed { seq: 4, version: 2 }, "1 is free again");
     let moved = correlate(&mut desk, bob, "2", true);
     assert_eq!(moved.ending, Ending::Changed { seq: 6, version: 3 }, "the loser's change first, then the winner's");
-    let by_external = desk.send(Action::Update { target: Target::External(ext("2")), patch: object(json!({"city": "X"})) });
+    let by_external =
+        desk.send(Action::Update { target: Target::External(ext("2")), patch: object(json!({"city": "X"})) });
     assert_eq!(by_external.record, Some(bob));
     let undo = Action::Uncorrelate { target: Target::Id(bob), external_id: ext("2") };
     assert!(matches!(desk.send(undo.clone()).ending, Ending::Changed { .. }));
@@ -272,7 +278,7 @@ fn a_record_outside_the_grant_is_not_there_and_cannot_be_written_there() {
 #[test]
 fn endings_are_told_to_whom_they_are_owed() {
     let mut desk = Desk::new();
-    desk.tell = Tell { failed: vec![SubscriptionId(1)], completed: vec![SubscriptionId(2)] };
+    desk.tell = Arc::new(Tell { failed: vec![SubscriptionId(1)], completed: vec![SubscriptionId(2)] });
     let id = desk.create(json!({"firstName": "Ann"}), None).record.unwrap();
     desk.update(id, json!({}));
     desk.update(RecordId(77), json!({}));
@@ -293,7 +299,10 @@ fn readers_see_leaving_and_entering() {
             (seen.kind, seen.reason, fields, Value::Object(seen.old.into_owned()), seen.external_ids.len())
         })
     };
-    assert_eq!(seen(&desk), Some((ChangeKind::Created, None, json!({"city": "Delft", "firstName": "Ann"}), json!({}), 1)));
+    assert_eq!(
+        seen(&desk),
+        Some((ChangeKind::Created, None, json!({"city": "Delft", "firstName": "Ann"}), json!({}), 1))
+    );
     desk.update(id, json!({"notes": "another"}));
     assert_eq!(seen(&desk), None, "a change of hidden fields alone is no change");
     desk.update(id, json!({"notes": "third", "firstName": "Anna"}));

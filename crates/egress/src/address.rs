@@ -35,14 +35,8 @@ static CLOSED_V4: [(Ipv4Net, &str); 15] = [
 ];
 
 static CLOSED_V6: [(Ipv6Net, &str); 9] = [
-    (
-        Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128),
-        "an unspecified address",
-    ),
-    (
-        Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128),
-        "this machine itself",
-    ),
+    (Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128), "an unspecified address"),
+    (Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128), "this machine itself"),
     (v6(0x2001, 0, 0, 23), "a reserved address"),
     (v6(0x2001, 0xdb8, 0, 32), "a documentation address"),
     (v6(0x3fff, 0, 0, 20), "a documentation address"),
@@ -90,11 +84,7 @@ pub struct AddressRefused {
 
 fn open_with(address: IpAddr, is_metadata: bool) -> String {
     let host = IpNet::from(plain(address));
-    if is_metadata {
-        format!("{host} (no wider range does)")
-    } else {
-        format!("{host} or a wider range")
-    }
+    if is_metadata { format!("{host} (no wider range does)") } else { format!("{host} or a wider range") }
 }
 
 impl AddressPolicy {
@@ -122,16 +112,8 @@ impl AddressPolicy {
         if is_allowed {
             return Ok(());
         }
-        let why = if is_metadata {
-            "a cloud's metadata address"
-        } else {
-            why
-        };
-        Err(AddressRefused {
-            address: ip,
-            why,
-            is_metadata,
-        })
+        let why = if is_metadata { "a cloud's metadata address" } else { why };
+        Err(AddressRefused { address: ip, why, is_metadata })
     }
 }
 
@@ -142,11 +124,7 @@ fn plain(ip: IpAddr) -> IpAddr {
         return IpAddr::V4(v4);
     }
     let [_, a, b, _, _, _, c, d] = v6.segments();
-    let joined = |high: u16, low: u16| {
-        IpAddr::V4(Ipv4Addr::from_bits(
-            (u32::from(high) << 16) | u32::from(low),
-        ))
-    };
+    let joined = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low)));
     if SIX_TO_FOUR.contains(&v6) {
         return joined(a, b);
     }
@@ -160,10 +138,7 @@ fn plain(ip: IpAddr) -> IpAddr {
 /// Why an address is closed, or `None` for the public internet.
 fn closed(ip: IpAddr) -> Option<&'static str> {
     match ip {
-        IpAddr::V4(ip) => CLOSED_V4
-            .iter()
-            .find(|(net, _)| net.contains(&ip))
-            .map(|(_, why)| *why),
+        IpAddr::V4(ip) => CLOSED_V4.iter().find(|(net, _)| net.contains(&ip)).map(|(_, why)| *why),
         IpAddr::V6(ip) => CLOSED_V6
             .iter()
             .find(|(net, _)| net.contains(&ip))
@@ -180,23 +155,12 @@ mod tests {
     fn check(allowed: &[&str], ip: &str, is_open: bool) {
         let policy = AddressPolicy::new(allowed.iter().map(|net| net.parse().unwrap()).collect());
         let verdict = policy.check_ip(ip.parse().unwrap());
-        assert_eq!(
-            verdict.is_ok(),
-            is_open,
-            "{ip} with {allowed:?}: {verdict:?}"
-        );
+        assert_eq!(verdict.is_ok(), is_open, "{ip} with {allowed:?}: {verdict:?}");
     }
 
     #[test]
     fn the_public_internet_is_open() {
-        for ip in [
-            "1.1.1.1",
-            "93.184.216.34",
-            "172.32.0.1",
-            "2606:4700::1111",
-            "64:ff9b::1.1.1.1",
-            "2002:101:101::1",
-        ] {
+        for ip in ["1.1.1.1", "93.184.216.34", "172.32.0.1", "2606:4700::1111", "64:ff9b::1.1.1.1", "2002:101:101::1"] {
             check(&[], ip, true);
         }
     }
@@ -257,17 +221,8 @@ mod tests {
 
     #[test]
     fn metadata_is_opened_only_by_its_own_name() {
-        for ip in [
-            "169.254.169.254",
-            "::ffff:169.254.169.254",
-            "100.100.100.200",
-            "fd00:ec2::254",
-        ] {
-            check(
-                &["0.0.0.0/0", "::/0", "169.254.0.0/16", "fd00::/8"],
-                ip,
-                false,
-            );
+        for ip in ["169.254.169.254", "::ffff:169.254.169.254", "100.100.100.200", "fd00:ec2::254"] {
+            check(&["0.0.0.0/0", "::/0", "169.254.0.0/16", "fd00::/8"], ip, false);
         }
         check(&["169.254.169.254/32"], "169.254.169.254", true);
         check(&["fd00:ec2::254/128"], "fd00:ec2::254", true);
@@ -276,9 +231,7 @@ mod tests {
 
     #[test]
     fn the_refusal_names_the_way_out() {
-        let refused = AddressPolicy::default()
-            .check_ip("::ffff:10.0.0.5".parse().unwrap())
-            .unwrap_err();
+        let refused = AddressPolicy::default().check_ip("::ffff:10.0.0.5".parse().unwrap()).unwrap_err();
         let expected = "::ffff:10.0.0.5 is a private address; an operator may open it with --allow-private 10.0.0.5/32 or a wider range";
         assert_eq!(refused.to_string(), expected);
     }

@@ -34,8 +34,7 @@ const IDLE_FOR: Duration = Duration::from_secs(30);
 /// Room for a response's head, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1_024;
 
-const DEFAULT_USER_AGENT: HeaderValue =
-    HeaderValue::from_static(concat!("lockstep/", env!("CARGO_PKG_VERSION")));
+const DEFAULT_USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("lockstep/", env!("CARGO_PKG_VERSION")));
 
 /// Sends requests over the network, within an [`AddressPolicy`].
 ///
@@ -47,9 +46,7 @@ pub struct HttpTransport {
 
 /// A file of extra root certificates that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the extra root certificates cannot be used ({cause}); give a PEM file with one or more CERTIFICATE blocks"
-)]
+#[error("the extra root certificates cannot be used ({cause}); give a PEM file with one or more CERTIFICATE blocks")]
 pub struct BadRoots {
     cause: String,
 }
@@ -71,9 +68,7 @@ impl HttpTransport {
         let public = roots.len();
         for certificate in CertificateDer::pem_slice_iter(pem) {
             let certificate = certificate.map_err(|error| bad(error.to_string()))?;
-            roots
-                .add(certificate)
-                .map_err(|error| bad(error.to_string()))?;
+            roots.add(certificate).map_err(|error| bad(error.to_string()))?;
         }
         if roots.len() == public {
             return Err(bad("it holds no certificate".to_owned()));
@@ -81,10 +76,7 @@ impl HttpTransport {
         Ok(Self::build(policy, roots))
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one home of the HTTP client"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the one home of the HTTP client")]
     fn build(policy: Arc<AddressPolicy>, roots: RootCertStore) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
@@ -108,39 +100,17 @@ impl HttpTransport {
     }
 
     async fn exchange(&self, request: Request, host: &str) -> Result<Response, SendError> {
-        let Request {
-            method,
-            url,
-            mut headers,
-            body,
-            response_bytes_max,
-            ..
-        } = request;
+        let Request { method, url, mut headers, body, response_bytes_max, .. } = request;
         headers.entry(USER_AGENT).or_insert(DEFAULT_USER_AGENT);
-        let broken = |cause: String| SendError::Broken {
-            host: host.to_owned(),
-            cause,
-        };
+        let broken = |cause: String| SendError::Broken { host: host.to_owned(), cause };
         let mut outgoing = http::Request::new(Full::new(body));
         *outgoing.method_mut() = method;
-        *outgoing.uri_mut() =
-            Uri::try_from(url.as_str()).map_err(|error| broken(error.to_string()))?;
+        *outgoing.uri_mut() = Uri::try_from(url.as_str()).map_err(|error| broken(error.to_string()))?;
         *outgoing.headers_mut() = headers;
-        let answer = self
-            .client
-            .request(outgoing)
-            .await
-            .map_err(|error| explain(&error, host))?;
+        let answer = self.client.request(outgoing).await.map_err(|error| explain(&error, host))?;
         let (head, incoming) = answer.into_parts();
-        let (body, is_cut) = read(incoming, response_bytes_max)
-            .await
-            .map_err(|error| broken(root_cause(&error)))?;
-        Ok(Response {
-            status: head.status,
-            headers: head.headers,
-            body,
-            is_cut,
-        })
+        let (body, is_cut) = read(incoming, response_bytes_max).await.map_err(|error| broken(root_cause(&error)))?;
+        Ok(Response { status: head.status, headers: head.headers, body, is_cut })
     }
 }
 
@@ -184,27 +154,15 @@ fn explain(error: &hyper_util::client::legacy::Error, host: &str) -> SendError {
     while let Some(inner) = cause {
         if let Some(own) = inner.downcast_ref::<ConnectError>() {
             return match own {
-                ConnectError::Refused(refused) => SendError::AddressRefused {
-                    host,
-                    address: refused.address,
-                    refused: refused.clone(),
-                },
-                ConnectError::Dns(cause) => SendError::Dns {
-                    host,
-                    cause: cause.clone(),
-                },
-                ConnectError::Connect(cause) => SendError::Connect {
-                    host,
-                    cause: cause.clone(),
-                },
+                ConnectError::Refused(refused) => {
+                    SendError::AddressRefused { host, address: refused.address, refused: refused.clone() }
+                }
+                ConnectError::Dns(cause) => SendError::Dns { host, cause: cause.clone() },
+                ConnectError::Connect(cause) => SendError::Connect { host, cause: cause.clone() },
             };
         }
         cause = inner.source();
     }
     let cause = root_cause(error);
-    if error.is_connect() {
-        SendError::Tls { host, cause }
-    } else {
-        SendError::Broken { host, cause }
-    }
+    if error.is_connect() { SendError::Tls { host, cause } } else { SendError::Broken { host, cause } }
 }

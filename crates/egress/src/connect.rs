@@ -72,10 +72,7 @@ impl Service<Uri> for Connector {
 
 async fn resolve(target: &Uri) -> Result<Vec<SocketAddr>, ConnectError> {
     let host = target.host().unwrap_or_default();
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let is_https = target.scheme_str() == Some("https");
     let port = target.port_u16().unwrap_or(if is_https { 443 } else { 80 });
     if let Ok(ip) = bare.parse::<IpAddr>() {
@@ -84,17 +81,12 @@ async fn resolve(target: &Uri) -> Result<Vec<SocketAddr>, ConnectError> {
     match timeout(RESOLVE_TIMEOUT, lookup_host((bare, port))).await {
         Ok(Ok(found)) => Ok(found.collect()),
         Ok(Err(error)) => Err(ConnectError::Dns(error.to_string())),
-        Err(_elapsed) => Err(ConnectError::Dns(
-            "the resolver did not answer in time".to_owned(),
-        )),
+        Err(_elapsed) => Err(ConnectError::Dns("the resolver did not answer in time".to_owned())),
     }
 }
 
 /// Keeps the addresses that may be connected to; the first refusal if none may.
-fn judge(
-    policy: &AddressPolicy,
-    addresses: Vec<SocketAddr>,
-) -> Result<Vec<SocketAddr>, ConnectError> {
+fn judge(policy: &AddressPolicy, addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, ConnectError> {
     let mut judged = Vec::with_capacity(addresses.len());
     let mut refusal = None;
     for address in addresses {
@@ -116,9 +108,7 @@ async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
     for address in addresses.iter().take(ADDRESSES_MAX) {
         match timeout(each, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                stream
-                    .set_nodelay(true)
-                    .map_err(|error: io::Error| ConnectError::Connect(error.to_string()))?;
+                stream.set_nodelay(true).map_err(|error: io::Error| ConnectError::Connect(error.to_string()))?;
                 return Ok(stream);
             }
             Ok(Err(error)) => cause = error.to_string(),
@@ -134,15 +124,10 @@ mod tests {
 
     #[test]
     fn only_judged_addresses_are_left() {
-        let addresses: Vec<SocketAddr> = vec![
-            "10.0.0.1:80".parse().unwrap(),
-            "1.1.1.1:80".parse().unwrap(),
-        ];
+        let addresses: Vec<SocketAddr> = vec!["10.0.0.1:80".parse().unwrap(), "1.1.1.1:80".parse().unwrap()];
         let left = judge(&AddressPolicy::default(), addresses.clone()).unwrap();
         assert_eq!(left, addresses[1..]);
         let none = judge(&AddressPolicy::default(), addresses[..1].to_vec());
-        assert!(
-            matches!(none, Err(ConnectError::Refused(refused)) if refused.address.to_string() == "10.0.0.1")
-        );
+        assert!(matches!(none, Err(ConnectError::Refused(refused)) if refused.address.to_string() == "10.0.0.1"));
     }
 }

@@ -20,9 +20,7 @@ pub enum SendError {
         refused: AddressRefused,
     },
     /// The name could not be resolved.
-    #[error(
-        "the name {host} could not be resolved ({cause}); check the spelling and the domain's DNS records"
-    )]
+    #[error("the name {host} could not be resolved ({cause}); check the spelling and the domain's DNS records")]
     Dns {
         /// Host of the URL.
         host: String,
@@ -30,9 +28,7 @@ pub enum SendError {
         cause: String,
     },
     /// Nothing answered at the address.
-    #[error(
-        "no connection to {host} could be made ({cause}); check that the server is up and its port is open"
-    )]
+    #[error("no connection to {host} could be made ({cause}); check that the server is up and its port is open")]
     Connect {
         /// Host of the URL.
         host: String,
@@ -56,9 +52,7 @@ pub enum SendError {
         after: Duration,
     },
     /// The connection was lost or the answer was not HTTP.
-    #[error(
-        "the conversation with {host} broke off ({cause}); whether the request arrived is not known"
-    )]
+    #[error("the conversation with {host} broke off ({cause}); whether the request arrived is not known")]
     Broken {
         /// Host of the URL.
         host: String,

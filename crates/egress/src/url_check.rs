@@ -13,13 +13,8 @@ use crate::address::{AddressPolicy, AddressRefused, METADATA_V4};
 pub const URL_BYTES_MAX: usize = 2_048;
 
 /// Names by which clouds call their metadata address.
-const METADATA_NAMES: [&str; 5] = [
-    "metadata",
-    "metadata.google.internal",
-    "metadata.goog",
-    "instance-data",
-    "instance-data.ec2.internal",
-];
+const METADATA_NAMES: [&str; 5] =
+    ["metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"];
 
 /// Why a URL was refused; the message is for the person who typed it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,9 +38,7 @@ pub enum UrlRefused {
         scheme: String,
     },
     /// No host, or port 0.
-    #[error(
-        "the URL names no host to connect to; write it in full, such as https://example.org/hook"
-    )]
+    #[error("the URL names no host to connect to; write it in full, such as https://example.org/hook")]
     NoHost,
     /// A user name or password before the host.
     #[error(
@@ -79,9 +72,7 @@ impl AddressPolicy {
         }
         let mut url = Url::parse(text).map_err(|source| UrlRefused::Malformed { source })?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(UrlRefused::Scheme {
-                scheme: url.scheme().to_owned(),
-            });
+            return Err(UrlRefused::Scheme { scheme: url.scheme().to_owned() });
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(UrlRefused::UserInfo);
@@ -101,24 +92,13 @@ impl AddressPolicy {
     fn check_name(&self, name: &str) -> Result<(), UrlRefused> {
         let bare = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let is_open = |ip: IpAddr| self.check_ip(ip).is_ok();
-        let refuse = |why, cidr| {
-            Err(UrlRefused::Name {
-                host: name.to_owned(),
-                why,
-                cidr,
-            })
-        };
+        let refuse = |why, cidr| Err(UrlRefused::Name { host: name.to_owned(), why, cidr });
         if bare.is_empty() {
             return Err(UrlRefused::NoHost);
         }
         if bare == "localhost" || bare.ends_with(".localhost") {
-            let is_loopback_open =
-                is_open(Ipv4Addr::LOCALHOST.into()) || is_open(Ipv6Addr::LOCALHOST.into());
-            return if is_loopback_open {
-                Ok(())
-            } else {
-                refuse("this machine itself", "127.0.0.0/8")
-            };
+            let is_loopback_open = is_open(Ipv4Addr::LOCALHOST.into()) || is_open(Ipv6Addr::LOCALHOST.into());
+            return if is_loopback_open { Ok(()) } else { refuse("this machine itself", "127.0.0.0/8") };
         }
         if METADATA_NAMES.contains(&bare.as_str()) && !is_open(METADATA_V4) {
             return refuse("a cloud's metadata address", "169.254.169.254/32");
@@ -137,21 +117,12 @@ mod tests {
 
     #[test]
     fn public_urls_pass() {
-        for text in [
-            "https://example.org/hook?x=1",
-            "http://example.org:8080",
-            "https://1.1.1.1/",
-            "https://[2606:4700::1]/",
-        ] {
+        for text in
+            ["https://example.org/hook?x=1", "http://example.org:8080", "https://1.1.1.1/", "https://[2606:4700::1]/"]
+        {
             assert!(policy(&[]).check_url(text).is_ok(), "{text}");
         }
-        assert_eq!(
-            policy(&[])
-                .check_url("https://example.org/a#b")
-                .unwrap()
-                .as_str(),
-            "https://example.org/a"
-        );
+        assert_eq!(policy(&[]).check_url("https://example.org/a#b").unwrap().as_str(), "https://example.org/a");
     }
 
     #[test]
@@ -184,56 +155,22 @@ mod tests {
     #[test]
     fn what_is_not_callable_is_refused() {
         let refusal = |text: &str| policy(&[]).check_url(text).unwrap_err();
-        assert!(matches!(
-            refusal("ftp://example.org"),
-            UrlRefused::Scheme { .. }
-        ));
-        assert!(matches!(
-            refusal("file:///etc/passwd"),
-            UrlRefused::Scheme { .. }
-        ));
-        assert!(matches!(
-            refusal("example.org/hook"),
-            UrlRefused::Malformed { .. }
-        ));
+        assert!(matches!(refusal("ftp://example.org"), UrlRefused::Scheme { .. }));
+        assert!(matches!(refusal("file:///etc/passwd"), UrlRefused::Scheme { .. }));
+        assert!(matches!(refusal("example.org/hook"), UrlRefused::Malformed { .. }));
         assert!(matches!(refusal("https://"), UrlRefused::Malformed { .. }));
-        assert!(matches!(
-            refusal("https://ann@example.org"),
-            UrlRefused::UserInfo
-        ));
-        assert!(matches!(
-            refusal("https://:pw@example.org"),
-            UrlRefused::UserInfo
-        ));
-        assert!(matches!(
-            refusal("https://example.org:0/"),
-            UrlRefused::NoHost
-        ));
+        assert!(matches!(refusal("https://ann@example.org"), UrlRefused::UserInfo));
+        assert!(matches!(refusal("https://:pw@example.org"), UrlRefused::UserInfo));
+        assert!(matches!(refusal("https://example.org:0/"), UrlRefused::NoHost));
         let long = format!("https://example.org/{}", "a".repeat(URL_BYTES_MAX));
         assert!(matches!(refusal(&long), UrlRefused::TooLong { .. }));
     }
 
     #[test]
     fn localhost_follows_the_loopback_addresses() {
-        assert!(
-            policy(&["127.0.0.0/8"])
-                .check_url("http://localhost:8080/")
-                .is_ok()
-        );
-        assert!(
-            policy(&["::1/128"])
-                .check_url("http://x.localhost/")
-                .is_ok()
-        );
-        assert!(
-            policy(&["10.0.0.0/8"])
-                .check_url("http://localhost/")
-                .is_err()
-        );
-        assert!(
-            policy(&["169.254.0.0/16"])
-                .check_url("http://metadata.google.internal/")
-                .is_err()
-        );
+        assert!(policy(&["127.0.0.0/8"]).check_url("http://localhost:8080/").is_ok());
+        assert!(policy(&["::1/128"]).check_url("http://x.localhost/").is_ok());
+        assert!(policy(&["10.0.0.0/8"]).check_url("http://localhost/").is_err());
+        assert!(policy(&["169.254.0.0/16"]).check_url("http://metadata.google.internal/").is_err());
     }
 }

@@ -1,1 +1,50 @@
-//! Room under construction.
+//! Use cases: ingest, control, read, and the post room that follows the log and delivers.
+//!
+//! ```text
+//!  http ─▶ ingest ─▶ Store::commit ─▶ log ─▶ deliver (tail ▸ index ▸ lane ▸ post) ─▶ egress
+//!      └─▶ control ─▶ Store::commit ─▶ settings ─▶ read anew by all of the above
+//! ```
+//! Nothing before the log knows who reads it; nothing after the log alters it. Callers come with a
+//! [`principal::Principal`], and each use case asks it what it may do before it does anything.
+
+pub mod control;
+pub mod deliver;
+pub mod ingest;
+pub mod metrics;
+pub mod principal;
+pub mod read;
+pub mod refusal;
+pub mod seal;
+pub mod settings;
+pub mod sweep;
+
+use lockstep_core::clock::{Clock, IdSource};
+use lockstep_core::schema::Schema;
+use lockstep_egress::{AddressPolicy, Transport};
+use lockstep_store::Store;
+use settings::SharedSettings;
+use std::sync::Arc;
+
+/// All that the use cases stand on, given once at the start.
+pub struct World {
+    /// Keeps everything.
+    pub store: Arc<dyn Store>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Draws ids.
+    pub ids: Arc<dyn IdSource>,
+    /// Sends to the outside.
+    pub transport: Arc<dyn Transport>,
+    /// Says where to.
+    pub policy: Arc<AddressPolicy>,
+    /// Seals secrets.
+    pub sealer: seal::Sealer,
+    /// What types there are.
+    pub schema: Schema,
+    /// Businesses, applications, subscriptions, as last read.
+    pub settings: SharedSettings,
+    /// Counts.
+    pub metrics: metrics::Metrics,
+    /// SHA-256 of the administrator's API key.
+    pub admin_key_digest: [u8; 32],
+}

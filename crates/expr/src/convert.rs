@@ -14,11 +14,7 @@ use crate::names::{FIELDS, Names};
 pub(crate) fn context(names: &Names, scope: &Map<String, Value>) -> Engine {
     let uses_fields = names.is_open || !names.in_fields.is_empty();
     let fields = uses_fields.then(|| {
-        let seen = if names.is_open {
-            map(scope.iter().map(pair))
-        } else {
-            map(pick(names.in_fields.iter(), scope))
-        };
+        let seen = if names.is_open { map(scope.iter().map(pair)) } else { map(pick(names.in_fields.iter(), scope)) };
         (Engine::from(FIELDS), seen)
     });
     map(pick(names.top.iter(), scope).chain(fields))
@@ -32,9 +28,7 @@ fn pick<'a>(
     names: impl Iterator<Item = &'a String>,
     scope: &Map<String, Value>,
 ) -> impl Iterator<Item = (Engine, Engine)> {
-    names
-        .filter_map(|name| scope.get_key_value(name.as_str()))
-        .map(pair)
+    names.filter_map(|name| scope.get_key_value(name.as_str())).map(pair)
 }
 
 fn pair((name, value): (&String, &Value)) -> (Engine, Engine) {
@@ -60,6 +54,5 @@ fn inward(value: &Value) -> Engine {
 /// The engine's result as JSON. Errors: a result that JSON cannot hold (a function,
 /// an integer beyond 64 bits).
 pub(crate) fn outward(value: &Engine) -> Result<Value, ExprError> {
-    serde_json::to_value(value)
-        .map_err(|error| ExprError::eval(format!("the result cannot be kept as JSON: {error}")))
+    serde_json::to_value(value).map_err(|error| ExprError::eval(format!("the result cannot be kept as JSON: {error}")))
 }

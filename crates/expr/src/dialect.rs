@@ -55,20 +55,13 @@ fn compare(a: &Value, mark: &str, b: &Value) -> bool {
 /// The comparisons that `rewrite` asks for, and the tests of the same names.
 fn comparisons(engine: &mut Environment<'static>) {
     engine.add_filter("__ordered", |items: Vec<Value>, marks: &str| {
-        items
-            .iter()
-            .zip(items.iter().skip(1))
-            .zip(marks.split(' '))
-            .all(|((a, b), mark)| compare(a, mark, b))
+        items.iter().zip(items.iter().skip(1)).zip(marks.split(' ')).all(|((a, b), mark)| compare(a, mark, b))
     });
     engine.add_filter("__number", |value: Value| {
         if is_missing(&value) || matches!(value.kind(), ValueKind::Number | ValueKind::Bool) {
             return Ok(value);
         }
-        Err(refuse(format!(
-            "only numbers are multiplied, not a {}; use `|int` or `|float` first",
-            value.kind()
-        )))
+        Err(refuse(format!("only numbers are multiplied, not a {}; use `|int` or `|float` first", value.kind())))
     });
     for (mark, names) in [
         ("<", ["<", "lt", "lessthan"].as_slice()),
@@ -96,28 +89,18 @@ fn growing_filters(engine: &mut Environment<'static>) {
         fits("replace", grown)?;
         Ok::<_, Error>(Value::from(text.replace(from, to)))
     });
-    engine.add_filter(
-        "join",
-        |items: &Value, between: Option<&str>, options: Kwargs| {
-            let attribute: Option<&str> = options.get("attribute")?;
-            options.assert_all_used()?;
-            join(items, between.unwrap_or_default(), attribute)
-        },
-    );
+    engine.add_filter("join", |items: &Value, between: Option<&str>, options: Kwargs| {
+        let attribute: Option<&str> = options.get("attribute")?;
+        options.assert_all_used()?;
+        join(items, between.unwrap_or_default(), attribute)
+    });
     engine.add_filter("indent", |text: &str, width: Option<usize>| {
         let width = width.unwrap_or(4);
-        fits(
-            "indent",
-            text.lines()
-                .count()
-                .saturating_mul(width)
-                .saturating_add(text.len()),
-        )?;
+        fits("indent", text.lines().count().saturating_mul(width).saturating_add(text.len()))?;
         Ok::<_, Error>(text.replace('\n', &format!("\n{}", " ".repeat(width))))
     });
     engine.add_filter("tojson", |value: &Value| {
-        let text =
-            serde_json::to_string(value).map_err(|error| refuse(format!("tojson: {error}")))?;
+        let text = serde_json::to_string(value).map_err(|error| refuse(format!("tojson: {error}")))?;
         fits("tojson", text.len()).map(|()| text)
     });
     for name in ["escape", "e"] {
@@ -126,31 +109,19 @@ fn growing_filters(engine: &mut Environment<'static>) {
             fits("escape", escaped.as_str().map_or(0, str::len)).map(|()| escaped)
         });
     }
-    engine.add_filter(
-        "batch",
-        |state: &State<'_, '_>, value: Value, count: usize, fill: Option<Value>| {
-            few("batch", count)?;
-            filters::batch(state, value, count, fill)
-        },
-    );
-    engine.add_filter(
-        "slice",
-        |state: &State<'_, '_>, value: Value, count: usize, fill: Option<Value>| {
-            few("slice", count)?;
-            filters::slice(state, value, count, fill)
-        },
-    );
-    engine.add_function(
-        "range",
-        |first: i64, end: Option<i64>, step: Option<usize>| {
-            let (first, end) = end.map_or((0, first), |end| (first, end));
-            let items: Vec<i64> = (first..end)
-                .step_by(step.unwrap_or(1).max(1))
-                .take(ITEMS_MAX + 1)
-                .collect();
-            few("range", items.len()).map(|()| Value::from(items))
-        },
-    );
+    engine.add_filter("batch", |state: &State<'_, '_>, value: Value, count: usize, fill: Option<Value>| {
+        few("batch", count)?;
+        filters::batch(state, value, count, fill)
+    });
+    engine.add_filter("slice", |state: &State<'_, '_>, value: Value, count: usize, fill: Option<Value>| {
+        few("slice", count)?;
+        filters::slice(state, value, count, fill)
+    });
+    engine.add_function("range", |first: i64, end: Option<i64>, step: Option<usize>| {
+        let (first, end) = end.map_or((0, first), |end| (first, end));
+        let items: Vec<i64> = (first..end).step_by(step.unwrap_or(1).max(1)).take(ITEMS_MAX + 1).collect();
+        few("range", items.len()).map(|()| Value::from(items))
+    });
 }
 
 /// Texts of the items, or of one attribute of each, with `between` between them;
@@ -176,12 +147,7 @@ fn join(items: &Value, between: &str, attribute: Option<&str>) -> Result<String,
 }
 
 /// Methods that people know from Python; a missing value stays missing.
-fn method(
-    state: &mut State<'_, '_>,
-    value: &Value,
-    name: &str,
-    args: &[Value],
-) -> Result<Value, Error> {
+fn method(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
     if is_missing(value) {
         return Ok(Value::UNDEFINED);
     }
@@ -202,38 +168,24 @@ fn method(
         "startswith" => is_any(args, &|part| text.starts_with(part)),
         "endswith" => is_any(args, &|part| text.ends_with(part)),
         "split" => {
-            let all: Vec<Value> = [value.clone()]
-                .into_iter()
-                .chain(args.iter().cloned())
-                .collect();
+            let all: Vec<Value> = [value.clone()].into_iter().chain(args.iter().cloned()).collect();
             state.apply_filter("split", &all)
         }
         _ => Err(Error::new(
             ErrorKind::UnknownMethod,
-            format!(
-                "a text has no method `{name}`; it has lower, upper, strip, startswith, endswith and split"
-            ),
+            format!("a text has no method `{name}`; it has lower, upper, strip, startswith, endswith and split"),
         )),
     }
 }
 
-fn map_method(
-    state: &mut State<'_, '_>,
-    value: &Value,
-    name: &str,
-    args: &[Value],
-) -> Result<Value, Error> {
+fn map_method(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
     match name {
         "items" => state.apply_filter("items", std::slice::from_ref(value)),
         "keys" => from_args(args).and_then(|()| Ok(value.try_iter()?.collect())),
         "get" => {
             let (key, otherwise): (&Value, Option<Value>) = from_args(args)?;
             let found = value.get_item(key)?;
-            Ok(if is_missing(&found) {
-                otherwise.unwrap_or_default()
-            } else {
-                found
-            })
+            Ok(if is_missing(&found) { otherwise.unwrap_or_default() } else { found })
         }
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
     }
@@ -243,9 +195,7 @@ fn fits(what: &str, bytes: usize) -> Result<(), Error> {
     if bytes <= TEXT_BYTES_MAX {
         return Ok(());
     }
-    Err(refuse(format!(
-        "{what} would make a text of more than {TEXT_BYTES_MAX} bytes"
-    )))
+    Err(refuse(format!("{what} would make a text of more than {TEXT_BYTES_MAX} bytes")))
 }
 
 fn few(what: &str, items: usize) -> Result<(), Error> {

@@ -30,19 +30,11 @@ pub struct ExprError {
 
 impl ExprError {
     pub(crate) fn parse(message: impl Into<String>, line: usize) -> Self {
-        Self {
-            message: message.into(),
-            line: Some(line),
-            kind: ExprErrorKind::Parse,
-        }
+        Self { message: message.into(), line: Some(line), kind: ExprErrorKind::Parse }
     }
 
     pub(crate) fn eval(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            line: None,
-            kind: ExprErrorKind::Eval,
-        }
+        Self { message: message.into(), line: None, kind: ExprErrorKind::Eval }
     }
 
     pub(crate) fn too_long(bytes: usize, bytes_max: usize) -> Self {
@@ -58,23 +50,15 @@ impl ExprError {
 
     /// Translates an error of the engine for the expression `source`.
     pub(crate) fn from_engine(source: &str, error: &minijinja::Error) -> Self {
-        let what = error
-            .detail()
-            .map_or_else(|| error.kind().to_string(), ToOwned::to_owned);
+        let what = error.detail().map_or_else(|| error.kind().to_string(), ToOwned::to_owned);
         let shown = shorten(source);
         let (kind, message) = match error.kind() {
-            ErrorKind::OutOfFuel => (
-                ExprErrorKind::Fuel,
-                format!(
-                    "`{shown}` takes more than {} steps; make it shorter",
-                    crate::FUEL
-                ),
-            ),
+            ErrorKind::OutOfFuel => {
+                (ExprErrorKind::Fuel, format!("`{shown}` takes more than {} steps; make it shorter", crate::FUEL))
+            }
             ErrorKind::SyntaxError => (
                 ExprErrorKind::Parse,
-                format!(
-                    "`{shown}` cannot be read: {what}; write it as a Jinja expression, such as `country == 'NL'`"
-                ),
+                format!("`{shown}` cannot be read: {what}; write it as a Jinja expression, such as `country == 'NL'`"),
             ),
             ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction => (
                 ExprErrorKind::Eval,
@@ -84,16 +68,10 @@ impl ExprError {
             ),
             _ => (
                 ExprErrorKind::Eval,
-                format!(
-                    "`{shown}` does not work out: {what}; guard missing or odd values, such as `field|default(0)`"
-                ),
+                format!("`{shown}` does not work out: {what}; guard missing or odd values, such as `field|default(0)`"),
             ),
         };
-        Self {
-            message,
-            line: error.line(),
-            kind,
-        }
+        Self { message, line: error.line(), kind }
     }
 }
 

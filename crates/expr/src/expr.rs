@@ -34,10 +34,7 @@ struct Inner {
 /// How the expression is answered.
 enum Plan {
     Plain(Plain),
-    Engine {
-        reads: Names,
-        code: Box<Expression<'static, 'static>>,
-    },
+    Engine { reads: Names, code: Box<Expression<'static, 'static>> },
 }
 
 impl Expr {
@@ -57,29 +54,16 @@ impl Expr {
         let tokens = token::split(source)?;
         let reads = names::collect(&tokens);
         let all = reads.all();
-        let plain = if may_be_plain {
-            Plain::recognise(&tokens)
-        } else {
-            None
-        };
+        let plain = if may_be_plain { Plain::recognise(&tokens) } else { None };
         let plan = if let Some(plain) = plain {
             Plan::Plain(plain)
         } else {
             let code = ENGINE
                 .compile_expression_owned(rewrite::rewrite(&tokens))
                 .map_err(|error| ExprError::from_engine(source, &error))?;
-            Plan::Engine {
-                reads,
-                code: Box::new(code),
-            }
+            Plan::Engine { reads, code: Box::new(code) }
         };
-        Ok(Self {
-            inner: Arc::new(Inner {
-                source: source.to_owned(),
-                names: all,
-                plan,
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { source: source.to_owned(), names: all, plan }) })
     }
 
     /// The source as it was given.
@@ -127,8 +111,7 @@ impl Expr {
         code: &Expression<'static, 'static>,
         scope: &Map<String, Value>,
     ) -> Result<Engine, ExprError> {
-        code.eval(convert::context(reads, scope))
-            .map_err(|error| ExprError::from_engine(&self.inner.source, &error))
+        code.eval(convert::context(reads, scope)).map_err(|error| ExprError::from_engine(&self.inner.source, &error))
     }
 }
 
@@ -194,23 +177,13 @@ mod tests {
             "a == '1'",
         ];
         for shape in &shapes {
-            let Value::Object(scope) = json!({"a": shape, "other": 1}) else {
-                unreachable!()
-            };
+            let Value::Object(scope) = json!({"a": shape, "other": 1}) else { unreachable!() };
             for source in sources {
                 let short = Expr::compile(source).unwrap();
                 let long = Expr::build(source, false).unwrap();
                 assert!(matches!(short.inner.plan, Plan::Plain(_)), "{source}");
-                assert_eq!(
-                    short.eval(&scope),
-                    long.eval(&scope),
-                    "{source} with a = {shape}"
-                );
-                assert_eq!(
-                    short.is_true(&scope),
-                    long.is_true(&scope),
-                    "{source} with a = {shape}"
-                );
+                assert_eq!(short.eval(&scope), long.eval(&scope), "{source} with a = {shape}");
+                assert_eq!(short.is_true(&scope), long.is_true(&scope), "{source} with a = {shape}");
             }
         }
     }

@@ -73,11 +73,8 @@ fn is_read(tokens: &[Token<'_>], at: usize) -> bool {
 
 /// Whether the token at `at` stands where a test is named: after `is` or `is not`.
 pub(crate) fn follows_is(tokens: &[Token<'_>], at: usize) -> bool {
-    let word = |back: usize, word: &str| {
-        at.checked_sub(back)
-            .and_then(|i| tokens.get(i))
-            .is_some_and(|t| t.is_word(word))
-    };
+    let word =
+        |back: usize, word: &str| at.checked_sub(back).and_then(|i| tokens.get(i)).is_some_and(|t| t.is_word(word));
     word(1, "is") || (word(1, "not") && word(2, "is"))
 }
 

@@ -22,16 +22,12 @@ impl Plain {
     /// Recognises a plain expression; `None` sends it to the engine.
     pub(crate) fn recognise(tokens: &[Token<'_>]) -> Option<Self> {
         let (path, compared) = match tokens {
-            [path @ .., mark, text] if mark.is_mark("==") || mark.is_mark("!=") => (
-                path,
-                Some((text.plain_text()?.to_owned(), mark.is_mark("=="))),
-            ),
+            [path @ .., mark, text] if mark.is_mark("==") || mark.is_mark("!=") => {
+                (path, Some((text.plain_text()?.to_owned(), mark.is_mark("=="))))
+            }
             path => (path, None),
         };
-        Some(Self {
-            steps: steps(path)?,
-            compared,
-        })
+        Some(Self { steps: steps(path)?, compared })
     }
 
     /// The value in this scope; null when missing.
@@ -56,9 +52,7 @@ impl Plain {
 
     fn find<'v>(&self, scope: &'v Map<String, Value>) -> Option<&'v Value> {
         let (first, rest) = self.steps.split_first()?;
-        rest.iter().try_fold(scope.get(first)?, |value, step| {
-            value.as_object()?.get(step)
-        })
+        rest.iter().try_fold(scope.get(first)?, |value, step| value.as_object()?.get(step))
     }
 }
 
@@ -108,19 +102,10 @@ mod tests {
     #[test]
     fn only_plain_expressions_are_recognised() {
         let is_plain = |source: &str| Plain::recognise(&split(source).unwrap()).is_some();
-        for source in [
-            "a",
-            "a.b.c",
-            "fields['opt-in']",
-            "fields['a'].b",
-            "a.b == 'x'",
-            "a != \"x\"",
-        ] {
+        for source in ["a", "a.b.c", "fields['opt-in']", "fields['a'].b", "a.b == 'x'", "a != \"x\""] {
             assert!(is_plain(source), "{source}");
         }
-        for source in [
-            "fields", "a[0]", "a.0", "true", "a == b", "'x' == a", "a|lower", "a()", "", "a b",
-        ] {
+        for source in ["fields", "a[0]", "a.0", "true", "a == b", "'x' == a", "a|lower", "a()", "", "a b"] {
             assert!(!is_plain(source), "{source}");
         }
     }

@@ -81,16 +81,13 @@ impl Line {
         let is_membership = operators.iter().any(|op| op.ends_with("in"));
         if is_ordering && !is_membership {
             let marks: Vec<&str> = operators.iter().map(|op| op.trim()).collect();
-            let lines = operators
-                .iter()
-                .map(|op| "\n".repeat(op.matches('\n').count()));
+            let lines = operators.iter().map(|op| "\n".repeat(op.matches('\n').count()));
             let list: String = operands
                 .iter()
                 .zip(lines.chain([String::new()]))
                 .map(|(operand, lines)| format!("{operand},{lines}"))
                 .collect();
-            self.out
-                .push_str(&format!(" ([{list}]|__ordered('{}'))", marks.join(" ")));
+            self.out.push_str(&format!(" ([{list}]|__ordered('{}'))", marks.join(" ")));
         } else {
             let mut operators = operators.into_iter();
             for operand in operands {
@@ -104,10 +101,7 @@ impl Line {
 
 /// Rewrites up to the bracket that closes this group, or the end.
 fn group(tokens: &[Token<'_>], at: &mut usize) -> String {
-    let mut line = Line {
-        wants_value: true,
-        ..Line::default()
-    };
+    let mut line = Line { wants_value: true, ..Line::default() };
     while let Some(token) = tokens.get(*at) {
         let next = tokens.get(*at + 1);
         match token.text {
@@ -125,11 +119,7 @@ fn group(tokens: &[Token<'_>], at: &mut usize) -> String {
             "in" => line.compare(written(token)),
             "not" if next.is_some_and(|t| t.is_word("in")) => {
                 *at += 1;
-                line.compare(format!(
-                    "{}{}",
-                    written(token),
-                    next.map(written).unwrap_or_default()
-                ));
+                line.compare(format!("{}{}", written(token), next.map(written).unwrap_or_default()));
             }
             "and" | "or" | "not" | "if" | "else" | "," | ":" | "=" => {
                 line.end();
@@ -146,11 +136,7 @@ fn group(tokens: &[Token<'_>], at: &mut usize) -> String {
 
 /// Whether the word here is a label: an attribute, a filter or a test (`is not` included).
 fn is_name_position(tokens: &[Token<'_>], at: usize) -> bool {
-    let is_after = |mark| {
-        at.checked_sub(1)
-            .and_then(|i| tokens.get(i))
-            .is_some_and(|t| t.is_mark(mark))
-    };
+    let is_after = |mark| at.checked_sub(1).and_then(|i| tokens.get(i)).is_some_and(|t| t.is_mark(mark));
     is_after(".") || is_after("|") || follows_is(tokens, at)
 }
 
@@ -193,10 +179,7 @@ mod tests {
         check("a * -b + c", "a|__number * -b|__number + c");
         check("2 * 3 * x", "2|__number * 3|__number * x|__number");
         check("f(*list)", "f(*list)");
-        check(
-            "a * b ** 2 < 3",
-            " ([a|__number * b ** 2|__number, 3,]|__ordered('<'))",
-        );
+        check("a * b ** 2 < 3", " ([a|__number * b ** 2|__number, 3,]|__ordered('<'))");
     }
 
     #[test]

@@ -49,9 +49,8 @@ impl<'s> Token<'s> {
 }
 
 /// Words that are never the name of a field when they stand alone.
-pub(crate) const KEYWORDS: [&str; 13] = [
-    "and", "or", "not", "if", "else", "in", "is", "true", "True", "false", "False", "none", "None",
-];
+pub(crate) const KEYWORDS: [&str; 13] =
+    ["and", "or", "not", "if", "else", "in", "is", "true", "True", "false", "False", "none", "None"];
 
 /// Prefix of names that belong to this crate (`__missing`); refused in sources.
 const OWN_PREFIX: &str = "__";
@@ -70,11 +69,7 @@ pub(crate) fn split(source: &str) -> Result<Vec<Token<'_>>, ExprError> {
         let Some(first) = body.chars().next() else {
             return Ok(tokens);
         };
-        let line = 1 + source
-            .get(..at + blank_len)
-            .unwrap_or_default()
-            .matches('\n')
-            .count();
+        let line = 1 + source.get(..at + blank_len).unwrap_or_default().matches('\n').count();
         let (kind, len) = measure(first, body, line)?;
         let text = body.get(..len).unwrap_or(body);
         if kind == Kind::Name && text.starts_with(OWN_PREFIX) {
@@ -89,8 +84,7 @@ pub(crate) fn split(source: &str) -> Result<Vec<Token<'_>>, ExprError> {
             _ => {}
         }
         if depth > NESTING_MAX {
-            let message =
-                format!("brackets are nested more than {NESTING_MAX} deep; split the expression");
+            let message = format!("brackets are nested more than {NESTING_MAX} deep; split the expression");
             return Err(ExprError::parse(message, line));
         }
         tokens.push(Token { kind, text, blank });
@@ -111,10 +105,7 @@ fn measure(first: char, body: &str, line: usize) -> Result<(Kind, usize), ExprEr
     }
     if first == '\'' || first == '"' {
         let len = text_len(body, first).ok_or_else(|| {
-            ExprError::parse(
-                format!("the text that begins with {first} has no closing {first}"),
-                line,
-            )
+            ExprError::parse(format!("the text that begins with {first} has no closing {first}"), line)
         })?;
         return Ok((Kind::Text, len));
     }
@@ -137,20 +128,16 @@ fn run(body: &str, is_in: impl Fn(char) -> bool) -> usize {
 /// Length of a number: digits, radix letters, one fraction, an exponent with its sign.
 fn number_len(body: &str) -> usize {
     let whole = run(body, |c| c.is_ascii_alphanumeric() || c == '_');
-    let fraction = body
-        .get(whole..)
-        .and_then(|rest| rest.strip_prefix('.'))
-        .map_or(0, |rest| {
-            if rest.starts_with(|c: char| c.is_ascii_digit()) {
-                1 + run(rest, |c| c.is_ascii_alphanumeric() || c == '_')
-            } else {
-                0
-            }
-        });
+    let fraction = body.get(whole..).and_then(|rest| rest.strip_prefix('.')).map_or(0, |rest| {
+        if rest.starts_with(|c: char| c.is_ascii_digit()) {
+            1 + run(rest, |c| c.is_ascii_alphanumeric() || c == '_')
+        } else {
+            0
+        }
+    });
     let end = whole + fraction;
     let written = body.get(..end).unwrap_or_default();
-    let is_exponent =
-        written.ends_with(['e', 'E']) && !written.starts_with("0x") && !written.starts_with("0X");
+    let is_exponent = written.ends_with(['e', 'E']) && !written.starts_with("0x") && !written.starts_with("0X");
     let signed = body.get(end..).unwrap_or_default();
     if is_exponent && signed.starts_with(['+', '-']) {
         return end + 1 + run(signed.get(1..).unwrap_or_default(), |c| c.is_ascii_digit());
@@ -177,23 +164,13 @@ mod tests {
     use super::*;
 
     fn texts(source: &str) -> Vec<&str> {
-        split(source)
-            .unwrap()
-            .iter()
-            .map(|token| token.text)
-            .collect()
+        split(source).unwrap().iter().map(|token| token.text).collect()
     }
 
     #[test]
     fn tokens_are_cut_where_the_engine_cuts_them() {
-        assert_eq!(
-            texts("a.b>=1.5e-3 and c"),
-            ["a", ".", "b", ">=", "1.5e-3", "and", "c"]
-        );
-        assert_eq!(
-            texts(r#"x['it\'s'] ~ "b""#),
-            ["x", "[", r"'it\'s'", "]", "~", "\"b\""]
-        );
+        assert_eq!(texts("a.b>=1.5e-3 and c"), ["a", ".", "b", ">=", "1.5e-3", "and", "c"]);
+        assert_eq!(texts(r#"x['it\'s'] ~ "b""#), ["x", "[", r"'it\'s'", "]", "~", "\"b\""]);
         assert_eq!(texts("0x1e-2 a.0.1"), ["0x1e", "-", "2", "a", ".", "0.1"]);
     }
 

@@ -1,1 +1,26 @@
-//! Room under construction.
+//! The server: parses and authenticates requests, calls one use case each, writes the answer.
+//!
+//! Only this crate knows status codes. Every route stands on one page, `router`; every operation has a file or a
+//! function of its own that converts and calls, nothing more.
+
+mod answer;
+mod auth;
+mod health;
+mod management;
+mod request;
+pub mod router;
+mod rpc;
+pub mod serve;
+
+use lockstep_engine::World;
+use lockstep_engine::deliver::PostRoom;
+use std::sync::Arc;
+
+/// What every handler has at hand.
+#[derive(Clone)]
+pub struct Server {
+    /// The use cases' world.
+    pub world: Arc<World>,
+    /// The door of the post room.
+    pub post_room: PostRoom,
+}

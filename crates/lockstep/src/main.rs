@@ -1,1 +1,44 @@
-fn main(){}
+//! `lockstep`: the one binary. Reads the command line and hands over to the file of each command.
+
+mod bench;
+mod command_line;
+mod demo;
+mod doctor;
+mod explain;
+mod failure;
+mod keys;
+mod logging;
+mod paths;
+mod printer;
+mod serve;
+mod settings;
+mod wire_up;
+mod world;
+
+use clap::Parser;
+use command_line::{Command, CommandLine};
+use failure::Failure;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match run(CommandLine::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            printer::complain(&failure.to_string());
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(args) => serve::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Bench(args) => wire_up::runtime()?.block_on(bench::run(args)).map_err(Failure::from),
+    }
+}

@@ -1,1 +1,278 @@
-//! Room under construction.
+//! The default store: SQLite in WAL mode, `synchronous=FULL`, with one writer.
+//!
+//! ```text
+//!  callers ──▶ queue ──▶ writer ──▶ lockstep.db-wal ──▶ checkpointer ──▶ lockstep.db
+//!                          │ heads, recent                                   │
+//!  readers ◀───────────────┴─────────────────────────────────────────────────┘
+//! ```
+//! The writer takes all that waits into one transaction, so the cost of a sync is shared by everyone who waited
+//! for it; another thread copies the log back, so the writer only appends. Reads run beside it on threads of their
+//! own. This crate alone knows SQL.
+
+mod attempts;
+mod checkpoint;
+mod fault;
+mod key;
+mod load;
+mod open;
+mod queue;
+mod readers;
+mod recent;
+mod sweep;
+mod write;
+mod writer;
+
+use async_trait::async_trait;
+use lockstep_core::change::Change;
+use lockstep_core::clock::{Clock, Timestamp};
+use lockstep_core::delivery::{Attempt, DeadLetter, Notice};
+use lockstep_core::ids::{BusinessId, SubscriptionId};
+use lockstep_core::operation::{Operation, OperationId};
+use lockstep_core::record::{Record, RecordKey};
+use lockstep_core::schema::Schema;
+use lockstep_store::heads::HeadWatch;
+use lockstep_store::settings::SettingsPage;
+use lockstep_store::settle::{Fence, Settle};
+use lockstep_store::{ChangePage, Commit, Committed, OutletRows, Store, StoreError, StoreState};
+use queue::Rider;
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+
+const READERS: usize = 2;
+
+/// The store in a data folder.
+pub struct SqliteStore {
+    shared: Arc<writer::Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    checkpointer: checkpoint::Checkpointer,
+    readers: readers::Readers,
+    attempts: attempts::Attempts,
+    lock: Mutex<Option<File>>,
+}
+
+impl SqliteStore {
+    /// Opens the store of a folder, making or migrating it if need be.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`], [`StoreError::Unusable`], [`StoreError::Corrupt`] or [`StoreError::Newer`]; nothing
+    /// was changed.
+    pub fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let lock = open::take(folder)?;
+        let files = open::Files::of(folder);
+        let connection = open::main(&files)?;
+        let shared = Arc::new(writer::Shared {
+            queue: queue::Queue::default(),
+            heads: lockstep_store::heads::Heads::default(),
+            recent: recent::Recent::default(),
+            settings_version: AtomicU64::new(load::settings_version(&connection)?),
+            wal_bytes: AtomicU64::new(0),
+            disk_free: AtomicU64::new(0),
+            commits: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            commit_us: AtomicU64::new(0),
+        });
+        shared.queue.refuse(writer::floor(&files, &shared.disk_free));
+        let failed = |error: std::io::Error| StoreError::Failed(error.to_string());
+        let connections = (0..READERS).map(|_| open::reader(&files)).collect::<Result<_, _>>()?;
+        let checkpointer =
+            checkpoint::Checkpointer::start(open::checkpointer(&files)?, files.clone(), Arc::clone(&shared))
+                .map_err(failed)?;
+        let attempts = attempts::Attempts::start(open::attempts(&files)?)?;
+        let writer = writer::Writer {
+            connection,
+            files,
+            schema: Schema::ready_made(),
+            clock,
+            shared: Arc::clone(&shared),
+            numbers: load::Numbers::new(),
+        };
+        let thread = std::thread::Builder::new().name("store-write".to_owned());
+        let writer = thread.spawn(move || writer.run()).map_err(failed)?;
+        Ok(Self {
+            shared,
+            writer: Mutex::new(Some(writer)),
+            checkpointer,
+            readers: readers::Readers::start(connections)?,
+            attempts,
+            lock: Mutex::new(Some(lock)),
+        })
+    }
+
+    async fn ride<T>(&self, rider: impl FnOnce(queue::Reply<T>) -> Rider) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.queue.ride(rider(reply))?;
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    fn close_now(&self) {
+        self.shared.queue.close();
+        self.checkpointer.close();
+        self.readers.close();
+        self.attempts.close();
+        if let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the writer panicked; this is a bug");
+        }
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.close_now();
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.queue.push(commit, reply)?;
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    async fn claim(&self, owner: &str) -> Result<Fence, StoreError> {
+        let owner = owner.to_owned();
+        self.ride(|reply| Rider::Claim(owner, reply)).await
+    }
+
+    async fn settle(&self, settle: Settle) -> Result<(), StoreError> {
+        self.ride(|reply| Rider::Settle(settle, reply)).await
+    }
+
+    async fn changes(&self, business: &BusinessId, after: u64, limit: usize) -> Result<ChangePage, StoreError> {
+        // The version first: a setting changed after it only makes the page look older than it is.
+        let settings_version = self.shared.settings_version.load(Ordering::Acquire);
+        if let Some((changes, head)) = self.shared.recent.after(business, after, limit) {
+            return Ok(ChangePage { changes, head, settings_version });
+        }
+        let business = business.clone();
+        self.readers.ask(move |connection| readers::page(connection, &business, after, limit)).await
+    }
+
+    async fn change(&self, business: &BusinessId, seq: u64) -> Result<Option<Arc<Change>>, StoreError> {
+        if let Some(before) = seq.checked_sub(1)
+            && let Some((changes, _)) = self.shared.recent.after(business, before, 1)
+        {
+            return Ok(changes.into_iter().next());
+        }
+        let business = business.clone();
+        self.readers.ask(move |connection| readers::change(connection, &business, seq)).await
+    }
+
+    async fn chain(
+        &self,
+        business: &BusinessId,
+        record: &RecordKey,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>, StoreError> {
+        let (business, record) = (business.clone(), record.clone());
+        self.readers.ask(move |connection| readers::chain(connection, &business, &record, after, limit)).await
+    }
+
+    async fn record(&self, business: &BusinessId, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+        let (business, key) = (business.clone(), key.clone());
+        let read = move |connection: &rusqlite::Connection| {
+            load::record(connection, load::business_number(connection, &business)?, &key)
+        };
+        self.readers.ask(read).await
+    }
+
+    async fn operation(&self, business: &BusinessId, id: OperationId) -> Result<Option<Operation>, StoreError> {
+        let business = business.clone();
+        let read = move |connection: &rusqlite::Connection| {
+            write::operation(connection, load::business_number(connection, &business)?, id.number())
+        };
+        self.readers.ask(read).await
+    }
+
+    async fn settings(&self, after: u64, limit: usize) -> Result<SettingsPage, StoreError> {
+        self.readers.ask(move |connection| readers::settings(connection, after, limit)).await
+    }
+
+    async fn outlets(&self) -> Result<Vec<OutletRows>, StoreError> {
+        self.readers.ask(readers::outlets).await
+    }
+
+    async fn lane_cursor(
+        &self,
+        business: &BusinessId,
+        subscription: SubscriptionId,
+    ) -> Result<Option<u64>, StoreError> {
+        let business = business.clone();
+        self.readers.ask(move |connection| readers::lane_cursor(connection, &business, subscription)).await
+    }
+
+    async fn notices(&self, after_row: i64, limit: usize) -> Result<Vec<(i64, Notice)>, StoreError> {
+        self.readers.ask(move |connection| readers::notices(connection, after_row, limit)).await
+    }
+
+    async fn dead_letters(
+        &self,
+        business: &BusinessId,
+        subscription: SubscriptionId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let business = business.clone();
+        let read = move |connection: &rusqlite::Connection| {
+            readers::dead_letters(connection, &business, subscription, after, limit)
+        };
+        self.readers.ask(read).await
+    }
+
+    async fn log_attempts(&self, attempts: Vec<Attempt>) -> Result<(), StoreError> {
+        self.attempts.log(attempts)
+    }
+
+    async fn attempts(
+        &self,
+        business: &BusinessId,
+        subscription: SubscriptionId,
+        limit: usize,
+    ) -> Result<Vec<Attempt>, StoreError> {
+        self.attempts.newest(business, subscription, limit).await
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.attempts.sweep(now)?;
+        self.ride(|reply| Rider::Sweep(now, reply)).await
+    }
+
+    fn state(&self) -> StoreState {
+        let (queued, refusing) = self.shared.queue.state();
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        StoreState {
+            queued,
+            wal_bytes: read(&self.shared.wal_bytes),
+            disk_free_bytes: Some(read(&self.shared.disk_free)),
+            commits: read(&self.shared.commits),
+            commands: read(&self.shared.commands),
+            commit_us: read(&self.shared.commit_us),
+            refusing,
+        }
+    }
+
+    fn heads(&self) -> HeadWatch {
+        self.shared.heads.watch()
+    }
+
+    async fn close(&self) {
+        self.close_now();
+    }
+}
+
+/// Reads every page of a folder's store and names what is damaged.
+///
+/// # Errors
+/// [`StoreError::InUse`] while a process serves the folder, or why the file cannot be read at all.
+pub fn examine(folder: &Path) -> Result<Vec<String>, StoreError> {
+    let _lock = open::take(folder)?;
+    open::examine(&open::Files::of(folder))
+}

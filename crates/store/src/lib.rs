@@ -207,6 +207,16 @@ pub trait Store: Send + Sync {
     /// [`StoreError`].
     async fn outlets(&self) -> Result<Vec<OutletRows>, StoreError>;
 
+    /// The cursor in a lane's row, if it has one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn lane_cursor(
+        &self,
+        business: &BusinessId,
+        subscription: SubscriptionId,
+    ) -> Result<Option<u64>, StoreError>;
+
     /// Notices with rows after this one, with their row numbers.
     ///
     /// # Errors

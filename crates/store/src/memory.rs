@@ -158,8 +158,7 @@ impl Inner {
             moves.has_settings = true;
         }
         for (business, subscription, start) in control.lanes {
-            let log =
-                self.logs.get_mut(&business).ok_or_else(|| StoreError::UnknownBusiness(business.clone()))?;
+            let log = self.logs.get_mut(&business).ok_or_else(|| StoreError::UnknownBusiness(business.clone()))?;
             let head = log.head().0;
             let cursor = match start {
                 StartAt::Now => head,
@@ -335,6 +334,14 @@ impl Store for MemoryStore {
         Ok(self.lock().logs.iter().map(rows).collect())
     }
 
+    async fn lane_cursor(
+        &self,
+        business: &BusinessId,
+        subscription: SubscriptionId,
+    ) -> Result<Option<u64>, StoreError> {
+        self.log(business, |log| log.lanes.get(&subscription).copied())
+    }
+
     async fn notices(&self, after_row: i64, limit: usize) -> Result<Vec<(i64, Notice)>, StoreError> {
         let inner = self.lock();
         Ok(inner.notices.range(after_row + 1..).take(limit).map(|(row, notice)| (*row, notice.clone())).collect())
@@ -391,4 +398,3 @@ impl Store for MemoryStore {
 
     async fn close(&self) {}
 }
-

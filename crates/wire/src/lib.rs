@@ -1,1 +1,10 @@
-//! Room under construction.
+//! Wire types, version 1: everything that is read from or written to the network as JSON.
+//!
+//! They stand apart from the domain types so that neither can bend the other: a rule never sees a wire type, and
+//! a stored thing never changes because the wire did. Unknown members of a request are refused by name.
+
+pub mod error;
+pub mod management;
+pub mod notification;
+pub mod operation;
+pub mod subscription;

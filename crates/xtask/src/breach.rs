@@ -14,11 +14,7 @@ pub(crate) struct Breach {
 impl Breach {
     /// `path` from the workspace's root, `line` from 1, `what` with the remedy.
     pub(crate) fn new(path: &str, line: usize, what: impl Into<String>) -> Self {
-        Self {
-            path: path.to_owned(),
-            line,
-            what: what.into(),
-        }
+        Self { path: path.to_owned(), line, what: what.into() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every error code has a page in docs/ERRORS, and every page a code.
 //! It must not know the codes: it reads them from the table in the core, between
-//! `// codes:begin` and `// codes:end`, in lines such as `Self::Gone => "gone",`.
+//! `// codes:begin` and `// codes:end`, in lines such as `Gone => "gone",`.
 
 use crate::breach::Breach;
 
@@ -13,48 +13,29 @@ const PAGES: &str = "docs/ERRORS/";
 pub(crate) fn check(table: &str, documents: &[&str]) -> Vec<Breach> {
     let codes = codes(table);
     if codes.is_empty() {
-        let what =
-            "no codes found; keep the table of codes between `// codes:begin` and `// codes:end`";
+        let what = "no codes found; keep the table of codes between `// codes:begin` and `// codes:end`";
         return vec![Breach::new(TABLE, 1, what)];
     }
     let page = |code: &str| format!("{PAGES}{code}.md");
     let homeless = codes
         .iter()
         .filter(|(_, code)| !documents.contains(&page(code).as_str()))
-        .map(|(line, code)| {
-            Breach::new(
-                TABLE,
-                *line,
-                format!("`{code}` has no page; write {}", page(code)),
-            )
-        });
+        .map(|(line, code)| Breach::new(TABLE, *line, format!("`{code}` has no page; write {}", page(code))));
     let orphans = documents
         .iter()
-        .filter(|path| {
-            path.strip_prefix(PAGES)
-                .is_some_and(|name| name != "README.md")
-        })
+        .filter(|path| path.strip_prefix(PAGES).is_some_and(|name| name != "README.md"))
         .filter(|path| !codes.iter().any(|(_, code)| page(code) == **path))
-        .map(|path| {
-            Breach::new(
-                path,
-                1,
-                "a page without a code; remove it or rename it to its code",
-            )
-        });
+        .map(|path| Breach::new(path, 1, "a page without a code; remove it or rename it to its code"));
     homeless.chain(orphans).collect()
 }
 
 /// The codes in the table with their lines.
 fn codes(table: &str) -> Vec<(usize, &str)> {
-    let lines = table
-        .lines()
-        .enumerate()
-        .map(|(at, line)| (at + 1, line.trim()));
+    let lines = table.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
     lines
         .skip_while(|(_, line)| *line != "// codes:begin")
         .take_while(|(_, line)| *line != "// codes:end")
-        .filter(|(_, line)| line.starts_with("Code::") || line.starts_with("Self::"))
+        .filter(|(_, line)| !line.starts_with("//"))
         .filter_map(|(at, line)| Some((at, line.split_once("=> \"")?.1.split('"').next()?)))
         .collect()
 }
@@ -67,12 +48,7 @@ mod tests {
 
     #[test]
     fn codes_and_pages_match() {
-        let pages = [
-            "docs/ERRORS/gone.md",
-            "docs/ERRORS/bad_name.md",
-            "docs/ERRORS/README.md",
-            "docs/STYLE.md",
-        ];
+        let pages = ["docs/ERRORS/gone.md", "docs/ERRORS/bad_name.md", "docs/ERRORS/README.md", "docs/STYLE.md"];
         assert_eq!(check(SAMPLE, &pages), []);
     }
 

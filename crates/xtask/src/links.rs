@@ -8,17 +8,9 @@ use crate::breach::Breach;
 /// Breaches in the document at `path`; `exists` is asked with paths from the root.
 pub(crate) fn check(path: &str, text: &str, exists: impl Fn(&Path) -> bool) -> Vec<Breach> {
     let folder = Path::new(path).parent().unwrap_or(Path::new(""));
-    let dead = targets(text)
-        .into_iter()
-        .filter(|(_, target)| !exists(&resolve(folder, target)));
-    dead.map(|(line, target)| {
-        Breach::new(
-            path,
-            line,
-            format!("link to `{target}`, which is not there; mend the path"),
-        )
-    })
-    .collect()
+    let dead = targets(text).into_iter().filter(|(_, target)| !exists(&resolve(folder, target)));
+    dead.map(|(line, target)| Breach::new(path, line, format!("link to `{target}`, which is not there; mend the path")))
+        .collect()
 }
 
 /// Local targets of `[text](target)` with their lines; code is passed over.
@@ -49,11 +41,7 @@ fn local(target: &str) -> Option<&str> {
 
 /// `target` seen from `folder`, without `.` and `..`; a leading `/` means the root.
 fn resolve(folder: &Path, target: &str) -> PathBuf {
-    let start = if target.starts_with('/') {
-        Path::new("")
-    } else {
-        folder
-    };
+    let start = if target.starts_with('/') { Path::new("") } else { folder };
     let mut path = start.to_path_buf();
     for part in Path::new(target).components() {
         match part {
@@ -74,13 +62,8 @@ mod tests {
         let text = "See [map](ARCHITECTURE.md#rooms), [web](https://example.org)\n[gone](WALKS/x.md \"title\") [top](#a)\n\
                     ```\n[code](no.md)\n```\n`[code](no.md)` and [up](../README.md) [root](/README.md)\n";
         let there = ["docs/ARCHITECTURE.md", "README.md"];
-        let found = check("docs/STYLE.md", text, |path| {
-            there.iter().any(|file| Path::new(file) == path)
-        });
+        let found = check("docs/STYLE.md", text, |path| there.iter().any(|file| Path::new(file) == path));
         let found: Vec<String> = found.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            found,
-            ["docs/STYLE.md:2: link to `WALKS/x.md`, which is not there; mend the path"]
-        );
+        assert_eq!(found, ["docs/STYLE.md:2: link to `WALKS/x.md`, which is not there; mend the path"]);
     }
 }

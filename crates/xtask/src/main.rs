@@ -21,10 +21,7 @@ use anyhow::{Context, bail};
 use breach::Breach;
 
 fn main() -> anyhow::Result<ExitCode> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .context("xtask has no workspace")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("xtask has no workspace")?;
     let task = std::env::args().nth(1);
     let mut breaches = match task.as_deref() {
         Some("tidy") => tidy::check(root)?,
@@ -33,11 +30,7 @@ fn main() -> anyhow::Result<ExitCode> {
     };
     breaches.sort();
     report(&breaches)?;
-    Ok(if breaches.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if breaches.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn report(breaches: &[Breach]) -> anyhow::Result<()> {

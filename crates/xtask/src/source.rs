@@ -5,9 +5,7 @@
 use crate::breach::Breach;
 
 /// Names that say nothing about what is inside.
-const EMPTY_NAMES: [&str; 8] = [
-    "util", "utils", "helper", "helpers", "common", "misc", "manager", "service",
-];
+const EMPTY_NAMES: [&str; 8] = ["util", "utils", "helper", "helpers", "common", "misc", "manager", "service"];
 
 /// Longest file, without its tests, in lines.
 const LINES_MAX: usize = 800;
@@ -21,46 +19,22 @@ const POSTPONING: [(&str, &str); 3] = [
 
 /// What only some folders may mention: word, folders, what to do elsewhere.
 const HOMES: [(&str, &[&str], &str); 3] = [
-    (
-        "rusqlite",
-        &["crates/store-sqlite/"],
-        "SQLite lives in store-sqlite; go through the Store port",
-    ),
+    ("rusqlite", &["crates/store-sqlite/"], "SQLite lives in store-sqlite; go through the Store port"),
     (
         "hyper_util::client",
-        &[
-            "crates/egress/",
-            "crates/lockstep/src/bench",
-            "crates/lockstep/tests/",
-        ],
+        &["crates/egress/", "crates/lockstep/src/bench", "crates/lockstep/tests/"],
         "only egress opens connections; use its Transport",
     ),
     (
         "axum",
-        &[
-            "crates/http/",
-            "crates/lockstep/",
-            "crates/sim/",
-            "crates/egress/tests/",
-        ],
+        &["crates/http/", "crates/lockstep/", "crates/sim/", "crates/egress/tests/"],
         "the server lives in http; keep this crate free of it",
     ),
 ];
 
 /// Crates that do no I/O, and the words that would betray it.
-const PURE: [&str; 3] = [
-    "crates/core/src/",
-    "crates/manifest/src/",
-    "crates/files/src/",
-];
-const IMPURE: [&str; 6] = [
-    "std::fs",
-    "std::net",
-    "tokio",
-    "SystemTime",
-    "tracing::",
-    "println",
-];
+const PURE: [&str; 3] = ["crates/core/src/", "crates/manifest/src/", "crates/files/src/"];
+const IMPURE: [&str; 6] = ["std::fs", "std::net", "tokio", "SystemTime", "tracing::", "println"];
 
 /// Ways to wait in a test, and the comment that excuses them.
 const SLEEPS: [&str; 2] = ["thread::sleep", "tokio::time::sleep"];
@@ -76,23 +50,12 @@ pub(crate) fn check(path: &str, text: &str) -> Vec<Breach> {
             "no opening `//!`; say what this room is for, why, and what it must not do",
         ));
     }
-    if let Some(name) = path
-        .split(['/', '.'])
-        .find(|part| EMPTY_NAMES.contains(part))
-    {
-        breaches.push(Breach::new(
-            path,
-            1,
-            format!("`{name}` names nothing; name what is inside"),
-        ));
+    if let Some(name) = path.split(['/', '.']).find(|part| EMPTY_NAMES.contains(part)) {
+        breaches.push(Breach::new(path, 1, format!("`{name}` names nothing; name what is inside")));
     }
-    let lines = text
-        .lines()
-        .take_while(|line| line.trim() != "#[cfg(test)]")
-        .count();
+    let lines = text.lines().take_while(|line| line.trim() != "#[cfg(test)]").count();
     if lines > LINES_MAX {
-        let what =
-            format!("{lines} lines without tests, at most {LINES_MAX}; give a part its own file");
+        let what = format!("{lines} lines without tests, at most {LINES_MAX}; give a part its own file");
         breaches.push(Breach::new(path, LINES_MAX, what));
     }
     let mut before = "";
@@ -113,16 +76,13 @@ fn blanks(line: &str) -> Option<String> {
     if line.contains('\t') {
         return Some("a tab; run cargo fmt, and write \\t in texts".to_owned());
     }
-    line.ends_with(' ')
-        .then(|| "blanks at the end of the line; remove them".to_owned())
+    line.ends_with(' ').then(|| "blanks at the end of the line; remove them".to_owned())
 }
 
 fn module_name(line: &str) -> Option<String> {
     let rest = code(line).split_once("mod ")?.1;
     let name = rest.trim().trim_end_matches([';', '{', ' ']);
-    EMPTY_NAMES
-        .contains(&name)
-        .then(|| format!("module `{name}` names nothing; name what is inside"))
+    EMPTY_NAMES.contains(&name).then(|| format!("module `{name}` names nothing; name what is inside"))
 }
 
 fn words(path: &str, line: &str) -> Vec<String> {
@@ -131,8 +91,7 @@ fn words(path: &str, line: &str) -> Vec<String> {
         return Vec::new();
     }
     let hits = POSTPONING.iter().filter(|(word, _)| line.contains(word));
-    hits.map(|(word, what)| format!("`{word}`: {what}"))
-        .collect()
+    hits.map(|(word, what)| format!("`{word}`: {what}")).collect()
 }
 
 fn homes(path: &str, line: &str) -> Vec<String> {
@@ -142,17 +101,13 @@ fn homes(path: &str, line: &str) -> Vec<String> {
     let code = code(line);
     let strays = HOMES
         .iter()
-        .filter(|(word, folders, _)| {
-            code.contains(word) && !folders.iter().any(|folder| path.starts_with(folder))
-        })
+        .filter(|(word, folders, _)| code.contains(word) && !folders.iter().any(|folder| path.starts_with(folder)))
         .map(|(word, _, what)| format!("`{word}`: {what}"));
     let is_pure = PURE.iter().any(|folder| path.starts_with(folder));
     let leaks = IMPURE
         .iter()
         .filter(|word| is_pure && code.contains(**word))
-        .map(|word| {
-            format!("`{word}`: this crate does no I/O; take the value as an argument or a port")
-        });
+        .map(|word| format!("`{word}`: this crate does no I/O; take the value as an argument or a port"));
     strays.chain(leaks).collect()
 }
 
@@ -160,21 +115,14 @@ fn sleeps(path: &str, line: &str, before: &str) -> Option<String> {
     let is_test = path.starts_with("tests/") || path.contains("/tests/");
     let is_excused = line.contains(SLEEP_REASON) || before.contains(SLEEP_REASON);
     let sleeps = SLEEPS.iter().any(|sleep| code(line).contains(sleep));
-    (is_test && sleeps && !is_excused).then(|| {
-        format!("a test that sleeps; wait for the event, or give the reason in `{SLEEP_REASON}: …`")
-    })
+    (is_test && sleeps && !is_excused)
+        .then(|| format!("a test that sleeps; wait for the event, or give the reason in `{SLEEP_REASON}: …`"))
 }
 
 /// The line without a comment at its end or on its own.
 fn code(line: &str) -> &str {
-    let is_comment = |at: usize| {
-        line.get(..at)
-            .is_some_and(|before| before.is_empty() || before.ends_with(' '))
-    };
-    let at = line
-        .match_indices("//")
-        .map(|(at, _)| at)
-        .find(|at| is_comment(*at));
+    let is_comment = |at: usize| line.get(..at).is_some_and(|before| before.is_empty() || before.ends_with(' '));
+    let at = line.match_indices("//").map(|(at, _)| at).find(|at| is_comment(*at));
     line.get(..at.unwrap_or(line.len())).unwrap_or(line)
 }
 
@@ -184,10 +132,7 @@ mod tests {
 
     #[track_caller]
     fn check_one(path: &str, body: &str, expected: &str) {
-        let found: Vec<String> = check(path, &format!("//! Room.\n{body}\n"))
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let found: Vec<String> = check(path, &format!("//! Room.\n{body}\n")).iter().map(ToString::to_string).collect();
         match expected {
             "" => assert!(found.is_empty(), "{found:?}"),
             _ => assert!(found.len() == 1 && found[0].contains(expected), "{found:?}"),
@@ -202,17 +147,9 @@ mod tests {
 
     #[test]
     fn names_say_something() {
-        check_one(
-            "crates/a/src/utils.rs",
-            "",
-            "crates/a/src/utils.rs:1: `utils` names nothing",
-        );
+        check_one("crates/a/src/utils.rs", "", "crates/a/src/utils.rs:1: `utils` names nothing");
         check_one("crates/a/src/misc/mod.rs", "", "`misc`");
-        check_one(
-            "crates/a/src/lib.rs",
-            "pub mod helpers;",
-            "lib.rs:2: module `helpers`",
-        );
+        check_one("crates/a/src/lib.rs", "pub mod helpers;", "lib.rs:2: module `helpers`");
         check_one("crates/a/src/lib.rs", "mod service_level;", "");
     }
 
@@ -226,16 +163,8 @@ mod tests {
     #[test]
     fn nothing_is_postponed() {
         check_one("crates/a/src/lib.rs", "    todo!()", "unfinished");
-        check_one(
-            "crates/a/src/lib.rs",
-            "// Good enough for now.",
-            "a promise",
-        );
-        check_one(
-            "crates/a/tests/it.rs",
-            "#[ignore = \"slow\"]",
-            "does not run",
-        );
+        check_one("crates/a/src/lib.rs", "// Good enough for now.", "a promise");
+        check_one("crates/a/tests/it.rs", "#[ignore = \"slow\"]", "does not run");
     }
 
     #[test]
@@ -246,26 +175,10 @@ mod tests {
 
     #[test]
     fn the_outside_world_has_its_homes() {
-        check_one(
-            "crates/engine/src/lib.rs",
-            "use rusqlite::Connection;",
-            "Store port",
-        );
-        check_one(
-            "crates/store-sqlite/src/lib.rs",
-            "use rusqlite::Connection;",
-            "",
-        );
-        check_one(
-            "crates/lockstep/src/bench_load.rs",
-            "use hyper_util::client::legacy::Client;",
-            "",
-        );
-        check_one(
-            "crates/lockstep/src/main.rs",
-            "use hyper_util::client::legacy::Client;",
-            "Transport",
-        );
+        check_one("crates/engine/src/lib.rs", "use rusqlite::Connection;", "Store port");
+        check_one("crates/store-sqlite/src/lib.rs", "use rusqlite::Connection;", "");
+        check_one("crates/lockstep/src/bench_load.rs", "use hyper_util::client::legacy::Client;", "");
+        check_one("crates/lockstep/src/main.rs", "use hyper_util::client::legacy::Client;", "Transport");
         check_one("crates/egress/src/client.rs", "use axum::Router;", "`axum`");
         check_one("crates/egress/tests/it.rs", "use axum::Router;", "");
         check_one("crates/engine/src/lib.rs", "/// Not like rusqlite.", "");
@@ -280,16 +193,8 @@ mod tests {
 
     #[test]
     fn tests_do_not_sleep_without_a_reason() {
-        check_one(
-            "crates/a/tests/it.rs",
-            "std::thread::sleep(d);",
-            "a test that sleeps",
-        );
-        check_one(
-            "crates/a/tests/it.rs",
-            "// tidy: sleep: the kernel's timer\nstd::thread::sleep(d);",
-            "",
-        );
+        check_one("crates/a/tests/it.rs", "std::thread::sleep(d);", "a test that sleeps");
+        check_one("crates/a/tests/it.rs", "// tidy: sleep: the kernel's timer\nstd::thread::sleep(d);", "");
         check_one("crates/a/src/lib.rs", "tokio::time::sleep(d).await;", "");
     }
 }

@@ -16,15 +16,10 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Vec<Breach>> {
     }
     let mut documents = tree::files(root, "docs", "md")?;
     if let Ok(text) = std::fs::read_to_string(root.join("README.md")) {
-        documents.push(tree::File {
-            path: "README.md".to_owned(),
-            text,
-        });
+        documents.push(tree::File { path: "README.md".to_owned(), text });
     }
     for file in &documents {
-        breaches.extend(links::check(&file.path, &file.text, |target| {
-            root.join(target).exists()
-        }));
+        breaches.extend(links::check(&file.path, &file.text, |target| root.join(target).exists()));
     }
     let table = std::fs::read_to_string(root.join(codes::TABLE)).unwrap_or_default();
     let pages: Vec<&str> = documents.iter().map(|file| file.path.as_str()).collect();

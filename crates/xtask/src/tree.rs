@@ -21,9 +21,7 @@ pub(crate) fn files(root: &Path, under: &str, ext: &str) -> anyhow::Result<Vec<F
         if !folder.is_dir() {
             continue;
         }
-        for entry in
-            std::fs::read_dir(&folder).with_context(|| format!("listing {}", folder.display()))?
-        {
+        for entry in std::fs::read_dir(&folder).with_context(|| format!("listing {}", folder.display()))? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if name.starts_with('.') || name == "target" || name == "node_modules" {
@@ -32,12 +30,8 @@ pub(crate) fn files(root: &Path, under: &str, ext: &str) -> anyhow::Result<Vec<F
             if path.is_dir() {
                 waiting.push(path);
             } else if path.extension().is_some_and(|found| found == ext) {
-                let text = std::fs::read_to_string(&path)
-                    .with_context(|| format!("reading {}", path.display()))?;
-                let path = path
-                    .strip_prefix(root)?
-                    .to_string_lossy()
-                    .replace('\\', "/");
+                let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+                let path = path.strip_prefix(root)?.to_string_lossy().replace('\\', "/");
                 found.push(File { path, text });
             }
         }

@@ -17,7 +17,9 @@ pub fn fields(shape: &Shape, body: Fields, reach: &Reach) -> Result<Fields, Reje
     let check = |(id, value): (String, Value)| {
         let field = shape.field(&id)?;
         if reach.hides(&id) {
-            return Err(Rejection::new(Code::UnknownField, format!("{} has no field {}", shape.id, shown(&id))).at_field(&id));
+            return Err(
+                Rejection::new(Code::UnknownField, format!("{} has no field {}", shape.id, shown(&id))).at_field(&id)
+            );
         }
         // A patch of an object is merged into what stands, so its nulls must survive until then.
         if matches!((&field.kind, &value), (Kind::Object, Value::Object(_))) {

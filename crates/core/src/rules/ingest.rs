@@ -117,7 +117,9 @@ fn close(set: &mut WorkingSet, command: &Command, record: Option<RecordId>, endi
     let state = match &ending {
         Ending::Changed { version, .. } => OperationState::Completed { version: *version },
         Ending::Unchanged => OperationState::Unchanged,
-        Ending::Syncing { matched } => OperationState::Sync { matched: *matched, sent: 0, waiting: waiting(set, operation) },
+        Ending::Syncing { matched } => {
+            OperationState::Sync { matched: *matched, sent: 0, waiting: waiting(set, operation) }
+        }
         Ending::Failed(rejection) | Ending::Refused(rejection) => {
             OperationState::Failed { rejection: rejection.clone() }
         }
@@ -175,7 +177,9 @@ fn push_notice(set: &mut WorkingSet, at: Timestamp, id: DeliveryId, subscription
 fn find(set: &WorkingSet, command: &Command, target: &Target) -> Result<Record, Stop> {
     let (key, called) = match target {
         Target::Id(id) => (Some(RecordKey { ty: command.ty.clone(), id: *id }), id.to_string()),
-        Target::External(external) => (set.holder(&external.key(&command.ty))?.cloned(), format!("ext:{}", external.id)),
+        Target::External(external) => {
+            (set.holder(&external.key(&command.ty))?.cloned(), format!("ext:{}", external.id))
+        }
     };
     let found = match &key {
         Some(key) => set.record(key)?.filter(|record| command.reach.holds(&record.state.fields)),
@@ -214,15 +218,15 @@ fn create(
     fields: &Fields,
     external: Option<&ExternalId>,
 ) -> Decided {
-    if let Some(external) = external {
-        if let Some(key) = set.holder(&external.key(&command.ty))?.cloned() {
-            let standing = set.record(&key)?.cloned();
-            return match standing {
-                Some(record) if record.state.is_deleted => revive(set, command, shape, record, fields),
-                Some(record) if command.reach.holds(&record.state.fields) => patch(set, command, shape, record, fields),
-                _ => Err(taken(external, None)),
-            };
-        }
+    if let Some(external) = external
+        && let Some(key) = set.holder(&external.key(&command.ty))?.cloned()
+    {
+        let standing = set.record(&key)?.cloned();
+        return match standing {
+            Some(record) if record.state.is_deleted => revive(set, command, shape, record, fields),
+            Some(record) if command.reach.holds(&record.state.fields) => patch(set, command, shape, record, fields),
+            _ => Err(taken(external, None)),
+        };
     }
     let id = command.fresh.record;
     let mut state = State { fields: patched(shape, &Fields::new(), fields).0, ..State::default() };
@@ -279,7 +283,8 @@ fn patched(shape: &Shape, standing: &Fields, patch: &Fields) -> (Fields, Fields)
         let before = standing.get(id).unwrap_or(&Value::Null);
         let merged = if wanted.is_object() { merge_patch(Some(before), wanted) } else { wanted.clone() };
         let after = if merged.as_object().is_some_and(Fields::is_empty) { Value::Null } else { merged };
-        let is_equal = shape.fields.get(id.as_str()).map_or(before == &after, |field| field.kind.is_equal(before, &after));
+        let is_equal =
+            shape.fields.get(id.as_str()).map_or(before == &after, |field| field.kind.is_equal(before, &after));
         if is_equal {
             continue;
         }
@@ -302,7 +307,11 @@ fn within_reach(command: &Command, id: RecordId, fields: &Fields) -> Result<(), 
     // Each body was bounded when it came in; many patches together must stay bounded too.
     let bytes: usize = fields.iter().map(|(field, value)| field.len() + weight(value)).sum();
     if bytes > 2 * limits::RECORD_BYTES_MAX {
-        let text = format!("the {} would grow to {bytes} bytes; at most {} are kept", command.ty, 2 * limits::RECORD_BYTES_MAX);
+        let text = format!(
+            "the {} would grow to {bytes} bytes; at most {} are kept",
+            command.ty,
+            2 * limits::RECORD_BYTES_MAX
+        );
         return fail(Code::RecordTooLarge, text);
     }
     Ok(())
@@ -366,13 +375,20 @@ fn correlate(set: &mut WorkingSet, command: &Command, target: &Target, external:
     external_ids.push(external.clone());
     set.set_holder(key, Some(RecordKey { ty: record.ty.clone(), id: record.id }));
     let state = State { external_ids, ..(*record.state).clone() };
-    Ok(enter(set, command, command.fresh.change, record, Next { kind: ChangeKind::Correlated, state, old: Fields::new() }))
+    Ok(enter(
+        set,
+        command,
+        command.fresh.change,
+        record,
+        Next { kind: ChangeKind::Correlated, state, old: Fields::new() },
+    ))
 }
 
 fn uncorrelate(set: &mut WorkingSet, command: &Command, target: &Target, external: &ExternalId) -> Decided {
     let record = find_living(set, command, target)?;
     if !record.state.external_ids.contains(external) {
-        let text = format!("{} {} is not called {} by {}", record.ty, record.id, shown(&external.id), external.provider);
+        let text =
+            format!("{} {} is not called {} by {}", record.ty, record.id, shown(&external.id), external.provider);
         return Err(Stop::Fail(Some(record.id), Rejection::new(Code::ExternalIdUnknown, text)));
     }
     set.set_holder(external.key(&command.ty), None);
@@ -415,7 +431,13 @@ struct Next {
 }
 
 /// Enters the change that takes a record from what it was to what comes next.
-fn enter(set: &mut WorkingSet, command: &Command, id: ChangeId, before: Record, next: Next) -> (Option<RecordId>, Ending) {
+fn enter(
+    set: &mut WorkingSet,
+    command: &Command,
+    id: ChangeId,
+    before: Record,
+    next: Next,
+) -> (Option<RecordId>, Ending) {
     let seq = set.head + 1;
     let at = set.last_at.max(command.at);
     let old_external_ids =

@@ -44,9 +44,8 @@ pub fn verdict(status: u16, retry_after_s: Option<u64>) -> Verdict {
         200..=299 => Verdict::Delivered,
         410 => Verdict::Gone,
         429 | 502 | 503 | 504 => {
-            let asked = retry_after_s.map(|seconds| {
-                Duration::from_secs(seconds).min(Duration::from_millis(limits::RETRY_AFTER_MS_MAX))
-            });
+            let asked = retry_after_s
+                .map(|seconds| Duration::from_secs(seconds).min(Duration::from_millis(limits::RETRY_AFTER_MS_MAX)));
             Verdict::Throttled(asked)
         }
         _ => Verdict::Refused,

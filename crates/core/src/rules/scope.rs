@@ -51,7 +51,8 @@ impl Reach {
     /// The first name in a condition that the reader may not use, if there is one.
     #[must_use]
     pub fn forbidden_name<'a>(&self, condition: &'a Expr) -> Option<&'a str> {
-        let is_forbidden = |name: &&String| self.hidden.contains(*name) || (!self.hidden.is_empty() && *name == "fields");
+        let is_forbidden =
+            |name: &&String| self.hidden.contains(*name) || (!self.hidden.is_empty() && *name == "fields");
         condition.names().iter().find(is_forbidden).map(String::as_str)
     }
 

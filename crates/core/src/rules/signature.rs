@@ -99,7 +99,10 @@ mod tests {
         let secrets = [[7; 32], [8; 32]];
         let header = Signer::new(&secrets, true, true).sign("dlv_1", 5, b"{}");
         let parts: Vec<_> = header.split(' ').collect();
-        assert_eq!(parts.iter().map(|part| part.split_once(',').unwrap().0).collect::<Vec<_>>(), ["v1", "v1", "v1a", "v1a"]);
+        assert_eq!(
+            parts.iter().map(|part| part.split_once(',').unwrap().0).collect::<Vec<_>>(),
+            ["v1", "v1", "v1a", "v1a"]
+        );
         let key = shown_public_key(&secrets[0]).unwrap();
         let key = STANDARD.decode(key.strip_prefix("whpk_").unwrap()).unwrap();
         let signature = STANDARD.decode(parts[2].strip_prefix("v1a,").unwrap()).unwrap();

@@ -1,0 +1,51 @@
+//! Control: businesses, applications, subscriptions. Each call is one commit of settings with its audit entry.
+
+pub mod application;
+pub mod business;
+pub mod subscription;
+
+use crate::World;
+use crate::principal::Principal;
+use crate::refusal::Refusal;
+use lockstep_core::error::{Code, Rejection, shown};
+use lockstep_core::limits;
+use lockstep_store::settings::{Audit, Control, Put};
+use lockstep_store::{Commit, StoreError, Work};
+use std::fmt::Display;
+
+/// A control commit with nothing in it but who did what.
+fn blank(world: &World, principal: &Principal, action: &str, subject: impl Display) -> Control {
+    let audit =
+        Audit { at: world.clock.now(), by: principal.name(), action: action.to_owned(), subject: subject.to_string() };
+    Control { puts: Vec::new(), lanes: Vec::new(), dropped: Vec::new(), notices: Vec::new(), audit }
+}
+
+/// Commits and takes in what was committed, so that the next request of this server sees it.
+async fn commit(world: &World, control: Control) -> Result<(), StoreError> {
+    world.store.commit(Commit { id: None, work: Work::Control(Box::new(control)) }).await?;
+    world.settings.refresh(world.store.as_ref()).await
+}
+
+/// The same for puts that claim a name: a conflict is said in the caller's words.
+async fn claim(world: &World, control: Control, taken: impl FnOnce(&Put) -> Option<Refusal>) -> Result<(), Refusal> {
+    let puts = control.puts.clone();
+    match commit(world, control).await {
+        Err(StoreError::Conflict(key)) => {
+            let refused = puts.iter().find(|put| put.key == key).and_then(taken);
+            Err(refused.unwrap_or_else(|| StoreError::Conflict(key).into()))
+        }
+        other => Ok(other?),
+    }
+}
+
+fn check_label(field: &str, text: &str) -> Result<String, Rejection> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > limits::LABEL_BYTES_MAX || text.chars().any(char::is_control) {
+        return Err(Rejection::new(
+            Code::InvalidValue,
+            format!("{field} is {}: give 1 to {} bytes of printable text", shown(text), limits::LABEL_BYTES_MAX),
+        )
+        .at_field(field));
+    }
+    Ok(text.to_owned())
+}

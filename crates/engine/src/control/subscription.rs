@@ -1,0 +1,425 @@
+//! Subscriptions: made, changed, dropped, listed, tested, replayed, their secrets replaced.
+
+use super::{blank, check_label, commit};
+use crate::World;
+use crate::deliver::PostRoom;
+use crate::principal::Principal;
+use crate::refusal::Refusal;
+use crate::seal::subscription_place;
+use crate::settings::LiveSubscription;
+use lockstep_core::application::Business;
+use lockstep_core::change::ChangeKind;
+use lockstep_core::delivery::{Notice, NoticeBody};
+use lockstep_core::error::{Code, Rejection, shown};
+use lockstep_core::grant::{Ability, TypeAccess, compile_condition};
+use lockstep_core::ids::{DeliveryId, SubscriptionId, TypeId};
+use lockstep_core::limits;
+use lockstep_core::rules::signature::{shown_public_key, shown_secret};
+use lockstep_core::subscription::{Format, Pause, SealedSecret, Signing, StartAt, Subscription};
+use lockstep_store::settings::{Expect, Put, Setting, SettingKey, SettingKind};
+use lockstep_wire::subscription::{
+    DeliveriesView, ReplayBody, StartAtBody, SubscriptionBody, SubscriptionCreated, SubscriptionView, TestView, Wanted,
+};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+const EVENTS: [&str; 6] = [
+    "current",
+    "operation.failed",
+    "operation.completed",
+    "subscription.failing",
+    "subscription.paused",
+    "subscription.ended",
+];
+
+fn put(subscription: Subscription, expect: Expect) -> Put {
+    let key = SettingKey::new(SettingKind::Subscription, subscription.id);
+    Put { key, value: Some(Setting::Subscription(subscription)), expect }
+}
+
+fn refuse(field: &str, code: Code, text: String) -> Refusal {
+    Rejection::new(code, text).at_field(field).into()
+}
+
+fn listed<T: Ord>(field: &str, wanted: Wanted<T>) -> Result<Option<BTreeSet<T>>, Refusal> {
+    match wanted {
+        Wanted::All => Ok(None),
+        Wanted::These(list) if list.is_empty() => Err(refuse(
+            field,
+            Code::InvalidValue,
+            format!("{field} is an empty list: give \"*\" for all, or leave it out"),
+        )),
+        Wanted::These(list) if list.len() > limits::SCOPE_ITEMS_MAX => {
+            let text = format!("{field} has {} members: at most {} are taken", list.len(), limits::SCOPE_ITEMS_MAX);
+            Err(refuse(field, Code::LimitReached, text))
+        }
+        Wanted::These(list) => Ok(Some(list.into_iter().collect())),
+    }
+}
+
+/// Puts a body's members into a subscription and checks what comes of it.
+fn changed(
+    world: &World,
+    principal: &Principal,
+    business: &Business,
+    mut subscription: Subscription,
+    body: SubscriptionBody,
+) -> Result<Subscription, Refusal> {
+    if let Some(url) = body.url {
+        let url =
+            world.policy.check_url(&url).map_err(|refused| refuse("url", Code::UrlRefused, refused.to_string()))?;
+        subscription.url = url.to_string();
+    }
+    if let Some(label) = body.label {
+        subscription.label = if label.trim().is_empty() { String::new() } else { check_label("label", &label)? };
+    }
+    if let Some(types) = body.types {
+        subscription.types = listed("types", types)?;
+    }
+    if let Some(kinds) = body.kinds {
+        subscription.kinds = listed("kinds", kinds)?;
+    }
+    if let Some(fields) = body.fields {
+        subscription.fields = listed("fields", fields)?;
+    }
+    if let Some(record_ids) = body.record_ids {
+        subscription.record_ids = listed("recordIds", record_ids)?;
+    }
+    if let Some(condition) = body.condition {
+        subscription.condition = Some(condition).filter(|text| !text.trim().is_empty());
+    }
+    subscription.format = body.format.unwrap_or(subscription.format);
+    subscription.signing = body.signing.unwrap_or(subscription.signing);
+    subscription.exclude_own = body.exclude_own.unwrap_or(subscription.exclude_own);
+    if let Some(is_paused) = body.paused {
+        subscription.paused = is_paused.then_some(Pause::Asked);
+    }
+    check_scope(world, principal, business, &subscription)?;
+    Ok(subscription)
+}
+
+/// That the subscription asks for nothing that does not exist or that its owner may not see.
+fn check_scope(
+    world: &World,
+    principal: &Principal,
+    business: &Business,
+    subscription: &Subscription,
+) -> Result<(), Refusal> {
+    let types: Vec<&TypeId> = match &subscription.types {
+        Some(types) => types.iter().collect(),
+        None => world.schema.shapes().map(|shape| &shape.id).collect(),
+    };
+    let mut shapes = Vec::new();
+    for ty in types {
+        let shape = world.schema.shape(ty.as_str()).map_err(|refused| refused.at_field("types"))?;
+        match principal.reach(business, ty, TypeAccess::Read) {
+            Ok(reach) => shapes.push((shape, reach)),
+            Err(refused) if subscription.types.is_some() => return Err(refused),
+            Err(_) => {}
+        }
+    }
+    let is_field =
+        |name: &str| shapes.iter().any(|(shape, reach)| shape.fields.contains_key(name) && !reach.hides(name));
+    let is_kind = |kind: &str| {
+        ChangeKind::ALL.iter().any(|known| known.as_str() == kind)
+            || EVENTS.contains(&kind)
+            || kind.strip_suffix(".updated").is_some_and(is_field)
+    };
+    if let Some(kind) = subscription.kinds.iter().flatten().find(|kind| !is_kind(kind)) {
+        let text = format!(
+            "{} is no kind: kinds are created, updated, deleted, correlated, FIELD.updated, {}",
+            shown(kind),
+            EVENTS.join(", ")
+        );
+        return Err(refuse("kinds", Code::InvalidValue, text));
+    }
+    if let Some(field) = subscription.fields.iter().flatten().find(|field| !is_field(field)) {
+        let text = format!("none of the types wanted has a field {}", shown(field));
+        return Err(refuse("fields", Code::UnknownField, text));
+    }
+    if let Some(condition) = &subscription.condition {
+        let compiled = compile_condition(condition).map_err(|refused| refused.at_field("condition"))?;
+        let is_hidden = shapes.iter().any(|(_, reach)| reach.forbidden_name(&compiled) == Some("fields"));
+        let strange = compiled.names().iter().find(|name| *name != "fields" && !is_field(name));
+        if strange.is_some() || is_hidden {
+            let name = strange.map_or("fields", String::as_str);
+            let text = format!("the condition names {}, which none of the types wanted has", shown(name));
+            return Err(refuse("condition", Code::InvalidCondition, text));
+        }
+    }
+    Ok(())
+}
+
+fn fresh_secret(world: &World, business: &Business, id: SubscriptionId) -> Result<([u8; 32], SealedSecret), Refusal> {
+    let secret = world.ids.secret();
+    let sealed = world.sealer.seal(&secret, &subscription_place(&business.id, id))?;
+    Ok((secret, SealedSecret { sealed, created_at: world.clock.now(), expires_at: None }))
+}
+
+fn created(subscription: &Subscription, secret: &[u8; 32]) -> SubscriptionCreated {
+    let public_key = (subscription.signing != Signing::Hmac).then(|| shown_public_key(secret)).flatten();
+    SubscriptionCreated { id: subscription.id, secret: shown_secret(secret), public_key }
+}
+
+/// Makes a subscription; its secret is shown this once.
+///
+/// # Errors
+/// `business_not_found`, `forbidden`, `url_refused`, `invalid_value`, `invalid_condition`, `limit_reached`.
+pub async fn create(
+    world: &World,
+    principal: &Principal,
+    business: &str,
+    body: SubscriptionBody,
+) -> Result<SubscriptionCreated, Refusal> {
+    let business = principal.business(world, business)?;
+    principal.must(Ability::Subscribe)?;
+    if body.url.is_none() {
+        return Err(refuse(
+            "url",
+            Code::InvalidValue,
+            "url is missing: give the address notifications go to".to_owned(),
+        ));
+    }
+    if world.settings.read(|settings| settings.count_in(&business.id)) >= limits::SUBSCRIPTIONS_MAX {
+        let text = format!("the business has {} subscriptions, the most it may: drop some", limits::SUBSCRIPTIONS_MAX);
+        return Err(Refusal::new(Code::LimitReached, text));
+    }
+    let start = match body.start_at {
+        None | Some(StartAtBody::Now) => StartAt::Now,
+        Some(StartAtBody::Beginning) => StartAt::Beginning,
+        Some(StartAtBody::Seq(seq)) => StartAt::After(seq),
+    };
+    let id = SubscriptionId(world.ids.ordered());
+    let (secret, sealed) = fresh_secret(world, &business, id)?;
+    let blank_subscription = Subscription {
+        id,
+        business: business.id.clone(),
+        application: principal.application(),
+        label: String::new(),
+        url: String::new(),
+        types: None,
+        kinds: None,
+        fields: None,
+        record_ids: None,
+        condition: None,
+        format: Format::Standard,
+        signing: Signing::Hmac,
+        exclude_own: false,
+        secrets: vec![sealed],
+        paused: None,
+        is_ended: false,
+        created_at: world.clock.now(),
+    };
+    let subscription = changed(world, principal, &business, blank_subscription, body)?;
+    let answer = created(&subscription, &secret);
+    let mut control = blank(world, principal, "subscription.create", id);
+    control.lanes.push((business.id.clone(), id, start));
+    control.puts.push(put(subscription, Expect::Absent));
+    commit(world, control).await?;
+    Ok(answer)
+}
+
+/// One of the caller's own subscriptions; the administrator's are all.
+fn find(world: &World, principal: &Principal, business: &Business, id: &str) -> Result<LiveSubscription, Refusal> {
+    let id: SubscriptionId = id.parse()?;
+    let found = world.settings.read(|settings| settings.subscriptions.get(&id).cloned());
+    let is_own = |live: &LiveSubscription| {
+        let is_callers =
+            matches!(principal, Principal::Admin) || live.subscription.application == principal.application();
+        live.subscription.business == business.id && is_callers
+    };
+    found.filter(is_own).ok_or_else(|| {
+        Refusal::new(Code::NotFound, format!("there is no subscription {id} of this credential in {}", business.id))
+    })
+}
+
+fn must_not_have_ended(live: &LiveSubscription) -> Result<(), Refusal> {
+    if live.subscription.is_ended {
+        let text = format!("{} has ended: its endpoint answered 410. Make a new one", live.subscription.id);
+        return Err(Refusal::new(Code::SubscriptionEnded, text));
+    }
+    Ok(())
+}
+
+/// Changes a subscription; what is left out stays.
+///
+/// # Errors
+/// `not_found`, `subscription_ended`, and those of [`create`].
+pub async fn update(
+    world: &World,
+    principal: &Principal,
+    business: &str,
+    id: &str,
+    body: SubscriptionBody,
+) -> Result<SubscriptionView, Refusal> {
+    let business = principal.business(world, business)?;
+    principal.must(Ability::Subscribe)?;
+    let live = find(world, principal, &business, id)?;
+    must_not_have_ended(&live)?;
+    if body.start_at.is_some() {
+        let text = "startAt is said at the making alone: make a new subscription".to_owned();
+        return Err(refuse("startAt", Code::InvalidValue, text));
+    }
+    let subscription = changed(world, principal, &business, (*live.subscription).clone(), body)?;
+    let view = SubscriptionView::of(&subscription);
+    let mut control = blank(world, principal, "subscription.update", subscription.id);
+    control.puts.push(put(subscription, Expect::Version(live.version)));
+    commit(world, control).await?;
+    Ok(view)
+}
+
+/// Drops a subscription with all that waits for it.
+///
+/// # Errors
+/// `business_not_found`, `forbidden`, `not_found`.
+pub async fn delete(
+    world: &World,
+    principal: &Principal,
+    business: &str,
+    id: &str,
+) -> Result<SubscriptionView, Refusal> {
+    let business = principal.business(world, business)?;
+    principal.must(Ability::Subscribe)?;
+    let live = find(world, principal, &business, id)?;
+    let mut control = blank(world, principal, "subscription.delete", live.subscription.id);
+    let key = SettingKey::new(SettingKind::Subscription, live.subscription.id);
+    control.puts.push(Put { key, value: None, expect: Expect::Version(live.version) });
+    control.dropped.push((business.id.clone(), live.subscription.id));
+    commit(world, control).await?;
+    Ok(SubscriptionView::of(&live.subscription))
+}
+
+/// The caller's own subscriptions in a business; all of them for the administrator.
+///
+/// # Errors
+/// `business_not_found`, `forbidden`.
+pub fn list(world: &World, principal: &Principal, business: &str) -> Result<Vec<SubscriptionView>, Refusal> {
+    let business = principal.business(world, business)?;
+    principal.must(Ability::Subscribe)?;
+    let view = |live: &LiveSubscription| SubscriptionView::of(&live.subscription);
+    Ok(world.settings.read(|settings| match principal {
+        Principal::Admin => {
+            let all = settings.subscriptions.values();
+            all.filter(|live| live.subscription.business == business.id).map(view).collect()
+        }
+        Principal::Application(_) => {
+            settings.owned_by(&(business.id.clone(), principal.application())).map(view).collect()
+        }
+    }))
+}
+
+/// Gives a subscription a new secret; the old one signs beside it for a day.
+///
+/// # Errors
+/// `business_not_found`, `forbidden`, `not_found`, `subscription_ended`.
+pub async fn rotate_secret(
+    world: &World,
+    principal: &Principal,
+    business: &str,
+    id: &str,
+) -> Result<SubscriptionCreated, Refusal> {
+    let business = principal.business(world, business)?;
+    principal.must(Ability::Subscribe)?;
+    let live = find(world, principal, &business, id)?;
+    must_not_have_ended(&live)?;
+    let now = world.clock.now();
+    let (secret, sealed) = fresh_secret(world, &business, live.subscription.id)?;
+    let mut subscription = (*live.subscription).clone();
+    let overlap = now.plus_ms(limits::SECRET_OVERLAP_MS);
+    for old in &mut subscription.secrets {
+        old.expires_at = Some(old.expires_at.map_or(overlap, |at| at.min(overlap)));
+    }
+    subscription.secrets.retain(|old| old.expires_at.is_none_or(|at| at > now));
+    subscription.secrets.insert(0, sealed);
+    subscription.secrets.truncate(limits::SECRETS_MAX);
+    let answer = created(&subscription, &secret);
+    let mut control = blank(world, principal, "subscription.rotate-secret", subscription.id);
+    control.puts.push(put(subscription, Expect::Version(live.version)));
+    commit(world, control).await?;
+    Ok(answer)
+}
+
+/// Sends a sample by the path that deliveries take, now, and tells how it went.
+///
+/// # Errors
+/// `business_not_found`, `forbidden`, `not_found`, `subscription_ended`, `busy`.
+pub async fn test(
+    world: &World,
+    post_room: &PostRoom,
+    principal: &Principal,
+    business: &str,
+    id: &str,
+) -> Result<TestView, Refusal> {
+    let business = principal.business(world, business)?;
+    principal.must(Ability::Subscribe)?;
+    let live = find(world, principal, &business, id)?;
+    must_not_have_ended(&live)?;
+    post_room.test(live.subscription.id).await
+}
+
+/// Sends one change once more, beside live deliveries, under the id it always had.
+///
+/// # Errors
+/// `business_not_found`, `forbidden`, `not_found`, `subscription_ended`.
+pub async fn replay(
+    world: &World,
+    principal: &Principal,
+    business: &str,
+    id: &str,
+    body: ReplayBody,
+) -> Result<DeliveryId, Refusal> {
+    let business = principal.business(world, business)?;
+    principal.must(Ability::Subscribe)?;
+    let live = find(world, principal, &business, id)?;
+    must_not_have_ended(&live)?;
+    let subscription = Arc::clone(&live.subscription);
+    let change = world.store.change(&business.id, body.seq).await?;
+    // Whether the caller may see the change is asked when it is sent, as for every delivery.
+    let change = change.filter(|change| subscription.types.as_ref().is_none_or(|types| types.contains(&change.ty)));
+    let change = change.ok_or_else(|| {
+        refuse(
+            "seq",
+            Code::NotFound,
+            format!("there is no change {} of a type that {} wants", body.seq, subscription.id),
+        )
+    })?;
+    let now = world.clock.now();
+    let delivery = DeliveryId::of_change(change.id, subscription.id);
+    let mut control = blank(world, principal, "subscription.replay", subscription.id);
+    control.notices.push(Notice {
+        id: delivery,
+        business: business.id.clone(),
+        subscription: subscription.id,
+        after_seq: change.seq,
+        at: now,
+        body: NoticeBody::Replay { seq: change.seq, ty: change.ty.clone(), record: change.record },
+        attempt: 0,
+        next_at: now,
+    });
+    commit(world, control).await?;
+    Ok(delivery)
+}
+
+/// How a subscription's deliveries stand: the newest attempts, what is parked, what was given up.
+///
+/// # Errors
+/// `business_not_found`, `forbidden`, `not_found`, `busy`.
+pub async fn deliveries(
+    world: &World,
+    post_room: &PostRoom,
+    principal: &Principal,
+    business: &str,
+    id: &str,
+) -> Result<DeliveriesView, Refusal> {
+    const NEWEST: usize = 100;
+    let business = principal.business(world, business)?;
+    principal.must(Ability::Subscribe)?;
+    let live = find(world, principal, &business, id)?;
+    let id = live.subscription.id;
+    let mut view = post_room.standing(id).await?;
+    let attempts = world.store.attempts(&business.id, id, NEWEST).await?;
+    let dead = world.store.dead_letters(&business.id, id, 0, NEWEST).await?;
+    view.attempts = attempts.into_iter().map(Into::into).collect();
+    view.dead_letters = dead.into_iter().map(Into::into).collect();
+    Ok(view)
+}

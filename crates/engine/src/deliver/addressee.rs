@@ -1,0 +1,147 @@
+//! An addressee: a subscription made ready to match and to sign, with the grant of now.
+
+use crate::World;
+use crate::seal::subscription_place;
+use crate::settings::{LiveApplication, Settings};
+use lockstep_core::application::Business;
+use lockstep_core::change::{Change, ChangeKind};
+use lockstep_core::clock::Timestamp;
+use lockstep_core::grant::{Ability, TypeAccess, compile_condition};
+use lockstep_core::ids::{SubscriptionId, TypeId};
+use lockstep_core::record::Record;
+use lockstep_core::rules::scope::{Reach, Seen, look};
+use lockstep_core::rules::signature::Signer;
+use lockstep_core::subscription::{Signing, Subscription};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use url::Url;
+
+/// A subscription with everything that a delivery needs.
+#[derive(Debug)]
+pub(super) struct Addressee {
+    pub(super) subscription: Arc<Subscription>,
+    pub(super) business: Arc<Business>,
+    pub(super) application: Option<Arc<LiveApplication>>,
+    pub(super) url: Url,
+    pub(super) signer: Signer,
+    /// When the first of its secrets stops signing.
+    pub(super) signs_until: Option<Timestamp>,
+    everything: Arc<Reach>,
+    /// Where the subscription has a condition of its own: what is left of each type.
+    narrowed: BTreeMap<TypeId, Arc<Reach>>,
+}
+
+impl Addressee {
+    /// The addressee, if anything may be sent to it now; otherwise why not.
+    pub(super) fn of(world: &World, settings: &Settings, id: SubscriptionId) -> Result<Self, &'static str> {
+        let live = settings.subscriptions.get(&id).ok_or("it is gone")?;
+        let subscription = Arc::clone(&live.subscription);
+        if !subscription.is_active() {
+            return Err("it is paused or has ended");
+        }
+        let business = settings.businesses.get(&subscription.business).map(|(business, _)| Arc::clone(business));
+        let business = business.filter(|business| !business.is_closed).ok_or("its business is closed")?;
+        let application = match subscription.application {
+            None => None,
+            Some(id) => {
+                let live = settings.applications.get(&id).ok_or("its application is gone")?;
+                if !live.is_at_home(&business) || !live.application.grant.abilities.contains(&Ability::Subscribe) {
+                    return Err("its application has no grant for the business");
+                }
+                Some(Arc::clone(live))
+            }
+        };
+        let url = Url::parse(&subscription.url).map_err(|_malformed| "its URL does not read")?;
+        let place = subscription_place(&business.id, id);
+        let now = world.clock.now();
+        let living = subscription.secrets.iter().filter(|secret| secret.expires_at.is_none_or(|at| at > now));
+        let signs_until = living.clone().filter_map(|secret| secret.expires_at).min();
+        let secrets: Vec<_> = living.filter_map(|secret| world.sealer.open_secret(&secret.sealed, &place)).collect();
+        if secrets.is_empty() {
+            return Err("its secret does not open");
+        }
+        let signing = subscription.signing;
+        let signer = Signer::new(&secrets, signing != Signing::Ed25519, signing != Signing::Hmac);
+        let everything = Arc::new(Reach::everything());
+        let mut addressee = Self {
+            subscription,
+            business,
+            application,
+            url,
+            signer,
+            signs_until,
+            everything,
+            narrowed: BTreeMap::new(),
+        };
+        addressee.narrow(world)?;
+        Ok(addressee)
+    }
+
+    fn narrow(&mut self, world: &World) -> Result<(), &'static str> {
+        let Some(text) = &self.subscription.condition else { return Ok(()) };
+        let own = compile_condition(text).map_err(|_refused| "its condition does not compile")?;
+        let wanted = world.schema.shapes().filter(|shape| self.wants_type(&shape.id));
+        self.narrowed = wanted
+            .filter_map(|shape| {
+                let reach = self.granted(&shape.id)?;
+                Some((shape.id.clone(), Arc::new(reach.narrowed(Some(own.clone())))))
+            })
+            .collect();
+        Ok(())
+    }
+
+    fn wants_type(&self, ty: &TypeId) -> bool {
+        self.subscription.types.as_ref().is_none_or(|types| types.contains(ty))
+    }
+
+    fn granted(&self, ty: &TypeId) -> Option<Arc<Reach>> {
+        match &self.application {
+            None => Some(Arc::clone(&self.everything)),
+            Some(live) if live.may(&self.business, ty, TypeAccess::Read) => Some(live.reach(ty)),
+            Some(_) => None,
+        }
+    }
+
+    fn reach(&self, ty: &TypeId) -> Option<Arc<Reach>> {
+        if self.subscription.condition.is_some() { self.narrowed.get(ty).cloned() } else { self.granted(ty) }
+    }
+
+    /// The change as the addressee may see it, if it wants it.
+    pub(super) fn view<'a>(&self, change: &'a Change) -> Option<Seen<'a>> {
+        let subscription = &self.subscription;
+        let is_own = subscription.application.is_some() && change.origin.application() == subscription.application;
+        let is_named = subscription.record_ids.as_ref().is_none_or(|ids| ids.contains(&change.record));
+        if (subscription.exclude_own && is_own) || !is_named || !self.wants_type(&change.ty) {
+            return None;
+        }
+        let reach = self.reach(&change.ty)?;
+        look(change, &reach).filter(|seen| self.wants_kind(seen) && self.wants_fields(seen))
+    }
+
+    fn wants_kind(&self, seen: &Seen<'_>) -> bool {
+        let subscription = &self.subscription;
+        let is_update = seen.kind == ChangeKind::Updated;
+        let names_a_field =
+            || is_update && seen.old.keys().any(|field| subscription.lists_kind(&format!("{field}.updated")));
+        subscription.takes_kind(seen.kind.as_str()) || names_a_field()
+    }
+
+    fn wants_fields(&self, seen: &Seen<'_>) -> bool {
+        match &self.subscription.fields {
+            Some(fields) if seen.kind == ChangeKind::Updated => seen.old.keys().any(|field| fields.contains(field)),
+            _ => true,
+        }
+    }
+
+    /// What the addressee may see of a record as it is.
+    pub(super) fn current<'a>(&self, record: &'a Record) -> Option<std::borrow::Cow<'a, lockstep_core::Fields>> {
+        let reach = self.reach(&record.ty)?;
+        reach.sees(&record.state).then(|| reach.visible(&record.state.fields))
+    }
+
+    /// Whether a change of this kind could be told as another kind to this addressee.
+    pub(super) fn may_shift_kinds(&self) -> bool {
+        let has_rows = |live: &Arc<LiveApplication>| !live.application.grant.conditions.is_empty();
+        self.subscription.condition.is_some() || self.application.as_ref().is_some_and(has_rows)
+    }
+}

@@ -1,0 +1,87 @@
+//! Word to owners: what the room does to a subscription by itself, and whom it tells.
+
+use crate::World;
+use crate::settings::Settings;
+use lockstep_core::clock::Timestamp;
+use lockstep_core::delivery::{Notice, NoticeBody};
+use lockstep_core::ids::{DeliveryId, SubscriptionId};
+use lockstep_core::subscription::{Pause, Subscription};
+use lockstep_store::settings::{Audit, Control, Expect, Put, Setting, SettingKey, SettingKind};
+use lockstep_store::{Commit, StoreError, Work};
+use std::sync::Arc;
+
+/// What has come over a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Its endpoint has been down for a day.
+    Failing,
+    /// Its endpoint has been down for five days.
+    Paused,
+    /// Its endpoint said 410.
+    Ended,
+}
+
+impl Turn {
+    const fn event(self) -> &'static str {
+        match self {
+            Self::Failing => "subscription.failing",
+            Self::Paused => "subscription.paused",
+            Self::Ended => "subscription.ended",
+        }
+    }
+
+    const fn message(self) -> &'static str {
+        match self {
+            Self::Failing => {
+                "its endpoint has not taken a delivery for a day: mend it, or it is paused after five days; nothing is lost"
+            }
+            Self::Paused => {
+                "its endpoint has not taken a delivery for five days: mend it and update the subscription with \"paused\": false; deliveries go on where they stopped"
+            }
+            Self::Ended => "its endpoint answered 410: nothing more is sent; make a new subscription to be told again",
+        }
+    }
+}
+
+/// The commit that carries a turn out and tells the owner's other subscriptions that ask for it.
+pub(super) fn control(world: &World, settings: &Settings, id: SubscriptionId, turn: Turn) -> Option<Control> {
+    let live = settings.subscriptions.get(&id)?;
+    let mut subscription = (*live.subscription).clone();
+    match turn {
+        Turn::Failing => {}
+        Turn::Paused => subscription.paused = Some(Pause::EndpointDown),
+        Turn::Ended => subscription.is_ended = true,
+    }
+    let now = world.clock.now();
+    let owner = (subscription.business.clone(), subscription.application);
+    let told = settings.owned_by(&owner).map(|live| &live.subscription);
+    let told = told.filter(|other| other.id != id && other.is_active() && other.lists_kind(turn.event()));
+    let notices = told.map(|other| notice(world, other, id, turn, now)).collect();
+    let key = SettingKey::new(SettingKind::Subscription, id);
+    let changed = Put { key, value: Some(Setting::Subscription(subscription)), expect: Expect::Version(live.version) };
+    let puts = if turn == Turn::Failing { Vec::new() } else { vec![changed] };
+    let audit = Audit { at: now, by: "system".to_owned(), action: turn.event().to_owned(), subject: id.to_string() };
+    Some(Control { puts, lanes: Vec::new(), dropped: Vec::new(), notices, audit })
+}
+
+fn notice(world: &World, to: &Subscription, about: SubscriptionId, turn: Turn, at: Timestamp) -> Notice {
+    Notice {
+        id: DeliveryId(world.ids.ordered()),
+        business: to.business.clone(),
+        subscription: to.id,
+        after_seq: 0,
+        at,
+        body: NoticeBody::Warning { event: turn.event().to_owned(), about, message: turn.message().to_owned() },
+        attempt: 0,
+        next_at: at,
+    }
+}
+
+/// Carries it out. One that lost a race is let go: the next probe brings it up again.
+pub(super) async fn carry_out(world: Arc<World>, control: Control) -> Result<(), StoreError> {
+    match world.store.commit(Commit { id: None, work: Work::Control(Box::new(control)) }).await {
+        Ok(_) => world.settings.refresh(world.store.as_ref()).await,
+        Err(StoreError::Conflict(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

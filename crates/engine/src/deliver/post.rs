@@ -1,0 +1,194 @@
+//! Posting: one try of one delivery, from the change in the store to the endpoint's answer.
+//!
+//! What may be seen is asked here again, with the grant of the moment of sending.
+
+use super::addressee::Addressee;
+use super::letter::{self, Letter};
+use crate::World;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use lockstep_core::change::Change;
+use lockstep_core::clock::Timestamp;
+use lockstep_core::delivery::{Notice, NoticeBody};
+use lockstep_core::ids::DeliveryId;
+use lockstep_core::limits;
+use lockstep_core::operation::OperationId;
+use lockstep_core::record::RecordKey;
+use lockstep_core::rules::retry::{Verdict, verdict};
+use lockstep_egress::{Request, Response};
+use lockstep_store::StoreError;
+use lockstep_wire::operation::OperationView;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How one try went.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Landing {
+    pub(super) delivery: Option<DeliveryId>,
+    pub(super) fate: Fate,
+    pub(super) status: Option<u16>,
+    pub(super) failure: Option<String>,
+    pub(super) at: Timestamp,
+    pub(super) took_ms: u32,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It arrived.
+    Delivered,
+    /// It was not to be sent after all.
+    Unwanted,
+    /// What it tells of has not come by yet.
+    NotYet,
+    /// The endpoint refused it.
+    Refused,
+    /// The endpoint could not be reached, or did not answer in time.
+    Unreached,
+    /// The endpoint asks for less.
+    Throttled(Option<Duration>),
+    /// The endpoint wants nothing more.
+    Gone,
+    /// The store could not be read.
+    Unread,
+}
+
+fn unsent(fate: Fate, failure: Option<String>, at: Timestamp) -> Landing {
+    Landing { delivery: None, fate, status: None, failure, at, took_ms: 0 }
+}
+
+fn unread(error: &StoreError, at: Timestamp) -> Landing {
+    unsent(Fate::Unread, Some(error.to_string()), at)
+}
+
+/// Sends a change, reading it first where it is not at hand.
+pub(super) async fn change(
+    world: Arc<World>,
+    to: Arc<Addressee>,
+    held: Option<Arc<Change>>,
+    seq: u64,
+    is_replay: bool,
+) -> Landing {
+    let now = world.clock.now();
+    let change = match held {
+        Some(change) => Some(change),
+        None => match world.store.change(&to.business.id, seq).await {
+            Ok(change) => change,
+            Err(error) => return unread(&error, now),
+        },
+    };
+    let Some(change) = change else { return unsent(Fate::Unwanted, None, now) };
+    let Some(letter) = to.view(&change).map(|seen| letter::of_change(&to, &change, &seen, is_replay)) else {
+        return unsent(Fate::Unwanted, None, now);
+    };
+    let id = DeliveryId::of_change(change.id, to.subscription.id);
+    send(&world, &to, id, letter, is_replay).await
+}
+
+/// Sends a notice. `scanned` is how far the lane has read: a record that is newer waits.
+pub(super) async fn notice(world: Arc<World>, to: Arc<Addressee>, notice: Notice, scanned: u64) -> Landing {
+    let now = world.clock.now();
+    let letter = match &notice.body {
+        NoticeBody::Replay { seq, .. } => return change(world, to, None, *seq, true).await,
+        NoticeBody::Operation(operation) => letter::of_operation(&to, &OperationView::of(operation), now),
+        NoticeBody::Warning { event, about, message } => letter::of_warning(&to, event, *about, message, now),
+        NoticeBody::Current { operation, ty, record } => {
+            let key = RecordKey { ty: ty.clone(), id: *record };
+            match current(&world, &to, &key, *operation, scanned).await {
+                Ok(letter) => letter,
+                Err(landing) => return landing,
+            }
+        }
+    };
+    send(&world, &to, notice.id, letter, false).await
+}
+
+async fn current(
+    world: &World,
+    to: &Addressee,
+    key: &RecordKey,
+    operation: OperationId,
+    scanned: u64,
+) -> Result<Letter, Landing> {
+    let now = world.clock.now();
+    let record = world.store.record(&to.business.id, key).await.map_err(|error| unread(&error, now))?;
+    let record = record.ok_or_else(|| unsent(Fate::Unwanted, None, now))?;
+    if record.last_seq > scanned {
+        return Err(unsent(Fate::NotYet, None, now));
+    }
+    let fields = to.current(&record).ok_or_else(|| unsent(Fate::Unwanted, None, now))?;
+    Ok(letter::of_current(to, &record, &fields, operation, now))
+}
+
+/// Sends a test.
+pub(super) async fn test(world: Arc<World>, to: Arc<Addressee>) -> Landing {
+    let id = DeliveryId(world.ids.ordered());
+    let letter = letter::of_test(&to, world.clock.now());
+    send(&world, &to, id, letter, false).await
+}
+
+async fn send(world: &World, to: &Addressee, id: DeliveryId, letter: Letter, is_replay: bool) -> Landing {
+    let started = world.clock.now();
+    let request = Request {
+        method: Method::POST,
+        url: to.url.clone(),
+        headers: headers(to, id, &letter, is_replay, started),
+        body: Bytes::from(letter.body),
+        timeout: Duration::from_millis(limits::DELIVERY_TIMEOUT_MS),
+        response_bytes_max: limits::RESPONSE_KEPT_BYTES_MAX,
+    };
+    let answer = world.transport.send(request).await;
+    let at = world.clock.now();
+    let took_ms = u32::try_from(at.ms_since(started)).unwrap_or(u32::MAX);
+    let (fate, status, failure) = match answer {
+        Ok(response) => read(&response),
+        Err(error) => (Fate::Unreached, None, Some(error.to_string())),
+    };
+    Landing { delivery: Some(id), fate, status, failure, at, took_ms }
+}
+
+fn headers(to: &Addressee, id: DeliveryId, letter: &Letter, is_replay: bool, now: Timestamp) -> HeaderMap {
+    const ID: HeaderName = HeaderName::from_static("webhook-id");
+    const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+    const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+    let id = id.to_string();
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(TIMESTAMP, HeaderValue::from(now.seconds()));
+    let mut put = |name: HeaderName, value: String| {
+        // What we write here is visible ASCII; anything else is left out rather than sent broken.
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    };
+    put(SIGNATURE, to.signer.sign(&id, now.seconds(), &letter.body));
+    put(ID, id);
+    if to.subscription.format == lockstep_core::subscription::Format::Fields {
+        put(HeaderName::from_static("lockstep-event"), letter.event.clone());
+        put(HeaderName::from_static("lockstep-business"), to.business.id.to_string());
+        if let Some(by) = &letter.by {
+            put(HeaderName::from_static("lockstep-user"), by.clone());
+        }
+    }
+    if is_replay {
+        put(HeaderName::from_static("lockstep-replay"), "true".to_owned());
+    }
+    headers
+}
+
+fn read(response: &Response) -> (Fate, Option<u16>, Option<String>) {
+    let status = response.status.as_u16();
+    let retry_after = response.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let fate = match verdict(status, retry_after) {
+        Verdict::Delivered => return (Fate::Delivered, Some(status), None),
+        Verdict::Refused => Fate::Refused,
+        Verdict::Throttled(after) => Fate::Throttled(after),
+        Verdict::Gone => Fate::Gone,
+    };
+    let kept = response.body.get(..response.body.len().min(limits::RESPONSE_KEPT_BYTES_MAX)).unwrap_or_default();
+    let head = String::from_utf8_lossy(kept);
+    let failure =
+        if head.trim().is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {}", head.trim()) };
+    (fate, Some(status), Some(failure))
+}

@@ -1,0 +1,111 @@
+//! Settling: what has landed since the last time, as one settle, and what stands after it.
+
+use super::lane::Lane;
+use super::tail::Tail;
+use crate::settings::Settings;
+use lockstep_core::clock::Timestamp;
+use lockstep_core::delivery::Notice;
+use lockstep_core::ids::{BusinessId, SubscriptionId};
+use lockstep_store::settle::{Fence, LaneStep, NoticeSettle, NoticeStep, OutletSettle, Settle};
+use std::collections::BTreeMap;
+
+/// The settle of everything dirty; the lanes' moves are taken out of them.
+pub(super) fn gather(
+    fence: Fence,
+    at: Timestamp,
+    tails: &mut BTreeMap<BusinessId, Tail>,
+    lanes: &mut BTreeMap<SubscriptionId, Lane>,
+    settings: &Settings,
+) -> Settle {
+    let mut settle = Settle { fence, at, ..Settle::default() };
+    for (business, tail) in tails.iter_mut().filter(|(_, tail)| tail.is_dirty) {
+        tail.is_dirty = false;
+        let mut outlet = OutletSettle { business: business.clone(), position: None, steps: Vec::new() };
+        if tail.stored != Some(tail.position) {
+            outlet.position = Some(tail.position);
+        }
+        for id in &tail.owing {
+            let Some(lane) = lanes.get_mut(id) else { continue };
+            outlet.steps.extend(lane.steps.drain(..).map(|step| (*id, step)));
+            outlet.steps.extend(row_step(lane, tail.position).map(|step| (*id, step)));
+            settle.notices.append(&mut lane.unsettled_notices);
+            settle.notices.extend(lane.notice_steps.drain(..).map(|moved| told(moved, settings)));
+        }
+        if outlet.position.is_some() || !outlet.steps.is_empty() {
+            settle.outlets.push(outlet);
+        }
+    }
+    settle
+}
+
+/// What must become of a lane's row for its cursor to be read back from it and the tail's position.
+fn row_step(lane: &Lane, position: u64) -> Option<LaneStep> {
+    let cursor = lane.cursor(position);
+    let owes_nothing = cursor == position && !lane.is_behind;
+    match (owes_nothing, lane.row) {
+        (true, Some(_)) => Some(LaneStep::Rejoined),
+        (true, None) => None,
+        (false, Some(row)) if row == cursor => None,
+        (false, _) => Some(LaneStep::Cursor(cursor)),
+    }
+}
+
+fn told((notice, mut step): (Notice, NoticeStep), settings: &Settings) -> NoticeSettle {
+    if let NoticeStep::Done { sync: Some(_), tell, .. } = &mut step {
+        let owner = settings.subscriptions.get(&notice.subscription).map(|live| &live.subscription);
+        if let Some(owner) = owner {
+            tell.clone_from(&settings.tell(&(owner.business.clone(), owner.application)).completed);
+        }
+    }
+    NoticeSettle { id: notice.id, business: notice.business, subscription: notice.subscription, step }
+}
+
+/// Takes in that a settle has been stored.
+pub(super) fn stored(
+    settle: &Settle,
+    tails: &mut BTreeMap<BusinessId, Tail>,
+    lanes: &mut BTreeMap<SubscriptionId, Lane>,
+) {
+    for outlet in &settle.outlets {
+        let Some(tail) = tails.get_mut(&outlet.business) else { continue };
+        tail.stored = outlet.position.or(tail.stored);
+        for (id, step) in &outlet.steps {
+            let Some(lane) = lanes.get_mut(id) else { continue };
+            match step {
+                LaneStep::Cursor(cursor) => lane.row = Some(*cursor),
+                LaneStep::Rejoined => lane.row = None,
+                _ => {}
+            }
+        }
+        let owes = |id: &SubscriptionId| {
+            lanes.get(id).is_some_and(|lane| {
+                lane.row.is_some() || lane.is_behind || lane.cursor(tail.position) != tail.position || lane.has_moves()
+            })
+        };
+        tail.owing.retain(owes);
+    }
+}
+
+/// Puts back the moves of a settle that was not stored, before those made since.
+pub(super) fn put_back(
+    settle: Settle,
+    tails: &mut BTreeMap<BusinessId, Tail>,
+    lanes: &mut BTreeMap<SubscriptionId, Lane>,
+) {
+    for outlet in settle.outlets {
+        let Some(tail) = tails.get_mut(&outlet.business) else { continue };
+        tail.is_dirty = true;
+        for (id, step) in outlet.steps.into_iter().rev() {
+            let Some(lane) = lanes.get_mut(&id) else { continue };
+            tail.owing.insert(id);
+            if !matches!(step, LaneStep::Cursor(_) | LaneStep::Rejoined) {
+                lane.steps.insert(0, step);
+            }
+        }
+    }
+    for notice in settle.notices {
+        if let Some(lane) = lanes.get_mut(&notice.subscription) {
+            lane.unsettled_notices.push(notice);
+        }
+    }
+}

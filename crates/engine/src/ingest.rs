@@ -1,0 +1,279 @@
+//! Ingest: a call becomes a command, and the command is committed.
+//!
+//! What is wrong with the request itself is refused here, before anything is written; what depends on the record
+//! is decided inside the commit and fails the operation.
+
+use crate::World;
+use crate::principal::Principal;
+use crate::refusal::Refusal;
+use aws_lc_rs::digest::{Context, SHA256};
+use lockstep_core::Fields;
+use lockstep_core::application::Business;
+use lockstep_core::command::{Action, Command, Ending, FreshIds, Idempotency, Outcome, Target};
+use lockstep_core::error::{Code, shown};
+use lockstep_core::external_id::ExternalId;
+use lockstep_core::grant::{Ability, TypeAccess};
+use lockstep_core::ids::{ChangeId, Provider, RecordId, SubscriptionId};
+use lockstep_core::limits;
+use lockstep_core::operation::OperationId;
+use lockstep_core::rules::check;
+use lockstep_core::rules::scope::Reach;
+use lockstep_core::schema::Shape;
+use lockstep_store::{Commit, Committed, StoreError, Work};
+use lockstep_wire::operation::Correlation;
+use std::sync::Arc;
+
+/// A call of the Data API, parsed.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// Who calls.
+    pub principal: &'a Principal,
+    /// The business, as written in the path.
+    pub business: &'a str,
+    /// The type, as written in the path.
+    pub ty: &'a str,
+    /// What is asked.
+    pub verb: Verb<'a>,
+    /// `If-Match`.
+    pub if_match: Option<u64>,
+    /// `Idempotency-Key`, with the path it holds for.
+    pub idempotency: Option<(&'a str, &'a str)>,
+    /// The body as it came, for the key's digest and the limits.
+    pub bytes: &'a [u8],
+}
+
+/// What is asked, with ids still as text.
+#[derive(Debug)]
+pub enum Verb<'a> {
+    /// Make a record.
+    Create {
+        /// Its values.
+        fields: Fields,
+        /// What the caller calls it.
+        external_id: Option<&'a str>,
+    },
+    /// Change fields.
+    Update {
+        /// Which record.
+        id: &'a str,
+        /// JSON merge patch.
+        patch: Fields,
+    },
+    /// Make a tombstone.
+    Delete {
+        /// Which record.
+        id: &'a str,
+    },
+    /// Attach an external id.
+    Correlate {
+        /// Which record.
+        id: &'a str,
+        /// The external id.
+        with: Correlation,
+        /// Whether to take it from another record.
+        force: bool,
+    },
+    /// Detach an external id.
+    Uncorrelate {
+        /// Which record.
+        id: &'a str,
+        /// The external id.
+        with: Correlation,
+    },
+    /// Send a record as it is.
+    SyncById {
+        /// Which record.
+        id: &'a str,
+        /// To which of the caller's subscriptions; all where none is named.
+        subscription: Option<&'a str>,
+    },
+}
+
+impl Verb<'_> {
+    const fn needs(&self) -> (Ability, TypeAccess) {
+        match self {
+            Self::SyncById { .. } => (Ability::Read, TypeAccess::Read),
+            _ => (Ability::Write, TypeAccess::Write),
+        }
+    }
+}
+
+/// Commits a call and says how it ended.
+///
+/// # Errors
+/// What is wrong with the request, or why the store did not take it. Nothing was written.
+pub async fn submit(world: &World, call: Call<'_>) -> Result<Outcome, Refusal> {
+    let command = command(world, call)?;
+    let commit = Commit { id: None, work: Work::Commands(vec![command]) };
+    let Committed::Outcomes(outcomes) = world.store.commit(commit).await? else {
+        return Err(StoreError::Failed("a commit of commands answered with settings".to_owned()).into());
+    };
+    let outcome = outcomes.into_iter().next();
+    let outcome = outcome.ok_or_else(|| StoreError::Failed("a commit without an outcome".to_owned()))?;
+    world.metrics.command_ended(&outcome.ending);
+    match outcome.ending {
+        Ending::Refused(rejection) => Err(rejection.into()),
+        _ => Ok(outcome),
+    }
+}
+
+fn command(world: &World, call: Call<'_>) -> Result<Command, Refusal> {
+    let principal = call.principal;
+    let business = principal.business(world, call.business)?;
+    let shape = world.schema.shape(call.ty)?;
+    let (ability, access) = call.verb.needs();
+    principal.must(ability)?;
+    let reach = principal.reach(&business, &shape.id, access)?;
+    let idempotency = call.idempotency.map(|key| idempotency(principal, &business, key, call.bytes)).transpose()?;
+    let bytes = call.bytes.len() + 512;
+    let owner = (business.id.clone(), principal.application());
+    let action = action(world, principal, &business, shape, &reach, call.verb)?;
+    let ids = &world.ids;
+    Ok(Command {
+        at: world.clock.now(),
+        origin: principal.origin(),
+        reach,
+        ty: shape.id.clone(),
+        action,
+        if_match: call.if_match,
+        idempotency,
+        fresh: FreshIds {
+            record: RecordId(ids.ordered()),
+            change: ChangeId(ids.ordered()),
+            second_change: ChangeId(ids.ordered()),
+            operation: OperationId::fresh(ids.ordered()),
+        },
+        tell: world.settings.read(|settings| settings.tell(&owner)),
+        business: owner.0,
+        bytes,
+    })
+}
+
+fn action(
+    world: &World,
+    principal: &Principal,
+    business: &Business,
+    shape: &Shape,
+    reach: &Arc<Reach>,
+    verb: Verb<'_>,
+) -> Result<Action, Refusal> {
+    let target = |id| target(principal, id);
+    Ok(match verb {
+        Verb::Create { fields, external_id } => Action::Create {
+            fields: check::fields(shape, fields, reach)?,
+            external_id: external_id.map(|id| own_external_id(principal, id)).transpose()?,
+        },
+        Verb::Update { id, patch } => {
+            Action::Update { target: target(id)?, patch: check::fields(shape, patch, reach)? }
+        }
+        Verb::Delete { id } => Action::Delete { target: target(id)? },
+        Verb::Correlate { id, with, force } => {
+            Action::Correlate { target: target(id)?, external_id: external_id(principal, with)?, force }
+        }
+        Verb::Uncorrelate { id, with } => {
+            Action::Uncorrelate { target: target(id)?, external_id: external_id(principal, with)? }
+        }
+        Verb::SyncById { id, subscription } => Action::SyncById {
+            target: target(id)?,
+            subscriptions: receivers(world, principal, business, shape, subscription)?,
+        },
+    })
+}
+
+fn target(principal: &Principal, id: &str) -> Result<Target, Refusal> {
+    match id.strip_prefix("ext:") {
+        Some(value) => own_external_id(principal, value).map(Target::External),
+        None => {
+            let parsed = id.parse().map(Target::Id);
+            Ok(parsed.map_err(|refused| {
+                let hint = "; the caller's own external id is written ext:VALUE";
+                lockstep_core::error::Rejection { message: refused.message + hint, ..refused }
+            })?)
+        }
+    }
+}
+
+fn own_provider(principal: &Principal) -> Result<Provider, Refusal> {
+    principal.origin().provider().cloned().ok_or_else(|| {
+        Refusal::new(
+            Code::InvalidId,
+            "the administrator's key has no external ids of its own: call with an application's credentials, or name \
+             the source in the body of correlate",
+        )
+    })
+}
+
+fn own_external_id(principal: &Principal, value: &str) -> Result<ExternalId, Refusal> {
+    Ok(ExternalId::check(own_provider(principal)?, "", None, value)?)
+}
+
+fn external_id(principal: &Principal, with: Correlation) -> Result<ExternalId, Refusal> {
+    let provider = match with.source {
+        Some(source) => source,
+        None => own_provider(principal)?,
+    };
+    Ok(ExternalId::check(provider, &with.realm, with.object.as_deref(), &with.value.into_text())?)
+}
+
+/// The caller's own subscriptions that a sync goes to.
+fn receivers(
+    world: &World,
+    principal: &Principal,
+    business: &Business,
+    shape: &Shape,
+    only: Option<&str>,
+) -> Result<Vec<SubscriptionId>, Refusal> {
+    let owner = (business.id.clone(), principal.application());
+    let only: Option<SubscriptionId> = only.map(str::parse).transpose()?;
+    let wants = |subscription: &lockstep_core::subscription::Subscription| {
+        let is_asked = only.is_none_or(|only| only == subscription.id);
+        let takes = only.is_some() || subscription.takes_kind("current");
+        let has_type = subscription.types.as_ref().is_none_or(|types| types.contains(&shape.id));
+        subscription.is_active() && is_asked && takes && has_type
+    };
+    let found: Vec<_> = world.settings.read(|settings| {
+        let own = settings.owned_by(&owner).map(|live| &live.subscription);
+        own.filter(|subscription| wants(subscription)).map(|subscription| subscription.id).collect()
+    });
+    match only {
+        Some(only) if found.is_empty() => Err(Refusal::new(
+            Code::NotFound,
+            format!("{only} is no active subscription of this credential for {} records", shape.id),
+        )),
+        _ => Ok(found),
+    }
+}
+
+fn idempotency(
+    principal: &Principal,
+    business: &Business,
+    (key, path): (&str, &str),
+    body: &[u8],
+) -> Result<Idempotency, Refusal> {
+    if key.is_empty() || key.len() > limits::IDEMPOTENCY_KEY_BYTES_MAX {
+        let text = format!(
+            "the Idempotency-Key {} is no key: it is 1 to {} bytes long",
+            shown(key),
+            limits::IDEMPOTENCY_KEY_BYTES_MAX
+        );
+        return Err(Refusal::new(Code::InvalidHeader, text));
+    }
+    let route = path.split_once('?').map_or(path, |(route, _)| route);
+    let name = principal.name();
+    let scope = [name.as_str(), business.id.as_str(), route, key].map(str::as_bytes);
+    Ok(Idempotency { key: short_digest(&scope), request: short_digest(&[path.as_bytes(), body]) })
+}
+
+/// The first half of SHA-256 over parts, each with its length, so that no two lists of parts run together.
+fn short_digest(parts: &[&[u8]]) -> [u8; 16] {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    let mut short = [0; 16];
+    for (to, from) in short.iter_mut().zip(context.finish().as_ref()) {
+        *to = *from;
+    }
+    short
+}

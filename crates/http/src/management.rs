@@ -1,0 +1,75 @@
+//! Management calls: the administrator's.
+
+use crate::Server;
+use crate::answer::{Answer, ok};
+use crate::auth;
+use crate::request;
+use axum::extract::{Path, Request, State};
+use lockstep_core::limits::CONTROL_BYTES_MAX;
+use lockstep_engine::control::{application, business};
+use lockstep_engine::principal::Principal;
+use lockstep_engine::refusal::Refusal;
+use serde::de::DeserializeOwned;
+
+/// The caller, who must be the administrator, and the body.
+async fn read<T: DeserializeOwned>(server: &Server, request: Request) -> Result<(Principal, T), Refusal> {
+    let principal = auth::principal(&server.world, request.headers())?;
+    principal.must_administer()?;
+    request::parameters(request.uri(), &[])?;
+    let bytes = request::bytes(request.into_body(), CONTROL_BYTES_MAX).await?;
+    Ok((principal, request::body(&bytes)?))
+}
+
+/// For calls without a body: whatever comes is ignored.
+async fn caller(server: &Server, request: Request) -> Result<Principal, Refusal> {
+    let (principal, _): (_, serde_json::Value) = read(server, request).await?;
+    Ok(principal)
+}
+
+pub(crate) async fn create_business(State(server): State<Server>, request: Request) -> Answer {
+    let (principal, body) = read(&server, request).await?;
+    ok(&business::create(&server.world, &principal, body).await?)
+}
+
+pub(crate) async fn update_business(State(server): State<Server>, Path(id): Path<String>, request: Request) -> Answer {
+    let (principal, body) = read(&server, request).await?;
+    ok(&business::update(&server.world, &principal, &id, body).await?)
+}
+
+pub(crate) async fn delete_business(State(server): State<Server>, Path(id): Path<String>, request: Request) -> Answer {
+    let principal = caller(&server, request).await?;
+    ok(&business::delete(&server.world, &principal, &id).await?)
+}
+
+pub(crate) async fn list_businesses(State(server): State<Server>, request: Request) -> Answer {
+    let principal = caller(&server, request).await?;
+    ok(&business::list(&server.world, &principal)?)
+}
+
+pub(crate) async fn create_application(State(server): State<Server>, request: Request) -> Answer {
+    let (principal, body) = read(&server, request).await?;
+    ok(&application::create(&server.world, &principal, body).await?)
+}
+
+pub(crate) async fn update_application(
+    State(server): State<Server>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Answer {
+    let (principal, body) = read(&server, request).await?;
+    ok(&application::update(&server.world, &principal, &id, body).await?)
+}
+
+pub(crate) async fn delete_application(
+    State(server): State<Server>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Answer {
+    let principal = caller(&server, request).await?;
+    ok(&application::delete(&server.world, &principal, &id).await?)
+}
+
+pub(crate) async fn list_applications(State(server): State<Server>, request: Request) -> Answer {
+    let principal = caller(&server, request).await?;
+    ok(&application::list(&server.world, &principal)?)
+}

@@ -1,0 +1,17 @@
+//! `POST /v1/business/{business}/operation/get/{id}`.
+
+use crate::Server;
+use crate::answer::{Answer, ok};
+use crate::{auth, request};
+use axum::extract::{Path, Request, State};
+use lockstep_engine::read;
+
+pub(crate) async fn get(
+    State(server): State<Server>,
+    Path((business, id)): Path<(String, String)>,
+    request: Request,
+) -> Answer {
+    let principal = auth::principal(&server.world, request.headers())?;
+    request::parameters(request.uri(), &[])?;
+    ok(&read::operation(&server.world, &principal, &business, &id).await?)
+}

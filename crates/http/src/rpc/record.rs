@@ -1,0 +1,110 @@
+//! `POST /v1/business/{business}/{type}/…`: create, update, delete, correlate, uncorrelate, sync by id.
+
+use crate::Server;
+use crate::answer::{Answer, json};
+use crate::{auth, request};
+use axum::extract::{Path, Request, State};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, Uri};
+use lockstep_core::error::Code;
+use lockstep_core::limits::{CONTROL_BYTES_MAX, RECORD_BYTES_MAX};
+use lockstep_engine::ingest::{Call, Verb, submit};
+use lockstep_engine::principal::Principal;
+use lockstep_engine::refusal::Refusal;
+use lockstep_wire::operation::Accepted;
+use std::collections::BTreeMap;
+
+/// What every call of this file has in common, read.
+struct Read {
+    principal: Principal,
+    headers: HeaderMap,
+    uri: Uri,
+    parameters: BTreeMap<String, String>,
+    bytes: Bytes,
+}
+
+async fn read(server: &Server, request: Request, known: &[&str], limit: usize) -> Result<Read, Refusal> {
+    let principal = auth::principal(&server.world, request.headers())?;
+    let (parts, body) = request.into_parts();
+    let parameters = request::parameters(&parts.uri, known)?;
+    let bytes = request::bytes(body, limit).await?;
+    Ok(Read { principal, headers: parts.headers, uri: parts.uri, parameters, bytes })
+}
+
+async fn accept(server: &Server, read: &Read, (business, ty): (&str, &str), verb: Verb<'_>) -> Answer {
+    let path = read.uri.path_and_query().map_or("", |path| path.as_str());
+    // The alias without /v1 is the same path.
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    let key = request::header(&read.headers, "idempotency-key")?;
+    let call = Call {
+        principal: &read.principal,
+        business,
+        ty,
+        verb,
+        if_match: request::if_match(&read.headers)?,
+        idempotency: key.map(|key| (key, path)),
+        bytes: &read.bytes,
+    };
+    let outcome = submit(&server.world, call).await?;
+    let accepted = Accepted { operation_id: outcome.operation, record_id: outcome.record };
+    Ok(json(StatusCode::ACCEPTED, &accepted))
+}
+
+type OfType = Path<(String, String)>;
+type OfRecord = Path<(String, String, String)>;
+
+pub(crate) async fn create(State(server): State<Server>, Path((business, ty)): OfType, request: Request) -> Answer {
+    let read = read(&server, request, &["externalId"], RECORD_BYTES_MAX).await?;
+    let fields = request::object(&read.bytes)?;
+    let external_id = read.parameters.get("externalId").map(String::as_str);
+    accept(&server, &read, (&business, &ty), Verb::Create { fields, external_id }).await
+}
+
+pub(crate) async fn update(
+    State(server): State<Server>,
+    Path((business, ty, id)): OfRecord,
+    request: Request,
+) -> Answer {
+    let read = read(&server, request, &[], RECORD_BYTES_MAX).await?;
+    let patch = request::object(&read.bytes)?;
+    accept(&server, &read, (&business, &ty), Verb::Update { id: &id, patch }).await
+}
+
+pub(crate) async fn delete(
+    State(server): State<Server>,
+    Path((business, ty, id)): OfRecord,
+    request: Request,
+) -> Answer {
+    let read = read(&server, request, &[], CONTROL_BYTES_MAX).await?;
+    accept(&server, &read, (&business, &ty), Verb::Delete { id: &id }).await
+}
+
+pub(crate) async fn correlate(
+    State(server): State<Server>,
+    Path((business, ty, id)): OfRecord,
+    request: Request,
+) -> Answer {
+    let read = read(&server, request, &["force"], CONTROL_BYTES_MAX).await?;
+    let with = request::body(&read.bytes)?;
+    let force = request::flag(&read.parameters, "force")?;
+    accept(&server, &read, (&business, &ty), Verb::Correlate { id: &id, with, force }).await
+}
+
+pub(crate) async fn uncorrelate(
+    State(server): State<Server>,
+    Path((business, ty, id)): OfRecord,
+    request: Request,
+) -> Answer {
+    let read = read(&server, request, &[], CONTROL_BYTES_MAX).await?;
+    let with = request::body(&read.bytes)?;
+    accept(&server, &read, (&business, &ty), Verb::Uncorrelate { id: &id, with }).await
+}
+
+pub(crate) async fn sync_by_id(State(server): State<Server>, Path((business, ty)): OfType, request: Request) -> Answer {
+    let read = read(&server, request, &["id", "subscription"], CONTROL_BYTES_MAX).await?;
+    let id = read.parameters.get("id").map(String::as_str).ok_or_else(|| {
+        Refusal::new(Code::InvalidParameter, "the query parameter id is missing: give sync-by-id?id=RECORD_ID")
+    })?;
+    let subscription = read.parameters.get("subscription").map(String::as_str);
+    accept(&server, &read, (&business, &ty), Verb::SyncById { id, subscription }).await
+}

@@ -1,0 +1,141 @@
+//! The hub under test: `lockstep serve` as a child process with a folder of its own, and the calls that set it up.
+//! It must not reach into the hub by any other way than its API, so that what is measured is what users get.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::Bench;
+use super::link::Target;
+use super::load::{ClosedLoop, Errand};
+use super::process::{Process, tail};
+
+const BUSINESS: &str = "bench";
+const ORGANISATION: &str = "Bench";
+/// Connections over which subscriptions are made that nothing matches.
+const DECOY_CONNECTIONS: usize = 64;
+
+/// A hub with one business and one application.
+pub(crate) struct Hub {
+    process: Process,
+    api_key: String,
+    /// Which of the sink's boards counts what this hub delivers.
+    board: usize,
+}
+
+impl Hub {
+    /// Starts a hub on an empty folder and makes its business and application.
+    pub(crate) async fn start(bench: &Bench) -> anyhow::Result<Self> {
+        let board = bench.next_board();
+        let data = bench.folder().join(format!("hub-{board}"));
+        let log = log_of(bench, board);
+        let admin_key = random_key()?;
+        let flags = ["--listen", "127.0.0.1:0", "--allow-private", "127.0.0.0/8"].map(OsString::from);
+        let mut arguments = vec![OsString::from("serve"), OsString::from("--data"), data.into_os_string()];
+        arguments.extend(flags);
+        let process = Process::start(arguments, &[("LOCKSTEP_ADMIN_KEY", &admin_key)], &log).await?;
+        let api_key = set_up(process.address(), &admin_key).await.context("setting up the hub")?;
+        Ok(Self { process, api_key, board })
+    }
+
+    /// Its process, for what it costs.
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The sink's board of this hub.
+    pub(crate) fn board(&self) -> usize {
+        self.board
+    }
+
+    /// Creating contacts over and over.
+    pub(crate) fn creating(&self, bench: &Bench) -> anyhow::Result<Errand> {
+        create_errand(self.process.address(), &self.api_key, bench)
+    }
+
+    /// Subscribes the sink at `sink` to all contacts; the subscription's id.
+    pub(crate) async fn subscribe(&self, sink: SocketAddr) -> anyhow::Result<String> {
+        let body = json!({ "url": format!("http://{sink}/hook/{}", self.board), "types": ["contact"] });
+        let answer = self.business("subscription/create")?.call(&body).await?;
+        text_of(&answer, "id")
+    }
+
+    /// Adds `count` subscriptions that no created contact matches: half ask for another type, half for one contact
+    /// each that is never made.
+    pub(crate) async fn subscribe_in_vain(&self, sink: SocketAddr, count: u64) -> anyhow::Result<()> {
+        let url = format!("http://{sink}/hook/{}", self.board);
+        let body = move |number: u64| {
+            let wish = if number.is_multiple_of(2) {
+                json!({ "url": url, "types": ["invoice"] })
+            } else {
+                // Well-formed, each another, and none that a hub of this century gives out.
+                json!({ "url": url, "types": ["contact"], "recordIds": [format!("rec_{number:026}")] })
+            };
+            Bytes::from(wish.to_string())
+        };
+        let target = self.business("subscription/create")?;
+        let errand = Errand { target, expected: StatusCode::OK, body: Box::new(body) };
+        ClosedLoop::start(errand, DECOY_CONNECTIONS, count).finish().await?;
+        Ok(())
+    }
+
+    /// Pauses or resumes a subscription.
+    pub(crate) async fn set_paused(&self, subscription: &str, is_paused: bool) -> anyhow::Result<()> {
+        let target = self.business(&format!("subscription/update/{subscription}"))?;
+        target.call(&json!({ "paused": is_paused })).await?;
+        Ok(())
+    }
+
+    fn business(&self, path: &str) -> anyhow::Result<Target> {
+        Target::new(self.process.address(), &format!("/v1/business/{BUSINESS}/{path}"), &self.api_key)
+    }
+}
+
+/// The ends of the logs of the hubs started since board `first`, to be shown when something broke.
+pub(crate) fn logs_since(bench: &Bench, first: usize) -> String {
+    let tails = (first..bench.next_board()).map(|board| tail(&log_of(bench, board)));
+    let told = tails.filter(|text| !text.trim().is_empty());
+    told.map(|text| format!("\nthe log of a hub ends with:\n{}", text.trim_end())).collect()
+}
+
+fn log_of(bench: &Bench, board: usize) -> PathBuf {
+    bench.folder().join(format!("hub-{board}.log"))
+}
+
+/// Creating contacts at any server with the hub's path: the hub, or the bare server.
+pub(crate) fn create_errand(address: SocketAddr, key: &str, bench: &Bench) -> anyhow::Result<Errand> {
+    let target = Target::new(address, &format!("/v1/business/{BUSINESS}/contact/create"), key)?;
+    let records = bench.records();
+    Ok(Errand { target, expected: StatusCode::ACCEPTED, body: Box::new(move |number| records.body(number)) })
+}
+
+async fn set_up(address: SocketAddr, admin_key: &str) -> anyhow::Result<String> {
+    let business = json!({ "organisationName": ORGANISATION, "name": "Bench", "id": BUSINESS });
+    Target::new(address, "/management/business/create", admin_key)?.call(&business).await?;
+    let application = json!({
+        "label": "Load generator",
+        "organisationName": ORGANISATION,
+        "businessAccessRule": { "deniedBusinessIds": [] },
+    });
+    let answer = Target::new(address, "/management/auth/create", admin_key)?.call(&application).await?;
+    text_of(&answer, "apiKey")
+}
+
+fn text_of(answer: &Value, name: &str) -> anyhow::Result<String> {
+    let text = answer.get(name).and_then(Value::as_str);
+    text.map(str::to_owned).with_context(|| format!("an answer without {name:?}: {answer}"))
+}
+
+/// The hub listens on the loopback of a machine that others may use too, so its key is a secret.
+fn random_key() -> anyhow::Result<String> {
+    use std::io::Read;
+    let mut bytes = [0_u8; 32];
+    let source = Path::new("/dev/urandom");
+    std::fs::File::open(source)?.read_exact(&mut bytes).context("reading /dev/urandom")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,69 @@
+//! The six things that are measured, one file each, in the order of the issue that asked for them.
+//!
+//! Each starts the servers it needs, runs rounds in which the hub and its peer take turns, and reports medians over
+//! the rounds; a ratio is taken within a round and the median is of the ratios, so that a slow minute of the machine
+//! weighs on both sides.
+
+mod accept;
+mod both;
+mod drain;
+mod fan_out;
+mod idle;
+mod latency;
+
+use clap::ValueEnum;
+
+use super::hub::logs_since;
+use super::report::Report;
+use super::{Bench, say};
+
+/// One of the six.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Trial {
+    /// Durable creates, nobody subscribed.
+    A,
+    /// Creates and deliveries together.
+    B,
+    /// Draining a backlog.
+    C,
+    /// Latency at a quarter of saturation.
+    D,
+    /// What subscriptions cost that do not match.
+    E,
+    /// Idle memory.
+    F,
+}
+
+impl Trial {
+    /// All, in order.
+    pub(crate) const ALL: [Self; 6] = [Self::A, Self::B, Self::C, Self::D, Self::E, Self::F];
+
+    fn sign(self) -> (char, &'static str) {
+        match self {
+            Self::A => ('a', "durable creates, no subscription"),
+            Self::B => ('b', "accept and deliver together, one subscription"),
+            Self::C => ('c', "draining a backlog"),
+            Self::D => ('d', "a quarter of saturation, open loop"),
+            Self::E => ('e', "1, 1,000 and 10,000 subscriptions of which one matches"),
+            Self::F => ('f', "idle: one business, one subscription, after 2 s"),
+        }
+    }
+
+    /// Measures; what broke stands in the report, beside what was measured before it broke.
+    pub(crate) async fn run(self, bench: &Bench) -> Report {
+        let (letter, title) = self.sign();
+        say(&format!("({letter}) {title}"));
+        let mut report = Report::new(letter, title);
+        let first = bench.next_board();
+        let outcome = match self {
+            Self::A => accept::run(bench, &mut report).await,
+            Self::B => both::run(bench, &mut report).await,
+            Self::C => drain::run(bench, &mut report).await,
+            Self::D => latency::run(bench, &mut report).await,
+            Self::E => fan_out::run(bench, &mut report).await,
+            Self::F => idle::run(bench, &mut report).await,
+        };
+        report.error = outcome.err().map(|error| format!("{error:#}{}", logs_since(bench, first)));
+        report
+    }
+}

@@ -1,0 +1,104 @@
+//! The command line: commands, flags, the environment variables beside them, help texts.
+
+use crate::bench::BenchArgs;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Keeps business records equal in every application a business uses.
+#[derive(Debug, Parser)]
+#[command(name = "lockstep", version, after_help = "Try it first: lockstep demo")]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the API and deliver changes
+    Serve(ServeArgs),
+    /// Show the main job at once: sample data, a receiver that prints what arrives, edits that trickle in
+    Demo(DemoArgs),
+    /// Say in plain words what is wrong, if something is
+    Doctor(DoctorArgs),
+    /// Explain an error code
+    Explain(ExplainArgs),
+    /// Measure this machine: the hub beside a bare server and a bare client, in one run
+    Bench(BenchArgs),
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For machines, one object a line
+    Json,
+}
+
+/// A flag beats its variable, a variable beats the file, the file beats the default.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ServeArgs {
+    /// Folder of the store, made if need be [default: ./lockstep-data]
+    #[arg(long, env = "LOCKSTEP_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:7070]
+    #[arg(long, env = "LOCKSTEP_LISTEN", value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Private addresses that outgoing calls may go to; may be given several times
+    #[arg(long, env = "LOCKSTEP_ALLOW_PRIVATE", value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) allow_private: Vec<IpNet>,
+    /// File with the sealing key: 32 bytes in base64 or hex [default: DIR/lockstep.key]
+    #[arg(long, env = "LOCKSTEP_SECRET_KEY_FILE", value_name = "FILE")]
+    pub(crate) secret_key_file: Option<PathBuf>,
+    /// How log lines are written [default: text]
+    #[arg(long, env = "LOCKSTEP_LOG_FORMAT", value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+    /// What is logged, as a tracing filter [default: info]
+    #[arg(long, env = "LOCKSTEP_LOG", value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+    /// A TOML file with these settings, named as the flags without dashes in front
+    #[arg(long, env = "LOCKSTEP_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The administrator's API key; one is made in DIR/admin.key where none is given
+    #[arg(skip)]
+    pub(crate) admin_key: Option<String>,
+    /// The sealing key itself
+    #[arg(skip)]
+    pub(crate) secret_key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, env = "LOCKSTEP_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:7070")]
+    pub(crate) listen: SocketAddr,
+    /// Stop after so many seconds; without it, at Ctrl-C
+    #[arg(long, value_name = "N")]
+    pub(crate) seconds: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Folder of the store [default: ./lockstep-data]
+    #[arg(long, env = "LOCKSTEP_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Where a running server listens
+    #[arg(long, env = "LOCKSTEP_URL", value_name = "URL", default_value = "http://127.0.0.1:7070")]
+    pub(crate) url: String,
+    /// File with the sealing key [default: DIR/lockstep.key]
+    #[arg(long, env = "LOCKSTEP_SECRET_KEY_FILE", value_name = "FILE")]
+    pub(crate) secret_key_file: Option<PathBuf>,
+    /// Print findings as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The code, such as `unknown_field`; without one, all codes are listed
+    pub(crate) code: Option<String>,
+}

@@ -1,0 +1,18 @@
+//! Files of a data folder that are not the store's own.
+
+use std::path::{Path, PathBuf};
+
+/// Where data stands if nobody says otherwise.
+pub(crate) fn default_data() -> PathBuf {
+    PathBuf::from("lockstep-data")
+}
+
+/// The sealing key of a data folder.
+pub(crate) fn sealing_key(data: &Path) -> PathBuf {
+    data.join("lockstep.key")
+}
+
+/// The administrator's API key of a data folder.
+pub(crate) fn admin_key(data: &Path) -> PathBuf {
+    data.join("admin.key")
+}

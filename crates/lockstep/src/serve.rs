@@ -1,0 +1,30 @@
+//! `lockstep serve`.
+
+use crate::command_line::ServeArgs;
+use crate::failure::Failure;
+use crate::printer::say;
+use crate::settings::Settings;
+use crate::wire_up::{Hub, runtime, stop_at_signal};
+use crate::{logging, paths};
+
+/// Serves until a signal.
+pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
+    let settings = Settings::read(args)?;
+    logging::begin(&settings.log, settings.log_format)?;
+    runtime()?.block_on(serve(&settings))
+}
+
+async fn serve(settings: &Settings) -> Result<(), Failure> {
+    let hub = Hub::open(settings).await?;
+    let stop = stop_at_signal()?;
+    for path in &hub.made {
+        say(&format!("made {}", path.display()));
+        if *path == paths::sealing_key(&settings.data) {
+            say("  it seals the secrets in this folder: keep a copy elsewhere, backups leave it out");
+        } else {
+            say("  it holds the administrator's API key");
+        }
+    }
+    say(&format!("lockstep is listening on http://{}", hub.address));
+    hub.run(stop).await
+}

@@ -1,0 +1,100 @@
+//! Settings: flags, `LOCKSTEP_*` variables, one TOML file, defaults; in this order.
+
+use crate::command_line::{LogFormat, ServeArgs};
+use crate::failure::Failure;
+use crate::paths;
+use ipnet::IpNet;
+use lockstep_core::error::Code;
+use serde::Deserialize;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// The port that a server has if nobody says otherwise.
+const PORT: u16 = 7070;
+
+/// Settings as a server needs them.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) data: PathBuf,
+    pub(crate) listen: SocketAddr,
+    pub(crate) allow_private: Vec<IpNet>,
+    pub(crate) secret_key_file: Option<PathBuf>,
+    pub(crate) secret_key: Option<String>,
+    pub(crate) admin_key: Option<String>,
+    pub(crate) log_format: LogFormat,
+    pub(crate) log: String,
+}
+
+/// The file's members, named as the flags.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct SettingsFile {
+    data: Option<PathBuf>,
+    listen: Option<SocketAddr>,
+    allow_private: Option<Vec<IpNet>>,
+    secret_key_file: Option<PathBuf>,
+    log_format: Option<LogFormat>,
+    log: Option<String>,
+}
+
+impl Settings {
+    /// Settings from the command line, the environment and the file that they name.
+    pub(crate) fn read(args: ServeArgs) -> Result<Self, Failure> {
+        let file = args.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        let allow_private = match args.allow_private {
+            given if given.is_empty() => file.allow_private.unwrap_or_default(),
+            given => given,
+        };
+        Ok(Self {
+            data: args.data.or(file.data).unwrap_or_else(paths::default_data),
+            listen: args.listen.or(file.listen).unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))),
+            allow_private,
+            secret_key_file: args.secret_key_file.or(file.secret_key_file),
+            secret_key: args.secret_key.or_else(|| variable("LOCKSTEP_SECRET_KEY")),
+            admin_key: args.admin_key.or_else(|| variable("LOCKSTEP_ADMIN_KEY")),
+            log_format: args.log_format.or(file.log_format).unwrap_or_default(),
+            log: args.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
+        })
+    }
+}
+
+/// A secret from the environment; it is no flag, since flags show in process lists.
+#[expect(clippy::disallowed_methods, reason = "the one place where secrets are read from the environment")]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn read_file(path: &Path) -> Result<SettingsFile, Failure> {
+    let invalid = |what: String| Failure::new(Code::SettingsInvalid, format!("{}: {what}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| invalid(format!("cannot be read: {error}")))?;
+    toml::from_str(&text).map_err(|error| invalid(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> PathBuf {
+        let path = tempfile::NamedTempFile::new().unwrap().into_temp_path().keep().unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_flag_beats_the_file_and_the_file_beats_the_default() {
+        let config = file("listen = \"127.0.0.1:9\"\ndata = \"from-file\"\nallow-private = [\"10.0.0.0/8\"]\n");
+        let args = ServeArgs { config: Some(config), data: Some("from-flag".into()), ..ServeArgs::default() };
+        let settings = Settings::read(args).unwrap();
+        assert_eq!(settings.data, PathBuf::from("from-flag"));
+        assert_eq!(settings.listen.port(), 9);
+        assert_eq!(settings.allow_private.len(), 1);
+        assert_eq!(settings.log, "info");
+    }
+
+    #[test]
+    fn an_unknown_setting_is_refused_by_name() {
+        let args = ServeArgs { config: Some(file("listne = \"x\"\n")), ..ServeArgs::default() };
+        let refused = Settings::read(args).unwrap_err().to_string();
+        assert!(refused.contains("settings_invalid") && refused.contains("listne"), "{refused}");
+    }
+}

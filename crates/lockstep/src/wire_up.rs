@@ -1,0 +1,170 @@
+//! Wiring: which store, transport, clock and runtimes a running hub is made of.
+//!
+//! Two runtimes: one of a few threads for requests, one of a single thread for the post room, so that a flood of
+//! requests cannot starve delivery. The store has threads of its own.
+
+use crate::failure::Failure;
+use crate::keys;
+use crate::settings::Settings;
+use crate::world::{SystemClock, SystemIds};
+use futures_util::FutureExt;
+use lockstep_core::clock::{Clock, IdSource};
+use lockstep_core::error::Code;
+use lockstep_core::schema::Schema;
+use lockstep_egress::{AddressPolicy, HttpTransport};
+use lockstep_engine::deliver::{self, Desk, PostRoom};
+use lockstep_engine::principal::digest_of;
+use lockstep_engine::seal::Sealer;
+use lockstep_engine::settings::SharedSettings;
+use lockstep_engine::{World, metrics::Metrics, sweep};
+use lockstep_http::{Server, router, serve};
+use lockstep_store::settings::{Audit, Control, Expect, Put, Setting, SettingKey, SettingKind};
+use lockstep_store::{Commit, Store, StoreError, Work};
+use lockstep_store_sqlite::SqliteStore;
+use std::net::{SocketAddr, TcpListener};
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+
+/// Threads for requests: more than a few only contend.
+const REQUEST_THREADS_MAX: usize = 4;
+/// Wait before a post room that failed is opened again.
+const REOPEN_AFTER: Duration = Duration::from_secs(1);
+
+/// A hub, ready to serve.
+pub(crate) struct Hub {
+    pub(crate) world: Arc<World>,
+    pub(crate) post_room: PostRoom,
+    pub(crate) address: SocketAddr,
+    /// Key files made at this start.
+    pub(crate) made: Vec<PathBuf>,
+    listener: TcpListener,
+    desk: Desk,
+}
+
+/// A runtime for requests.
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(REQUEST_THREADS_MAX);
+    let built = Builder::new_multi_thread().worker_threads(threads).thread_name("request").enable_all().build();
+    built.map_err(|error| Failure::Other(error.into()))
+}
+
+impl Hub {
+    /// Binds the address, opens the store and checks the keys; nothing runs yet.
+    pub(crate) async fn open(settings: &Settings) -> Result<Self, Failure> {
+        let listen_failed = |error: std::io::Error| {
+            let text = format!("cannot listen on {}: {error}; name another address with --listen", settings.listen);
+            Failure::new(Code::ListenFailed, text)
+        };
+        let listener = TcpListener::bind(settings.listen).map_err(listen_failed)?;
+        listener.set_nonblocking(true).map_err(listen_failed)?;
+        let address = listener.local_addr().map_err(listen_failed)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings.data, Arc::clone(&clock))?);
+        let sealing = keys::sealing(settings, ids.as_ref())?;
+        let sealer = Sealer::new(&sealing.key)?;
+        let admin = keys::admin(settings, ids.as_ref())?;
+        let policy = Arc::new(AddressPolicy::new(settings.allow_private.clone()));
+        let world = Arc::new(World {
+            transport: Arc::new(HttpTransport::new(Arc::clone(&policy))),
+            store,
+            clock,
+            ids,
+            policy,
+            sealer,
+            schema: Schema::ready_made(),
+            settings: SharedSettings::default(),
+            metrics: Metrics::default(),
+            admin_key_digest: digest_of(&admin.key),
+        });
+        world.settings.refresh(world.store.as_ref()).await?;
+        check_sealing(&world).await?;
+        let (post_room, desk) = PostRoom::new();
+        let made = sealing.made.into_iter().chain(admin.made).collect();
+        Ok(Self { world, post_room, address, made, listener, desk })
+    }
+
+    /// Serves and delivers until told to stop, then finishes what is under way and closes the store.
+    pub(crate) async fn run(self, stop: watch::Receiver<bool>) -> Result<(), Failure> {
+        let Self { world, post_room, listener, desk, .. } = self;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| Failure::Other(error.into()))?;
+        let deliver = start_delivery(Arc::clone(&world), desk, stop.clone())?;
+        let server = Server { world: Arc::clone(&world), post_room };
+        tokio::join!(serve::serve(listener, router::router(server), stop.clone()), sweep::run(&world, stop));
+        let ended = tokio::task::spawn_blocking(move || deliver.join()).await;
+        if !matches!(ended, Ok(Ok(()))) {
+            tracing::error!("the delivery thread panicked; this is a bug");
+        }
+        world.store.close().await;
+        Ok(())
+    }
+}
+
+/// Tells a wrong sealing key before anything is sealed with it.
+async fn check_sealing(world: &World) -> Result<(), Failure> {
+    if let Some(value) = world.settings.read(|settings| settings.sealing_check.clone()) {
+        return Ok(world.sealer.check(&value)?);
+    }
+    let key = SettingKey::new(SettingKind::Sealing, "check");
+    let value = Some(Setting::Sealing(world.sealer.check_value()?));
+    let audit = Audit {
+        at: world.clock.now(),
+        by: "system".to_owned(),
+        action: "sealing.begin".to_owned(),
+        subject: "check".to_owned(),
+    };
+    let puts = vec![Put { key, value, expect: Expect::Absent }];
+    let control = Control { puts, lanes: Vec::new(), dropped: Vec::new(), notices: Vec::new(), audit };
+    world.store.commit(Commit { id: None, work: Work::Control(Box::new(control)) }).await?;
+    Ok(())
+}
+
+/// The post room's thread. A room that fails or panics is opened again: what it had not settled is sent again.
+fn start_delivery(world: Arc<World>, mut desk: Desk, stop: watch::Receiver<bool>) -> Result<JoinHandle<()>, Failure> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| Failure::Other(error.into()))?;
+    let run = move || {
+        runtime.block_on(async {
+            let owner = format!("pid {}", std::process::id());
+            while !*stop.borrow() {
+                let room = deliver::run(Arc::clone(&world), &mut desk, stop.clone(), &owner);
+                match AssertUnwindSafe(room).catch_unwind().await {
+                    Ok(Ok(()) | Err(StoreError::Fenced)) => break,
+                    Ok(Err(error)) => tracing::error!(error = %error, "delivery stopped; it is started again"),
+                    Err(_) => tracing::error!("delivery panicked; this is a bug; it is started again"),
+                }
+                tokio::time::sleep(REOPEN_AFTER).await;
+            }
+        });
+    };
+    std::thread::Builder::new().name("deliver".to_owned()).spawn(run).map_err(|error| Failure::Other(error.into()))
+}
+
+/// Becomes true at SIGINT or SIGTERM.
+pub(crate) fn stop_at_signal() -> Result<watch::Receiver<bool>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let failed = |error: std::io::Error| Failure::Other(error.into());
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let (sender, receiver) = watch::channel(false);
+    spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping: what is under way is finished first");
+        // Everyone who listened may have gone already.
+        let _ = sender.send(true);
+    });
+    Ok(receiver)
+}
+
+/// Starts a task of the process's own.
+#[expect(clippy::disallowed_methods, reason = "tasks of the process start here")]
+pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(task);
+}

@@ -1,0 +1,151 @@
+//! The attempt log: a file and a thread of its own, outside every promise.
+//!
+//! Successes are rows of many, failures rows of one, so a healthy hub writes a row a second however much it
+//! delivers. When the thread falls behind, attempts are dropped and counted rather than slow down delivery.
+
+use crate::fault::OrFault;
+use crate::key::blob;
+use crate::sweep;
+use lockstep_core::clock::Timestamp;
+use lockstep_core::delivery::Attempt;
+use lockstep_core::ids::{BusinessId, SubscriptionId};
+use lockstep_core::limits::ATTEMPT_BATCHES_MAX;
+use lockstep_store::{StoreError, codec};
+use rusqlite::{Connection, params};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+
+/// Rows of successes looked through for one subscription's newest.
+const SUCCESS_ROWS_READ_MAX: usize = 200;
+
+enum Ask {
+    Log(Vec<Attempt>),
+    Newest(BusinessId, SubscriptionId, usize, oneshot::Sender<Result<Vec<Attempt>, StoreError>>),
+    Sweep(Timestamp),
+}
+
+/// The attempt log's thread.
+pub(crate) struct Attempts {
+    sender: Mutex<Option<SyncSender<Ask>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Attempts {
+    pub(crate) fn start(connection: Connection) -> Result<Self, StoreError> {
+        let (sender, receiver) = sync_channel(ATTEMPT_BATCHES_MAX);
+        let thread = std::thread::Builder::new()
+            .name("store-attempts".to_owned())
+            .spawn(move || serve(&connection, &receiver))
+            .map_err(|error| StoreError::Failed(error.to_string()))?;
+        Ok(Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
+    }
+
+    fn send(&self, ask: Ask) -> Result<(), StoreError> {
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = sender.as_ref().ok_or(StoreError::Closed)?;
+        sender.try_send(ask).map_err(|refused| StoreError::Busy(format!("the attempt log falls behind: {refused}")))
+    }
+
+    pub(crate) fn log(&self, attempts: Vec<Attempt>) -> Result<(), StoreError> {
+        self.send(Ask::Log(attempts))
+    }
+
+    pub(crate) fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.send(Ask::Sweep(now))
+    }
+
+    pub(crate) async fn newest(
+        &self,
+        business: &BusinessId,
+        subscription: SubscriptionId,
+        limit: usize,
+    ) -> Result<Vec<Attempt>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Ask::Newest(business.clone(), subscription, limit, reply))?;
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    pub(crate) fn close(&self) {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
+            && thread.join().is_err()
+        {
+            tracing::warn!("the attempt log's thread panicked");
+        }
+    }
+}
+
+fn serve(connection: &Connection, receiver: &Receiver<Ask>) {
+    while let Ok(ask) = receiver.recv() {
+        let done = match ask {
+            Ask::Log(attempts) => write(connection, attempts),
+            Ask::Sweep(now) => sweep::attempts(connection, now),
+            Ask::Newest(business, subscription, limit, reply) => {
+                let _ = reply.send(newest(connection, &business, subscription, limit));
+                Ok(())
+            }
+        };
+        if let Err(error) = done {
+            tracing::warn!(error = %error, "attempts could not be logged; deliveries go on");
+        }
+    }
+}
+
+fn write(connection: &Connection, attempts: Vec<Attempt>) -> Result<(), StoreError> {
+    let transaction = connection.unchecked_transaction().or_fault()?;
+    let (failures, successes): (Vec<_>, Vec<_>) = attempts.into_iter().partition(|attempt| attempt.failure.is_some());
+    if let Some(last) = successes.last() {
+        transaction
+            .prepare_cached("INSERT INTO success (at, body) VALUES (?1, ?2)")
+            .or_fault()?
+            .execute(params![last.at.0, codec::encode(&successes)?])
+            .or_fault()?;
+    }
+    for failure in &failures {
+        transaction
+            .prepare_cached("INSERT INTO failure (subscription, at, body) VALUES (?1, ?2, ?3)")
+            .or_fault()?
+            .execute(params![blob(failure.subscription.0), failure.at.0, codec::encode(failure)?])
+            .or_fault()?;
+    }
+    transaction.commit().or_fault()
+}
+
+fn newest(
+    connection: &Connection,
+    business: &BusinessId,
+    subscription: SubscriptionId,
+    limit: usize,
+) -> Result<Vec<Attempt>, StoreError> {
+    let is_own = |attempt: &Attempt| attempt.business == *business && attempt.subscription == subscription;
+    let mut found = Vec::new();
+    let mut failures = connection
+        .prepare_cached("SELECT body FROM failure WHERE subscription = ?1 ORDER BY row DESC LIMIT ?2")
+        .or_fault()?;
+    let limit_column = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows =
+        failures.query_map(params![blob(subscription.0), limit_column], |row| row.get::<_, Vec<u8>>(0)).or_fault()?;
+    for body in rows {
+        let attempt: Attempt = codec::decode(&body.or_fault()?)?;
+        found.extend(Some(attempt).filter(is_own));
+    }
+    let mut successes = connection.prepare_cached("SELECT body FROM success ORDER BY row DESC LIMIT ?1").or_fault()?;
+    let rows = successes
+        .query_map([i64::try_from(SUCCESS_ROWS_READ_MAX).unwrap_or(i64::MAX)], |row| row.get::<_, Vec<u8>>(0))
+        .or_fault()?;
+    let mut delivered = 0;
+    for body in rows {
+        let batch: Vec<Attempt> = codec::decode(&body.or_fault()?)?;
+        let own: Vec<_> = batch.into_iter().filter(is_own).collect();
+        delivered += own.len();
+        found.extend(own);
+        if delivered >= limit {
+            break;
+        }
+    }
+    found.sort_by_key(|attempt| std::cmp::Reverse(attempt.at));
+    found.truncate(limit);
+    Ok(found)
+}

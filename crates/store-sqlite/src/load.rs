@@ -1,0 +1,125 @@
+//! Loading inside a commit: what the rules ask for, by key.
+
+use crate::fault::OrFault;
+use crate::key::{BusinessNumber, blob, column, count, number, unknown};
+use lockstep_core::clock::Timestamp;
+use lockstep_core::external_id::ExternalKey;
+use lockstep_core::ids::{BusinessId, RecordId, TypeId};
+use lockstep_core::record::{Record, RecordKey};
+use lockstep_core::rules::working_set::Remembered;
+use lockstep_store::batch::Load;
+use lockstep_store::{StoreError, codec};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeMap;
+
+/// Numbers of businesses, remembered by the writer; emptied when a transaction is rolled back.
+pub(crate) type Numbers = BTreeMap<BusinessId, BusinessNumber>;
+
+/// Reads through one connection.
+pub(crate) struct Loader<'a> {
+    pub(crate) connection: &'a Connection,
+    pub(crate) numbers: &'a mut Numbers,
+}
+
+impl Loader<'_> {
+    /// A business's number.
+    pub(crate) fn number(&mut self, business: &BusinessId) -> Result<BusinessNumber, StoreError> {
+        if let Some(number) = self.numbers.get(business) {
+            return Ok(*number);
+        }
+        let number = business_number(self.connection, business)?;
+        self.numbers.insert(business.clone(), number);
+        Ok(number)
+    }
+}
+
+/// A business's number, from its row.
+pub(crate) fn business_number(connection: &Connection, business: &BusinessId) -> Result<BusinessNumber, StoreError> {
+    let mut select = connection.prepare_cached("SELECT number FROM business WHERE id = ?1").or_fault()?;
+    let number = select.query_row([business.as_str()], |row| row.get(0)).optional().or_fault()?;
+    number.map(BusinessNumber).ok_or_else(|| unknown(business))
+}
+
+/// A record, from its row.
+pub(crate) fn record(
+    connection: &Connection,
+    business: BusinessNumber,
+    key: &RecordKey,
+) -> Result<Option<Record>, StoreError> {
+    let mut select = connection
+        .prepare_cached("SELECT body FROM record WHERE business = ?1 AND type = ?2 AND id = ?3")
+        .or_fault()?;
+    let mut rows = select.query(params![business.0, key.ty.as_str(), blob(key.id.0)]).or_fault()?;
+    match rows.next().or_fault()? {
+        Some(row) => {
+            let body = row.get_ref(0).or_fault()?;
+            let bytes = body.as_blob().map_err(|error| StoreError::Corrupt(error.to_string()))?;
+            codec::record::decode(key, bytes).map(Some)
+        }
+        None => Ok(None),
+    }
+}
+
+impl Load for Loader<'_> {
+    fn head(&mut self, business: &BusinessId) -> Result<(u64, Timestamp), StoreError> {
+        let number = self.number(business)?;
+        let mut select =
+            self.connection.prepare_cached("SELECT head, last_at FROM business WHERE number = ?1").or_fault()?;
+        select.query_row([number.0], |row| Ok((count(row.get(0)?), Timestamp(row.get(1)?)))).or_fault()
+    }
+
+    fn record(&mut self, business: &BusinessId, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+        record(self.connection, self.number(business)?, key)
+    }
+
+    fn holder(&mut self, business: &BusinessId, key: &ExternalKey) -> Result<Option<RecordKey>, StoreError> {
+        let business = self.number(business)?;
+        let mut select = self
+            .connection
+            .prepare_cached(
+                "SELECT type, record FROM external_id \
+                 WHERE business = ?1 AND provider = ?2 AND realm = ?3 AND object = ?4 AND id = ?5",
+            )
+            .or_fault()?;
+        let keys = params![business.0, key.provider.as_str(), key.realm, key.object, key.id];
+        let found: Option<(String, [u8; 16])> =
+            select.query_row(keys, |row| Ok((row.get(0)?, row.get(1)?))).optional().or_fault()?;
+        found
+            .map(|(ty, record)| {
+                let ty = TypeId::parse(&ty).map_err(|refused| StoreError::Corrupt(refused.message))?;
+                Ok(RecordKey { ty, id: RecordId(number(&record)?) })
+            })
+            .transpose()
+    }
+
+    fn remembered(&mut self, _business: &BusinessId, key: [u8; 16]) -> Result<Option<Remembered>, StoreError> {
+        let mut select = self.connection.prepare_cached("SELECT body FROM idempotency WHERE key = ?1").or_fault()?;
+        let body: Option<Vec<u8>> = select.query_row([key], |row| row.get(0)).optional().or_fault()?;
+        body.map(|body| codec::decode(&body)).transpose()
+    }
+}
+
+/// The version at which all settings stand.
+pub(crate) fn settings_version(connection: &Connection) -> Result<u64, StoreError> {
+    let mut select = connection.prepare_cached("SELECT coalesce(max(version), 0) FROM setting").or_fault()?;
+    select.query_row([], |row| row.get(0)).map(count).or_fault()
+}
+
+/// The fence in force for a piece of work.
+pub(crate) fn fence(connection: &Connection, work: &str) -> Result<u64, StoreError> {
+    let mut select = connection.prepare_cached("SELECT fence FROM lease WHERE work = ?1").or_fault()?;
+    Ok(select.query_row([work], |row| row.get(0)).optional().or_fault()?.map_or(0, count))
+}
+
+/// Raises the fence of a piece of work and gives it to an owner.
+pub(crate) fn take_lease(connection: &Connection, work: &str, owner: &str) -> Result<u64, StoreError> {
+    let next = fence(connection, work)? + 1;
+    let mut put = connection
+        .prepare_cached(
+            "INSERT INTO lease (work, fence, owner) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (work) DO UPDATE SET fence = excluded.fence, owner = excluded.owner",
+        )
+        .or_fault()?;
+    put.execute(params![work, column(next), owner]).or_fault()?;
+    Ok(next)
+}

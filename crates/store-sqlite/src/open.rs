@@ -1,0 +1,154 @@
+//! Opening: the folder, its lock, the files, their format.
+//!
+//! One process serves a folder: an advisory lock is held on `lockstep.lock` for as long as the store lives. A file
+//! of a later format is refused and left as it is; an older one is migrated in one transaction.
+
+use crate::fault::{OrFault, fault};
+use lockstep_store::StoreError;
+use rusqlite::{Connection, OpenFlags};
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// Marks a file as ours ("`LckS`").
+const APPLICATION_ID: i64 = 0x4c63_6b53;
+
+const MAIN: &[&str] = &[include_str!("../migrations/0001_main.sql")];
+const ATTEMPTS: &[&str] = &[include_str!("../migrations/attempts_0001.sql")];
+
+/// The files of one data folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    pub(crate) folder: PathBuf,
+    pub(crate) main: PathBuf,
+    pub(crate) wal: PathBuf,
+    pub(crate) attempts: PathBuf,
+}
+
+impl Files {
+    pub(crate) fn of(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            main: folder.join("lockstep.db"),
+            wal: folder.join("lockstep.db-wal"),
+            attempts: folder.join("attempts.db"),
+        }
+    }
+}
+
+/// Makes the folder if need be and takes it for this process.
+pub(crate) fn take(folder: &Path) -> Result<File, StoreError> {
+    let unusable = |error: &std::io::Error| {
+        StoreError::Unusable(format!("the data folder {} cannot be used: {error}", folder.display()))
+    };
+    fs::create_dir_all(folder).map_err(|error| unusable(&error))?;
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(folder.join("lockstep.lock"))
+        .map_err(|error| unusable(&error))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(format!(
+            "another process serves the data folder {}: stop it first, or name another folder with --data",
+            folder.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(unusable(&error)),
+    }
+}
+
+/// Opens the main file for writing, migrated.
+pub(crate) fn main(files: &Files) -> Result<Connection, StoreError> {
+    let mut connection = connect(&files.main)?;
+    tune(&connection, "FULL", 32_000)?;
+    migrate(&mut connection, MAIN)?;
+    Ok(connection)
+}
+
+/// Opens the main file for a checkpointer.
+pub(crate) fn checkpointer(files: &Files) -> Result<Connection, StoreError> {
+    let connection = connect(&files.main)?;
+    tune(&connection, "FULL", 1_000)?;
+    Ok(connection)
+}
+
+/// Opens the main file for reading.
+pub(crate) fn reader(files: &Files) -> Result<Connection, StoreError> {
+    let connection = connect(&files.main)?;
+    tune(&connection, "FULL", 8_000)?;
+    connection.pragma_update(None, "query_only", true).or_fault()?;
+    Ok(connection)
+}
+
+/// Opens the attempt log.
+pub(crate) fn attempts(files: &Files) -> Result<Connection, StoreError> {
+    let mut connection = connect(&files.attempts)?;
+    tune(&connection, "NORMAL", 1_000)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 1_000).or_fault()?;
+    migrate(&mut connection, ATTEMPTS)?;
+    Ok(connection)
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| named(path, &fault(&error)))?;
+    // The first read of the file: this is where one that is no database shows itself.
+    let known: rusqlite::Result<i64> = connection.pragma_query_value(None, "schema_version", |row| row.get(0));
+    known.map_err(|error| named(path, &fault(&error)))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn named(path: &Path, error: &StoreError) -> StoreError {
+    let text = format!("{}: {error}", path.display());
+    match error {
+        StoreError::Corrupt(_) => StoreError::Corrupt(text),
+        StoreError::Unusable(_) => StoreError::Unusable(text),
+        StoreError::DiskFull(_) => StoreError::DiskFull(text),
+        _ => StoreError::Failed(text),
+    }
+}
+
+fn tune(connection: &Connection, synchronous: &str, cache_kib: i64) -> Result<(), StoreError> {
+    let set = |name: &str, value: &dyn rusqlite::ToSql| connection.pragma_update(None, name, value).or_fault();
+    set("busy_timeout", &5_000)?;
+    set("journal_mode", &"WAL")?;
+    set("synchronous", &synchronous)?;
+    set("cache_size", &-cache_kib)?;
+    set("temp_store", &"MEMORY")?;
+    // The writer only appends; a thread of its own copies the log back.
+    set("wal_autocheckpoint", &0)?;
+    set("journal_size_limit", &(64 * 1024 * 1024))
+}
+
+fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(), StoreError> {
+    let pragma = |connection: &Connection, name: &str| {
+        connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).or_fault()
+    };
+    let (found, owner) = (pragma(connection, "user_version")?, pragma(connection, "application_id")?);
+    let known = i64::try_from(steps.len()).unwrap_or(i64::MAX);
+    if owner != 0 && owner != APPLICATION_ID {
+        return Err(StoreError::Corrupt("the file belongs to another program".to_owned()));
+    }
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    let transaction = connection.transaction().or_fault()?;
+    for step in steps.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(step).or_fault()?;
+    }
+    if found < known {
+        transaction.pragma_update(None, "user_version", known).or_fault()?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).or_fault()?;
+    }
+    transaction.commit().or_fault()
+}
+
+/// What SQLite finds wrong with the main file; nothing, where it is well.
+pub(crate) fn examine(files: &Files) -> Result<Vec<String>, StoreError> {
+    let connection = connect(&files.main)?;
+    let mut check = connection.prepare("PRAGMA quick_check").or_fault()?;
+    let lines = check.query_map([], |row| row.get::<_, String>(0)).or_fault()?;
+    let lines = lines.collect::<Result<Vec<_>, _>>().or_fault()?;
+    Ok(lines.into_iter().filter(|line| line != "ok").collect())
+}

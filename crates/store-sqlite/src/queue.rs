@@ -1,0 +1,181 @@
+//! What waits for the writer, bounded: at its limits new commits are refused before they cost anything.
+
+use lockstep_core::limits;
+use lockstep_store::settle::{Fence, Settle};
+use lockstep_store::{Commit, Committed, StoreError, Work};
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// Where an answer goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// One waiting commit.
+pub(crate) struct Job {
+    pub(crate) commit: Commit,
+    pub(crate) reply: Reply<Committed>,
+    bytes: usize,
+    commands: usize,
+    came: Instant,
+}
+
+/// Work that rides along with commits.
+pub(crate) enum Rider {
+    /// Cursors and the like.
+    Settle(Settle, Reply<()>),
+    /// A claim of the delivery work.
+    Claim(String, Reply<Fence>),
+    /// Forgetting what is over.
+    Sweep(lockstep_core::clock::Timestamp, Reply<()>),
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    riders: Vec<Rider>,
+    riders_since: Option<Instant>,
+    commands: usize,
+    bytes: usize,
+    is_closing: bool,
+    refusing: Option<StoreError>,
+}
+
+/// The queue between callers and the one writer.
+#[derive(Default)]
+pub(crate) struct Queue {
+    waiting: Mutex<Waiting>,
+    bell: Condvar,
+}
+
+/// What the writer takes at once.
+pub(crate) struct Taken {
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) riders: Vec<Rider>,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a commit.
+    pub(crate) fn push(&self, commit: Commit, reply: Reply<Committed>) -> Result<(), StoreError> {
+        let (commands, bytes) = match &commit.work {
+            Work::Commands(commands) => (commands.len(), commands.iter().map(|command| command.bytes).sum()),
+            Work::Control(_) => (1, 0),
+        };
+        let mut waiting = self.lock();
+        waiting.admit(bytes)?;
+        waiting.commands += commands;
+        waiting.bytes += bytes;
+        waiting.jobs.push_back(Job { commit, reply, bytes, commands, came: now() });
+        drop(waiting);
+        self.bell.notify_one();
+        Ok(())
+    }
+
+    /// Queues work that rides along.
+    pub(crate) fn ride(&self, rider: Rider) -> Result<(), StoreError> {
+        let mut waiting = self.lock();
+        if waiting.is_closing {
+            return Err(StoreError::Closed);
+        }
+        // Claims and sweeps are waited for by a person or a start: they do not linger.
+        let since = if matches!(rider, Rider::Settle(..)) { now() } else { now() - linger() };
+        waiting.riders_since = Some(waiting.riders_since.map_or(since, |earlier| earlier.min(since)));
+        waiting.riders.push(rider);
+        drop(waiting);
+        self.bell.notify_one();
+        Ok(())
+    }
+
+    /// Takes all that waits, up to a commit's limits; waits for some. Riders alone wait a moment for company.
+    /// None when the queue is closed and empty.
+    pub(crate) fn take(&self) -> Option<Taken> {
+        let mut waiting = self.lock();
+        loop {
+            if !waiting.jobs.is_empty() {
+                return Some(waiting.take());
+            }
+            match waiting.riders_since {
+                Some(since) => {
+                    let left = linger().saturating_sub(now().saturating_duration_since(since));
+                    if left.is_zero() || waiting.is_closing {
+                        return Some(waiting.take());
+                    }
+                    waiting = self.bell.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+                }
+                None if waiting.is_closing => return None,
+                None => waiting = self.bell.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    /// Takes no more; what waits is finished.
+    pub(crate) fn close(&self) {
+        self.lock().is_closing = true;
+        self.bell.notify_all();
+    }
+
+    /// Refuses commits until told otherwise.
+    pub(crate) fn refuse(&self, why: Option<StoreError>) {
+        self.lock().refusing = why;
+    }
+
+    /// How many commands wait, and why new ones are refused, if they are.
+    pub(crate) fn state(&self) -> (usize, Option<String>) {
+        let waiting = self.lock();
+        (waiting.commands, waiting.refusing.as_ref().map(ToString::to_string))
+    }
+}
+
+impl Waiting {
+    fn admit(&self, bytes: usize) -> Result<(), StoreError> {
+        if self.is_closing {
+            return Err(StoreError::Closed);
+        }
+        if let Some(why) = &self.refusing {
+            return Err(why.clone());
+        }
+        let age_ms = self.jobs.front().map_or(0, |job| now().saturating_duration_since(job.came).as_millis());
+        let busy = |what: String| Err(StoreError::Busy(format!("{what}: try again in a moment")));
+        if self.commands >= limits::WRITER_QUEUE_MAX {
+            return busy(format!("{} commands wait to be written", self.commands));
+        }
+        if self.bytes + bytes > limits::WRITER_QUEUE_BYTES_MAX {
+            return busy(format!("{} bytes wait to be written", self.bytes));
+        }
+        if age_ms > u128::from(limits::WRITER_QUEUE_AGE_MS_MAX) {
+            return busy(format!("the oldest command has waited {age_ms} ms to be written"));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self) -> Taken {
+        let (mut commands, mut bytes, mut jobs) = (0, 0, Vec::new());
+        while let Some(job) = self.jobs.front() {
+            let is_full =
+                commands + job.commands > limits::COMMIT_COMMANDS_MAX || bytes + job.bytes > limits::COMMIT_BYTES_MAX;
+            if is_full && !jobs.is_empty() {
+                break;
+            }
+            commands += job.commands;
+            bytes += job.bytes;
+            jobs.extend(self.jobs.pop_front());
+        }
+        self.commands -= commands;
+        self.bytes -= bytes;
+        self.riders_since = None;
+        Taken { jobs, riders: std::mem::take(&mut self.riders) }
+    }
+}
+
+const fn linger() -> Duration {
+    Duration::from_millis(limits::SETTLE_WAIT_MS)
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long work waits is a matter of this process alone")]
+fn now() -> Instant {
+    Instant::now()
+}

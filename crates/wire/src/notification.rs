@@ -1,0 +1,194 @@
+//! Notifications: the bodies that endpoints receive, one shape for each format.
+
+use crate::operation::{ExternalIdView, OperationView};
+use lockstep_core::Fields;
+use lockstep_core::ids::{BusinessId, OrganisationName, Provider, RecordId, SubscriptionId, TypeId};
+use lockstep_core::operation::OperationId;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+/// Format `standard`: the body that Standard Webhooks recommends.
+#[derive(Debug, Serialize)]
+pub struct Standard<'a, T: Serialize> {
+    /// Such as `contact.updated`.
+    #[serde(rename = "type")]
+    pub event: &'a str,
+    /// When it happened, RFC 3339.
+    pub timestamp: &'a str,
+    /// What happened.
+    pub data: T,
+}
+
+/// The data of a change, in format `standard`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeData<'a> {
+    /// The business.
+    pub business_id: &'a BusinessId,
+    /// The change's position in the business's log; left out for a `current`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// The record after it.
+    pub record: RecordView<'a>,
+    /// Old and new values of what changed, for an update.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Changes<'a>>,
+    /// Why it is told as another kind than it was: `left-scope`, `entered-scope`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+    /// Who made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<OriginView<'a>>,
+    /// Whether it is sent once more on request.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replay: bool,
+    /// The sync that asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation_id: Option<OperationId>,
+}
+
+/// A record, as told.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordView<'a> {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub ty: &'a TypeId,
+    /// Its id.
+    pub id: RecordId,
+    /// Its version; left out where only the id is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// What it is called elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_ids: Option<Vec<ExternalIdView<'a>>>,
+    /// Its values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fields: Option<&'a Fields>,
+}
+
+/// `{"email": {"old": …, "new": …}}`, written from the old values and the record.
+#[derive(Debug)]
+pub struct Changes<'a> {
+    /// The values before.
+    pub old: &'a Fields,
+    /// The record after.
+    pub new: &'a Fields,
+}
+
+impl Serialize for Changes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Pair<'a> {
+            old: &'a Value,
+            new: &'a Value,
+        }
+        let mut map = serializer.serialize_map(Some(self.old.len()))?;
+        for (field, old) in self.old {
+            let new = self.new.get(field).unwrap_or(&Value::Null);
+            map.serialize_entry(field, &Pair { old, new })?;
+        }
+        map.end()
+    }
+}
+
+/// Who made a change.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OriginView<'a> {
+    /// `application` or `admin`.
+    pub by: &'static str,
+    /// The application's slug.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<&'a Provider>,
+    /// The operation.
+    pub operation_id: OperationId,
+}
+
+/// The data of an operation's notice, in format `standard`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationData<'a> {
+    /// The business.
+    pub business_id: &'a BusinessId,
+    /// The operation.
+    #[serde(flatten)]
+    pub operation: &'a OperationView,
+}
+
+/// The data of a warning, in format `standard`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WarningData<'a> {
+    /// The business.
+    pub business_id: &'a BusinessId,
+    /// The subscription it is about.
+    pub subscription_id: SubscriptionId,
+    /// What happened and what to do.
+    pub message: &'a str,
+}
+
+/// Format `envelope`: the Data API's.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Envelope<'a, T: Serialize> {
+    /// The type.
+    pub domain_component_name: &'a str,
+    /// `Created`, `Updated`, `Current`, `Deleted`.
+    pub state: &'a str,
+    /// The record.
+    pub payload: T,
+}
+
+/// A record in an envelope.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvelopePayload<'a> {
+    /// The organisation.
+    pub organisation_name: &'a OrganisationName,
+    /// The business.
+    pub business_id: &'a BusinessId,
+    /// The record.
+    pub id: RecordId,
+    /// What the subscriber calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<CorrelationId<'a>>,
+    /// Its values.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub fields: Option<&'a Fields>,
+}
+
+/// `{"source", "value"}`.
+#[derive(Debug, Serialize)]
+pub struct CorrelationId<'a> {
+    /// Who calls it so.
+    pub source: &'a Provider,
+    /// The id there.
+    pub value: &'a str,
+}
+
+/// Format `fields`: the bare record.
+#[derive(Debug, Serialize)]
+pub struct Bare<'a> {
+    /// The record.
+    pub id: RecordId,
+    /// Its values.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub fields: Option<&'a Fields>,
+}
+
+/// Format `thin`: what happened to which record.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Thin<'a> {
+    /// Such as `contact.updated`.
+    #[serde(rename = "type")]
+    pub event: &'a str,
+    /// The record, or whatever it is about.
+    pub id: &'a str,
+    /// The business.
+    pub business_id: &'a BusinessId,
+    /// The change's position; 0 where it is no change.
+    pub seq: u64,
+}

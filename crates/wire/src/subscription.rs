@@ -1,0 +1,335 @@
+//! Subscription calls.
+
+use lockstep_core::delivery::{Attempt, DeadLetter, Parked};
+use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, SubscriptionId, TypeId};
+use lockstep_core::subscription::{Format, Pause, Signing, Subscription};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeSet;
+
+/// `"*"` or a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted<T> {
+    /// All there are, later ones too.
+    All,
+    /// These.
+    These(Vec<T>),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Wanted<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "give \"*\" for all, or an array")]
+        enum Either<T> {
+            Star(String),
+            List(Vec<T>),
+        }
+        match Either::deserialize(deserializer)? {
+            Either::Star(star) if star == "*" => Ok(Self::All),
+            Either::Star(other) => {
+                Err(serde::de::Error::custom(format!("{other:?} is neither \"*\" nor an array: give \"*\" for all")))
+            }
+            Either::List(list) => Ok(Self::These(list)),
+        }
+    }
+}
+
+/// Where a subscription begins to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartAtBody {
+    /// With what comes after its making.
+    Now,
+    /// With the oldest change there is.
+    Beginning,
+    /// After this seq.
+    Seq(u64),
+}
+
+/// What may be said of a subscription, at its making and later. What is left out stays as it is.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SubscriptionBody {
+    /// Where notifications go.
+    pub url: Option<String>,
+    /// A name for people.
+    pub label: Option<String>,
+    /// Types wanted, or `"*"`.
+    pub types: Option<Wanted<TypeId>>,
+    /// Kinds wanted, or `"*"`: `created`, `updated`, `deleted`, `correlated`, `current`, `FIELD.updated`,
+    /// `operation.failed`, `operation.completed`, `subscription.failing|paused|ended`.
+    pub kinds: Option<Wanted<String>>,
+    /// Fields of which one must have changed in an update, or `"*"`.
+    pub fields: Option<Wanted<String>>,
+    /// Records wanted, or `"*"`.
+    pub record_ids: Option<Wanted<RecordId>>,
+    /// A condition on the record; empty removes it.
+    pub condition: Option<String>,
+    /// How notifications are written.
+    pub format: Option<Format>,
+    /// How they are signed.
+    pub signing: Option<Signing>,
+    /// Whether the caller's own changes are left out.
+    pub exclude_own: Option<bool>,
+    /// Whether nothing is sent.
+    pub paused: Option<bool>,
+    /// Where reading begins; at its making only.
+    pub start_at: Option<StartAtBody>,
+}
+
+/// The answer to a creation; the secret is shown this once.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SubscriptionCreated {
+    /// Its id.
+    pub id: SubscriptionId,
+    /// The shared secret that signs `v1`.
+    pub secret: String,
+    /// The public key that verifies `v1a`, where that is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+}
+
+/// A subscription, as shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SubscriptionView {
+    /// Its id.
+    pub id: SubscriptionId,
+    /// The business whose changes it wants.
+    pub business_id: BusinessId,
+    /// Its name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub label: String,
+    /// Where notifications go, keys in it masked.
+    pub url: String,
+    /// Types wanted; all where left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub types: Option<BTreeSet<TypeId>>,
+    /// Kinds wanted; all where left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kinds: Option<BTreeSet<String>>,
+    /// Fields wanted; any where left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fields: Option<BTreeSet<String>>,
+    /// Records wanted; all where left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record_ids: Option<BTreeSet<RecordId>>,
+    /// Its condition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    /// How notifications are written.
+    pub format: Format,
+    /// How they are signed.
+    pub signing: Signing,
+    /// Whether the owner's own changes are left out.
+    pub exclude_own: bool,
+    /// `active`, `paused` or `ended`.
+    pub state: &'static str,
+    /// Why it is paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
+    /// When it was made, RFC 3339.
+    pub created_at: String,
+}
+
+impl SubscriptionView {
+    /// The view of a subscription.
+    #[must_use]
+    pub fn of(subscription: &Subscription) -> Self {
+        let state = match (subscription.is_ended, subscription.paused) {
+            (true, _) => "ended",
+            (false, Some(_)) => "paused",
+            (false, None) => "active",
+        };
+        Self {
+            id: subscription.id,
+            business_id: subscription.business.clone(),
+            label: subscription.label.clone(),
+            url: masked(&subscription.url),
+            types: subscription.types.clone(),
+            kinds: subscription.kinds.clone(),
+            fields: subscription.fields.clone(),
+            record_ids: subscription.record_ids.clone(),
+            condition: subscription.condition.clone(),
+            format: subscription.format,
+            signing: subscription.signing,
+            exclude_own: subscription.exclude_own,
+            state,
+            paused: subscription.paused,
+            created_at: subscription.created_at.to_string(),
+        }
+    }
+}
+
+/// A URL with its query values masked: keys often stand there.
+#[must_use]
+pub fn masked(url: &str) -> String {
+    let Some((path, query)) = url.split_once('?') else { return url.to_owned() };
+    let masked = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) => format!("{name}=***"),
+        None => "***".to_owned(),
+    });
+    format!("{path}?{}", masked.collect::<Vec<_>>().join("&"))
+}
+
+/// `POST …/subscription/replay/{id}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayBody {
+    /// The change to send once more.
+    pub seq: u64,
+}
+
+/// The answer to a test send.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TestView {
+    /// Whether it would have settled.
+    pub delivered: bool,
+    /// The answer's status, where there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What went wrong, where something did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// How long it took, in milliseconds.
+    pub took_ms: u32,
+}
+
+/// `POST …/subscription/deliveries/{id}`: how it stands.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeliveriesView {
+    /// The highest seq below which all is settled, unwanted or parked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<u64>,
+    /// `open`, or why nothing but probes goes out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gate: Option<String>,
+    /// The newest attempts first.
+    pub attempts: Vec<AttemptView>,
+    /// Records that wait for their next try.
+    pub parked: Vec<ParkedView>,
+    /// Changes given up, oldest first.
+    pub dead_letters: Vec<DeadLetterView>,
+}
+
+/// One try.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptView {
+    /// The delivery, as `webhook-id`.
+    pub delivery_id: DeliveryId,
+    /// The change; left out for a notice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// Which try, from 1.
+    pub attempt: u32,
+    /// When it ended, RFC 3339.
+    pub at: String,
+    /// How long it took, in milliseconds.
+    pub took_ms: u32,
+    /// The answer's status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+impl From<Attempt> for AttemptView {
+    fn from(attempt: Attempt) -> Self {
+        Self {
+            delivery_id: attempt.delivery,
+            seq: Some(attempt.seq).filter(|seq| *seq > 0),
+            attempt: attempt.number,
+            at: attempt.at.to_string(),
+            took_ms: attempt.took_ms,
+            status: attempt.status,
+            failure: attempt.failure,
+        }
+    }
+}
+
+/// A parked record.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParkedView {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub ty: TypeId,
+    /// The record.
+    pub record_id: RecordId,
+    /// The first change not delivered.
+    pub seq: u64,
+    /// Tries of it so far.
+    pub attempts: u32,
+    /// When it is tried next, RFC 3339.
+    pub next_at: String,
+    /// Why the last try failed.
+    pub reason: String,
+}
+
+impl From<&Parked> for ParkedView {
+    fn from(parked: &Parked) -> Self {
+        Self {
+            ty: parked.ty.clone(),
+            record_id: parked.record,
+            seq: parked.first_seq,
+            attempts: parked.attempt,
+            next_at: parked.next_at.to_string(),
+            reason: parked.reason.clone(),
+        }
+    }
+}
+
+/// A change given up.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetterView {
+    /// The change: replay it by this.
+    pub seq: u64,
+    /// Its record's type.
+    #[serde(rename = "type")]
+    pub ty: TypeId,
+    /// Its record.
+    pub record_id: RecordId,
+    /// When it was given up, RFC 3339.
+    pub at: String,
+    /// Tries made.
+    pub attempts: u32,
+    /// Why the last one failed.
+    pub reason: String,
+}
+
+impl From<DeadLetter> for DeadLetterView {
+    fn from(letter: DeadLetter) -> Self {
+        Self {
+            seq: letter.seq,
+            ty: letter.ty,
+            record_id: letter.record,
+            at: letter.at.to_string(),
+            attempts: letter.attempts,
+            reason: letter.reason,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_in_urls_are_masked() {
+        assert_eq!(masked("https://a.nl/hook?key=s3cret&x"), "https://a.nl/hook?key=***&***");
+        assert_eq!(masked("https://a.nl/hook"), "https://a.nl/hook");
+    }
+
+    #[test]
+    fn a_star_or_a_list_says_what_is_wanted() {
+        let read = |text: &str| serde_json::from_str::<Wanted<String>>(text);
+        assert_eq!(read("\"*\"").unwrap(), Wanted::All);
+        assert_eq!(read("[\"a\"]").unwrap(), Wanted::These(vec!["a".to_owned()]));
+        assert!(read("\"a\"").unwrap_err().to_string().contains("neither"));
+    }
+}

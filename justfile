@@ -1,0 +1,54 @@
+# The menu. `just` alone shows it; everything here is an ordinary cargo line that can be typed too.
+
+_menu:
+    @just --list --unsorted
+
+# Format all code
+fmt:
+    cargo fmt --all
+
+# Clippy, warnings as errors
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# House rules: file sizes, names, error pages, who may depend on whom
+tidy:
+    cargo run -q -p xtask -- tidy
+    cargo run -q -p xtask -- layers
+
+# Format, lints, tidy, layers: all that needs no test run
+check:
+    cargo fmt --all --check
+    @just lint tidy
+
+# Everything, as CI does it
+test *FILTER:
+    ./test {{ FILTER }}
+
+# The gate's tests alone: a server in the process, a mock clock
+it *FILTER:
+    cargo nextest run --workspace -E 'binary(it)' {{ FILTER }}
+
+# The world in one thread: seeds, faults, checkers
+sim *FILTER:
+    cargo nextest run -p lockstep-sim {{ FILTER }}
+
+# Kill the real server 500 times and compare with what its clients were told
+crash:
+    LOCKSTEP_CRASH_KILLS=500 cargo nextest run --profile crash -p lockstep crash
+
+# The crates' documentation, ours only
+docs:
+    cargo doc --workspace --no-deps
+
+# Measure, in one run, against a bare server and a bare client
+bench *ARGS:
+    cargo run --release -q -- bench {{ ARGS }}
+
+# Serve from the folder target/data; other flags follow
+run *ARGS:
+    cargo run -- serve --data target/data {{ ARGS }}
+
+# Say in plain words what is wrong with the folder target/data
+doctor *ARGS:
+    cargo run -q -- doctor --data target/data {{ ARGS }}
