@@ -82,6 +82,8 @@ impl Hub {
             metrics: Metrics::default(),
             admin_key_digest: digest_of(&admin.key),
         });
+        // The post room is given as long to open as it may stand still later.
+        world.metrics.delivery_turned_at_ms.set(world.clock.now().0);
         world.settings.refresh(world.store.as_ref()).await?;
         check_sealing(&world).await?;
         let (post_room, desk) = PostRoom::new();

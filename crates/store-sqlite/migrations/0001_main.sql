@@ -51,9 +51,11 @@ CREATE TABLE record_count (
 -- Rows come in the order of their expiry, so the sweep reads only the front.
 CREATE TABLE idempotency (
     row        INTEGER PRIMARY KEY,
-    key        BLOB NOT NULL UNIQUE,
+    business   INTEGER NOT NULL,
+    key        BLOB NOT NULL,
     expires_at INTEGER NOT NULL,
-    body       BLOB NOT NULL
+    body       BLOB NOT NULL,
+    UNIQUE (business, key)
 );
 
 CREATE TABLE operation (

@@ -10,7 +10,8 @@ CREATE TABLE success (
 CREATE TABLE failure (
     row          INTEGER PRIMARY KEY AUTOINCREMENT,
     subscription BLOB NOT NULL,
+    business     TEXT NOT NULL,
     at           INTEGER NOT NULL,
     body         BLOB NOT NULL
 );
-CREATE INDEX failure_subscription ON failure (subscription, row);
+CREATE INDEX failure_subscription ON failure (subscription, business, row);

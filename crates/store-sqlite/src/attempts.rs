@@ -105,9 +105,14 @@ fn write(connection: &Connection, attempts: Vec<Attempt>) -> Result<(), StoreErr
     }
     for failure in &failures {
         transaction
-            .prepare_cached("INSERT INTO failure (subscription, at, body) VALUES (?1, ?2, ?3)")
+            .prepare_cached("INSERT INTO failure (subscription, business, at, body) VALUES (?1, ?2, ?3, ?4)")
             .or_fault()?
-            .execute(params![blob(failure.subscription.0), failure.at.0, codec::encode(failure)?])
+            .execute(params![
+                blob(failure.subscription.0),
+                failure.business.as_str(),
+                failure.at.0,
+                codec::encode(failure)?
+            ])
             .or_fault()?;
     }
     transaction.commit().or_fault()
@@ -122,14 +127,13 @@ fn newest(
     let is_own = |attempt: &Attempt| attempt.business == *business && attempt.subscription == subscription;
     let mut found = Vec::new();
     let mut failures = connection
-        .prepare_cached("SELECT body FROM failure WHERE subscription = ?1 ORDER BY row DESC LIMIT ?2")
+        .prepare_cached(
+            "SELECT body FROM failure WHERE subscription = ?1 AND business = ?2 ORDER BY row DESC LIMIT ?3",
+        )
         .or_fault()?;
-    let limit_column = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows =
-        failures.query_map(params![blob(subscription.0), limit_column], |row| row.get::<_, Vec<u8>>(0)).or_fault()?;
-    for body in rows {
-        let attempt: Attempt = codec::decode(&body.or_fault()?)?;
-        found.extend(Some(attempt).filter(is_own));
+    let own = params![blob(subscription.0), business.as_str(), i64::try_from(limit).unwrap_or(i64::MAX)];
+    for body in failures.query_map(own, |row| row.get::<_, Vec<u8>>(0)).or_fault()? {
+        found.push(codec::decode(&body.or_fault()?)?);
     }
     let mut successes = connection.prepare_cached("SELECT body FROM success ORDER BY row DESC LIMIT ?1").or_fault()?;
     let rows = successes
@@ -138,7 +142,7 @@ fn newest(
     let mut delivered = 0;
     for body in rows {
         let batch: Vec<Attempt> = codec::decode(&body.or_fault()?)?;
-        let own: Vec<_> = batch.into_iter().filter(is_own).collect();
+        let own: Vec<_> = batch.into_iter().rev().filter(is_own).collect();
         delivered += own.len();
         found.extend(own);
         if delivered >= limit {

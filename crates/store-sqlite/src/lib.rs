@@ -77,11 +77,13 @@ impl SqliteStore {
         });
         shared.queue.refuse(writer::floor(&files, &shared.disk_free));
         let failed = |error: std::io::Error| StoreError::Failed(error.to_string());
+        // Every file is opened before a thread is started: an opening that fails leaves nothing running.
+        let (checkpointer, attempts) = (open::checkpointer(&files)?, open::attempts(&files)?);
         let connections = (0..READERS).map(|_| open::reader(&files)).collect::<Result<_, _>>()?;
         let checkpointer =
-            checkpoint::Checkpointer::start(open::checkpointer(&files)?, files.clone(), Arc::clone(&shared))
+            checkpoint::Checkpointer::start(checkpointer, files.clone(), Arc::clone(&shared))
                 .map_err(failed)?;
-        let attempts = attempts::Attempts::start(open::attempts(&files)?)?;
+        let attempts = attempts::Attempts::start(attempts)?;
         let writer = writer::Writer {
             connection,
             files,
@@ -146,9 +148,10 @@ impl Store for SqliteStore {
     }
 
     async fn changes(&self, business: &BusinessId, after: u64, limit: usize) -> Result<ChangePage, StoreError> {
-        // The version first: a setting changed after it only makes the page look older than it is.
-        let settings_version = self.shared.settings_version.load(Ordering::Acquire);
         if let Some((changes, head)) = self.shared.recent.after(business, after, limit) {
+            // The version last: it is told before the changes are, so no page is read under settings that are older
+            // than its changes. A setting changed in between only makes the reader look it up sooner.
+            let settings_version = self.shared.settings_version.load(Ordering::Acquire);
             return Ok(ChangePage { changes, head, settings_version });
         }
         let business = business.clone();
@@ -158,9 +161,11 @@ impl Store for SqliteStore {
     async fn change(&self, business: &BusinessId, seq: u64) -> Result<Option<Arc<Change>>, StoreError> {
         if let Some(before) = seq.checked_sub(1)
             && let Some((changes, _)) = self.shared.recent.after(business, before, 1)
+            && let Some(change) = changes.into_iter().next()
         {
-            return Ok(changes.into_iter().next());
+            return Ok(Some(change));
         }
+        // The file may already hold what the recent ones are about to be told of.
         let business = business.clone();
         self.readers.ask(move |connection| readers::change(connection, &business, seq)).await
     }

@@ -92,9 +92,13 @@ impl Load for Loader<'_> {
             .transpose()
     }
 
-    fn remembered(&mut self, _business: &BusinessId, key: [u8; 16]) -> Result<Option<Remembered>, StoreError> {
-        let mut select = self.connection.prepare_cached("SELECT body FROM idempotency WHERE key = ?1").or_fault()?;
-        let body: Option<Vec<u8>> = select.query_row([key], |row| row.get(0)).optional().or_fault()?;
+    fn remembered(&mut self, business: &BusinessId, key: [u8; 16]) -> Result<Option<Remembered>, StoreError> {
+        let business = self.number(business)?;
+        let mut select = self
+            .connection
+            .prepare_cached("SELECT body FROM idempotency WHERE business = ?1 AND key = ?2")
+            .or_fault()?;
+        let body: Option<Vec<u8>> = select.query_row(params![business.0, key], |row| row.get(0)).optional().or_fault()?;
         body.map(|body| codec::decode(&body)).transpose()
     }
 }

@@ -60,6 +60,7 @@ pub(crate) fn take(folder: &Path) -> Result<File, StoreError> {
 /// Opens the main file for writing, migrated.
 pub(crate) fn main(files: &Files) -> Result<Connection, StoreError> {
     let mut connection = connect(&files.main)?;
+    check_format(&connection, MAIN)?;
     tune(&connection, "FULL", 32_000)?;
     migrate(&mut connection, MAIN)?;
     Ok(connection)
@@ -83,6 +84,7 @@ pub(crate) fn reader(files: &Files) -> Result<Connection, StoreError> {
 /// Opens the attempt log.
 pub(crate) fn attempts(files: &Files) -> Result<Connection, StoreError> {
     let mut connection = connect(&files.attempts)?;
+    check_format(&connection, ATTEMPTS)?;
     tune(&connection, "NORMAL", 1_000)?;
     connection.pragma_update(None, "wal_autocheckpoint", 1_000).or_fault()?;
     migrate(&mut connection, ATTEMPTS)?;
@@ -121,7 +123,9 @@ fn tune(connection: &Connection, synchronous: &str, cache_kib: i64) -> Result<()
     set("journal_size_limit", &(64 * 1024 * 1024))
 }
 
-fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(), StoreError> {
+/// The format of the file, if it is ours and not of a later one. Nothing is set before this, since some settings are
+/// written into the file.
+fn check_format(connection: &Connection, steps: &[&str]) -> Result<i64, StoreError> {
     let pragma = |connection: &Connection, name: &str| {
         connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).or_fault()
     };
@@ -133,6 +137,12 @@ fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(), StoreError
     if found > known {
         return Err(StoreError::Newer { found, known });
     }
+    Ok(found)
+}
+
+fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(), StoreError> {
+    let found = check_format(connection, steps)?;
+    let known = i64::try_from(steps.len()).unwrap_or(i64::MAX);
     let transaction = connection.transaction().or_fault()?;
     for step in steps.iter().skip(usize::try_from(found).unwrap_or(0)) {
         transaction.execute_batch(step).or_fault()?;

@@ -53,7 +53,7 @@ impl Recent {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let log = inner.logs.get(business)?;
         let (first, last) = (log.front()?.seq, log.back()?.seq);
-        let skip = usize::try_from((after + 1).checked_sub(first)?).ok()?;
+        let skip = usize::try_from(after.checked_add(1)?.checked_sub(first)?).ok()?;
         Some((log.iter().skip(skip).take(limit).cloned().collect(), last))
     }
 }

@@ -84,10 +84,10 @@ impl Writing<'_> {
         }
         for key in &written.idempotency {
             if let Some(Some(remembered)) = idempotency.get(key) {
+                // A key used anew takes a row at the new end, so that rows stay in the order of their expiry.
                 self.execute(
-                    "INSERT INTO idempotency (key, expires_at, body) VALUES (?1, ?2, ?3) ON CONFLICT (key) \
-                     DO UPDATE SET expires_at = excluded.expires_at, body = excluded.body",
-                    params![key, remembered.expires_at.0, codec::encode(remembered)?],
+                    "INSERT OR REPLACE INTO idempotency (business, key, expires_at, body) VALUES (?1, ?2, ?3, ?4)",
+                    params![business.0, key, remembered.expires_at.0, codec::encode(remembered)?],
                 )?;
             }
         }

@@ -22,6 +22,7 @@ use lockstep_core::rules::working_set::{Remembered, WorkingSet};
 use lockstep_core::schema::Schema;
 use lockstep_core::subscription::StartAt;
 use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[derive(Default)]
@@ -148,6 +149,9 @@ impl Inner {
         if let Some(put) = control.puts.iter().find(|put| !self.is_as_believed(put)) {
             return Err(StoreError::Conflict(put.key.clone()));
         }
+        if let Some(unknown) = self.unknown_business(&control) {
+            return Err(StoreError::UnknownBusiness(unknown.clone()));
+        }
         for put in control.puts {
             if let Some(Setting::Business(business)) = &put.value {
                 self.logs.entry(business.id.clone()).or_default();
@@ -177,6 +181,15 @@ impl Inner {
         }
         self.push_notices(control.notices, moves);
         Ok(Committed::Settings(self.version))
+    }
+
+    /// A business that the control names, and that neither is there nor is made by it.
+    fn unknown_business<'a>(&self, control: &'a Control) -> Option<&'a BusinessId> {
+        let is_made_by = |put: &Put, id: &BusinessId| matches!(&put.value, Some(Setting::Business(made)) if made.id == *id);
+        let is_known =
+            |id: &BusinessId| self.logs.contains_key(id) || control.puts.iter().any(|put| is_made_by(put, id));
+        let lanes = control.lanes.iter().map(|(business, ..)| business);
+        lanes.chain(control.dropped.iter().map(|(business, _)| business)).find(|id| !is_known(id))
     }
 
     fn is_as_believed(&self, put: &Put) -> bool {
@@ -271,6 +284,9 @@ impl Store for MemoryStore {
         if settle.fence < inner.fence {
             return Err(StoreError::Fenced);
         }
+        if let Some(unknown) = settle.outlets.iter().find(|outlet| !inner.logs.contains_key(&outlet.business)) {
+            return Err(StoreError::UnknownBusiness(unknown.business.clone()));
+        }
         for outlet in settle.outlets {
             inner.settle_outlet(outlet);
         }
@@ -303,7 +319,8 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<u64>, StoreError> {
         self.log(business, |log| {
-            let of_record = log.changes.iter().filter(|change| change.record == record.id && change.seq > after);
+            let is_own = |change: &&Arc<Change>| change.record == record.id && change.ty == record.ty;
+            let of_record = log.changes.iter().filter(is_own).filter(|change| change.seq > after);
             of_record.map(|change| change.seq).take(limit).collect()
         })
     }
@@ -344,7 +361,7 @@ impl Store for MemoryStore {
 
     async fn notices(&self, after_row: i64, limit: usize) -> Result<Vec<(i64, Notice)>, StoreError> {
         let inner = self.lock();
-        Ok(inner.notices.range(after_row + 1..).take(limit).map(|(row, notice)| (*row, notice.clone())).collect())
+        Ok(inner.notices.range((Excluded(after_row), Unbounded)).take(limit).map(|(row, notice)| (*row, notice.clone())).collect())
     }
 
     async fn dead_letters(
@@ -355,7 +372,8 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<DeadLetter>, StoreError> {
         self.log(business, |log| {
-            let later = log.dead.range((subscription, after + 1)..=(subscription, u64::MAX));
+            let own = log.dead.range((subscription, 0)..=(subscription, u64::MAX));
+            let later = own.filter(|((_, seq), _)| *seq > after);
             later.map(|(_, letter)| letter.clone()).take(limit).collect()
         })
     }
@@ -374,7 +392,10 @@ impl Store for MemoryStore {
         let inner = self.lock();
         let own = inner.attempts.iter().rev();
         let own = own.filter(|attempt| attempt.business == *business && attempt.subscription == subscription);
-        Ok(own.take(limit).cloned().collect())
+        let mut own: Vec<_> = own.cloned().collect();
+        own.sort_by_key(|attempt| std::cmp::Reverse(attempt.at));
+        own.truncate(limit);
+        Ok(own)
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {

@@ -26,11 +26,12 @@ impl Desk {
         let mut admin = Client::new(hub.address, ADMIN_KEY);
         let wanted = json!({"organisationName": "Trial", "name": "Shop"});
         let business = admin.post("/management/business/create", &wanted).await?.of_status(200)?;
+        let id = text(&business, "id")?;
         let wanted = json!({
-            "label": "Tester", "organisationName": "Trial", "businessAccessRule": {"deniedBusinessIds": []},
+            "label": format!("Tester of {id}"), "organisationName": "Trial", "businessAccessRule": {"deniedBusinessIds": []},
         });
         let application = admin.post("/management/auth/create", &wanted).await?.of_status(200)?;
-        Ok(Self { business: text(&business, "id")?, api_key: text(&application, "apiKey")? })
+        Ok(Self { business: id, api_key: text(&application, "apiKey")? })
     }
 
     /// The path of a call in the business.

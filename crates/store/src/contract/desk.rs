@@ -85,6 +85,11 @@ impl<'a> Desk<'a> {
         self.subject.is_durable()
     }
 
+    /// The time it is.
+    pub fn clock_now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// A fresh number that begins with the time.
     pub fn draw(&self) -> u128 {
         let time = u128::try_from(self.clock.now().0).unwrap_or(0);

@@ -1,0 +1,180 @@
+//! A server in process: two organisations, three businesses, an application in each organisation, no network.
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Request};
+use http_body_util::BodyExt;
+use lockstep_core::clock::{Clock, IdSource, Timestamp};
+use lockstep_core::schema::Schema;
+use lockstep_egress::{AddressPolicy, Response, SendError, Transport};
+use lockstep_engine::World;
+use lockstep_engine::deliver::{Desk, PostRoom};
+use lockstep_engine::metrics::Metrics;
+use lockstep_engine::principal::digest_of;
+use lockstep_engine::seal::Sealer;
+use lockstep_engine::settings::SharedSettings;
+use lockstep_http::Server;
+use lockstep_http::router::router;
+use lockstep_store::Store;
+use lockstep_store::memory::MemoryStore;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tower::ServiceExt;
+
+pub(crate) const ADMIN_KEY: &str = "the-administrators-key";
+
+struct StillClock;
+
+impl Clock for StillClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(1_700_000_000_000)
+    }
+}
+
+/// Counts up, so that every run draws the same ids.
+#[derive(Default)]
+struct CountedIds(AtomicU64);
+
+impl IdSource for CountedIds {
+    fn ordered(&self) -> u128 {
+        u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1
+    }
+
+    fn secret(&self) -> [u8; 32] {
+        let mut secret = [7; 32];
+        secret[..8].copy_from_slice(&self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        secret
+    }
+
+    fn fraction(&self) -> f64 {
+        0.5
+    }
+}
+
+/// Nothing leaves this office.
+struct NoPost;
+
+#[async_trait]
+impl Transport for NoPost {
+    async fn send(&self, request: lockstep_egress::Request) -> Result<Response, SendError> {
+        let host = request.url.host_str().unwrap_or_default().to_owned();
+        Err(SendError::Connect { host, cause: "there is no network here".to_owned() })
+    }
+}
+
+/// A credential with its business.
+#[derive(Clone, Debug)]
+pub(crate) struct Badge {
+    pub(crate) id: String,
+    pub(crate) key: String,
+    pub(crate) basic: String,
+}
+
+/// The server and everyone in it.
+pub(crate) struct Office {
+    router: Router,
+    /// Held so that the post room's door stays open; nobody answers it.
+    _desk: Desk,
+    pub(crate) store: Arc<dyn Store>,
+    /// Of Acme, whose businesses are `acme-1` and `acme-2`.
+    pub(crate) acme: Badge,
+    /// Of Globex, whose business is `globex`.
+    pub(crate) globex: Badge,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// The error's code; empty where there is none.
+    pub(crate) fn code(&self) -> &str {
+        self.body["error"]["code"].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        self.body["error"]["message"].as_str().unwrap_or_default()
+    }
+}
+
+impl Office {
+    pub(crate) async fn open() -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(StillClock);
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
+        let world = Arc::new(World {
+            store: Arc::clone(&store),
+            clock,
+            ids: Arc::new(CountedIds::default()),
+            transport: Arc::new(NoPost),
+            policy: Arc::new(AddressPolicy::default()),
+            sealer: Sealer::new(&[5; 32]).expect("a key"),
+            schema: Schema::ready_made(),
+            settings: SharedSettings::default(),
+            metrics: Metrics::default(),
+            admin_key_digest: digest_of(ADMIN_KEY),
+        });
+        let (post_room, desk) = PostRoom::new();
+        let blank = Badge { id: String::new(), key: String::new(), basic: String::new() };
+        let router = router(Server { world, post_room });
+        let mut office = Self { router, _desk: desk, store, acme: blank.clone(), globex: blank };
+        for (organisation, id) in [("Acme", "acme-1"), ("Acme", "acme-2"), ("Globex", "globex")] {
+            let body = json!({"organisationName": organisation, "name": id, "id": id});
+            assert_eq!(office.admin("/management/business/create", &body).await.status, 200);
+        }
+        office.acme = office.badge("Acme", "CRM", &json!({})).await;
+        office.globex = office.badge("Globex", "CRM", &json!({})).await;
+        office
+    }
+
+    /// A new application; `more` are further members of its grant.
+    pub(crate) async fn badge(&self, organisation: &str, label: &str, more: &Value) -> Badge {
+        let mut body = json!({
+            "label": label, "organisationName": organisation, "businessAccessRule": {"deniedBusinessIds": []},
+        });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
+        let made = self.admin("/management/auth/create", &body).await;
+        assert_eq!(made.status, 200, "{made:?}");
+        let text = |member: &str| made.body[member].as_str().expect("text").to_owned();
+        let basic = base64(&format!("{}:{}", text("clientId"), text("clientSecret")));
+        Badge { id: text("id"), key: text("apiKey"), basic: format!("Basic {basic}") }
+    }
+
+    pub(crate) async fn admin(&self, path: &str, body: &Value) -> Answer {
+        self.post(path, ADMIN_KEY, &body.to_string()).await
+    }
+
+    /// A call by Acme's application.
+    pub(crate) async fn acme(&self, path: &str, body: &Value) -> Answer {
+        self.post(path, &self.acme.key, &body.to_string()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, key: &str, body: &str) -> Answer {
+        self.send("POST", path, &[("authorization", &format!("Bearer {key}"))], body).await
+    }
+
+    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_owned())).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("an answer");
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a body").to_bytes();
+        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into());
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+}
+
+fn base64(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
