@@ -127,9 +127,7 @@ fn newest(
     let is_own = |attempt: &Attempt| attempt.business == *business && attempt.subscription == subscription;
     let mut found = Vec::new();
     let mut failures = connection
-        .prepare_cached(
-            "SELECT body FROM failure WHERE subscription = ?1 AND business = ?2 ORDER BY row DESC LIMIT ?3",
-        )
+        .prepare_cached("SELECT body FROM failure WHERE subscription = ?1 AND business = ?2 ORDER BY row DESC LIMIT ?3")
         .or_fault()?;
     let own = params![blob(subscription.0), business.as_str(), i64::try_from(limit).unwrap_or(i64::MAX)];
     for body in failures.query_map(own, |row| row.get::<_, Vec<u8>>(0)).or_fault()? {

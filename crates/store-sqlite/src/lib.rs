@@ -27,6 +27,7 @@ use lockstep_core::change::Change;
 use lockstep_core::clock::{Clock, Timestamp};
 use lockstep_core::delivery::{Attempt, DeadLetter, Notice};
 use lockstep_core::ids::{BusinessId, SubscriptionId};
+use lockstep_core::limits::WAL_BYTES_MAX;
 use lockstep_core::operation::{Operation, OperationId};
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::schema::Schema;
@@ -61,6 +62,11 @@ impl SqliteStore {
     /// [`StoreError::InUse`], [`StoreError::Unusable`], [`StoreError::Corrupt`] or [`StoreError::Newer`]; nothing
     /// was changed.
     pub fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        Self::open_bounded(folder, clock, WAL_BYTES_MAX)
+    }
+
+    /// The same, with a bound of its own on the write-ahead log.
+    fn open_bounded(folder: &Path, clock: Arc<dyn Clock>, wal_bytes_max: u64) -> Result<Self, StoreError> {
         let lock = open::take(folder)?;
         let files = open::Files::of(folder);
         let connection = open::main(&files)?;
@@ -81,8 +87,7 @@ impl SqliteStore {
         let (checkpointer, attempts) = (open::checkpointer(&files)?, open::attempts(&files)?);
         let connections = (0..READERS).map(|_| open::reader(&files)).collect::<Result<_, _>>()?;
         let checkpointer =
-            checkpoint::Checkpointer::start(checkpointer, files.clone(), Arc::clone(&shared))
-                .map_err(failed)?;
+            checkpoint::Checkpointer::start(checkpointer, files.clone(), Arc::clone(&shared)).map_err(failed)?;
         let attempts = attempts::Attempts::start(attempts)?;
         let writer = writer::Writer {
             connection,
@@ -91,6 +96,7 @@ impl SqliteStore {
             clock,
             shared: Arc::clone(&shared),
             numbers: load::Numbers::new(),
+            wal_bytes_max,
         };
         let thread = std::thread::Builder::new().name("store-write".to_owned());
         let writer = thread.spawn(move || writer.run()).map_err(failed)?;

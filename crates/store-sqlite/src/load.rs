@@ -98,7 +98,8 @@ impl Load for Loader<'_> {
             .connection
             .prepare_cached("SELECT body FROM idempotency WHERE business = ?1 AND key = ?2")
             .or_fault()?;
-        let body: Option<Vec<u8>> = select.query_row(params![business.0, key], |row| row.get(0)).optional().or_fault()?;
+        let body: Option<Vec<u8>> =
+            select.query_row(params![business.0, key], |row| row.get(0)).optional().or_fault()?;
         body.map(|body| codec::decode(&body)).transpose()
     }
 }

@@ -8,6 +8,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
+/// How long the writer rests between looks at whether it must still refuse.
+const REFUSING_LOOK_EVERY: Duration = Duration::from_millis(500);
+
 /// Where an answer goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -91,7 +94,7 @@ impl Queue {
     }
 
     /// Takes all that waits, up to a commit's limits; waits for some. Riders alone wait a moment for company.
-    /// None when the queue is closed and empty.
+    /// Nothing at all, now and then, while commits are refused; none when the queue is closed and empty.
     pub(crate) fn take(&self) -> Option<Taken> {
         let mut waiting = self.lock();
         loop {
@@ -107,6 +110,15 @@ impl Queue {
                     waiting = self.bell.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
                 }
                 None if waiting.is_closing => return None,
+                // Whoever refuses must look again by itself: nothing else may come that would make it.
+                None if waiting.refusing.is_some() => {
+                    let (woken, waited) =
+                        self.bell.wait_timeout(waiting, REFUSING_LOOK_EVERY).unwrap_or_else(PoisonError::into_inner);
+                    waiting = woken;
+                    if waited.timed_out() {
+                        return Some(waiting.take());
+                    }
+                }
                 None => waiting = self.bell.wait(waiting).unwrap_or_else(PoisonError::into_inner),
             }
         }
@@ -121,6 +133,7 @@ impl Queue {
     /// Refuses commits until told otherwise.
     pub(crate) fn refuse(&self, why: Option<StoreError>) {
         self.lock().refusing = why;
+        self.bell.notify_one();
     }
 
     /// How many commands wait, and why new ones are refused, if they are.
@@ -178,4 +191,47 @@ const fn linger() -> Duration {
 #[expect(clippy::disallowed_methods, reason = "how long work waits is a matter of this process alone")]
 fn now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn empty_commit() -> Commit {
+        Commit { id: None, work: Work::Commands(Vec::new()) }
+    }
+
+    #[test]
+    fn a_refusing_queue_gives_the_writer_an_empty_turn() {
+        let queue = Queue::default();
+        queue.refuse(Some(StoreError::DiskFull("no room".to_owned())));
+        let refused = queue.push(empty_commit(), oneshot::channel().0);
+        assert!(matches!(refused, Err(StoreError::DiskFull(_))), "{refused:?}");
+        let taken = queue.take().expect("the queue is open");
+        assert!(taken.jobs.is_empty() && taken.riders.is_empty(), "a turn in which the disk is looked at again");
+        queue.refuse(None);
+        queue.push(empty_commit(), oneshot::channel().0).unwrap();
+        assert_eq!(queue.take().expect("the queue is open").jobs.len(), 1);
+    }
+
+    #[test]
+    fn a_full_queue_refuses_and_a_closed_one_gives_out_the_rest() {
+        let queue = Queue::default();
+        let control = || Commit { id: None, work: control_of_nothing() };
+        for _ in 0..limits::WRITER_QUEUE_MAX {
+            queue.push(control(), oneshot::channel().0).unwrap();
+        }
+        let refused = queue.push(control(), oneshot::channel().0);
+        assert!(matches!(refused, Err(StoreError::Busy(_))), "{refused:?}");
+        queue.close();
+        let refused = queue.push(control(), oneshot::channel().0);
+        assert!(matches!(refused, Err(StoreError::Closed)), "{refused:?}");
+        let turns: Vec<_> = std::iter::from_fn(|| queue.take()).map(|taken| taken.jobs.len()).collect();
+        assert!(turns.iter().all(|jobs| *jobs <= limits::COMMIT_COMMANDS_MAX), "{turns:?}");
+        assert_eq!(turns.iter().sum::<usize>(), limits::WRITER_QUEUE_MAX);
+    }
+
+    fn control_of_nothing() -> Work {
+        Work::Control(Box::new(lockstep_store::contract::desk::control(Vec::new())))
+    }
 }

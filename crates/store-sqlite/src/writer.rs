@@ -45,6 +45,7 @@ pub(crate) struct Writer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) numbers: Numbers,
+    pub(crate) wal_bytes_max: u64,
 }
 
 type Answers = Vec<Result<Committed, StoreError>>;
@@ -158,7 +159,7 @@ impl Writer {
     fn look_after_disk(&mut self) {
         let wal = std::fs::metadata(&self.files.wal).map_or(0, |file| file.len());
         self.shared.wal_bytes.store(wal, Ordering::Relaxed);
-        if wal > limits::WAL_BYTES_MAX {
+        if wal > self.wal_bytes_max {
             let emptied = self.connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()));
             if let Err(error) = emptied {
                 tracing::warn!(wal.bytes = wal, error = %error, "the log could not be emptied");

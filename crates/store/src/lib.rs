@@ -14,8 +14,8 @@ pub mod codec;
 pub mod contract;
 pub mod heads;
 pub mod memory;
-pub mod settle;
 pub mod settings;
+pub mod settle;
 
 use async_trait::async_trait;
 use heads::HeadWatch;
@@ -180,8 +180,13 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn chain(&self, business: &BusinessId, record: &RecordKey, after: u64, limit: usize)
-    -> Result<Vec<u64>, StoreError>;
+    async fn chain(
+        &self,
+        business: &BusinessId,
+        record: &RecordKey,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>, StoreError>;
 
     /// A record.
     ///
@@ -211,11 +216,8 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn lane_cursor(
-        &self,
-        business: &BusinessId,
-        subscription: SubscriptionId,
-    ) -> Result<Option<u64>, StoreError>;
+    async fn lane_cursor(&self, business: &BusinessId, subscription: SubscriptionId)
+    -> Result<Option<u64>, StoreError>;
 
     /// Notices with rows after this one, with their row numbers.
     ///
@@ -227,8 +229,13 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn dead_letters(&self, business: &BusinessId, subscription: SubscriptionId, after: u64, limit: usize)
-    -> Result<Vec<DeadLetter>, StoreError>;
+    async fn dead_letters(
+        &self,
+        business: &BusinessId,
+        subscription: SubscriptionId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StoreError>;
 
     /// Keeps attempts, outside every promise.
     ///
@@ -240,8 +247,12 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn attempts(&self, business: &BusinessId, subscription: SubscriptionId, limit: usize)
-    -> Result<Vec<Attempt>, StoreError>;
+    async fn attempts(
+        &self,
+        business: &BusinessId,
+        subscription: SubscriptionId,
+        limit: usize,
+    ) -> Result<Vec<Attempt>, StoreError>;
 
     /// Forgets idempotency keys, operations, commit ids and attempts whose time is over; a bounded amount.
     ///

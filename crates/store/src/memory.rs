@@ -185,7 +185,8 @@ impl Inner {
 
     /// A business that the control names, and that neither is there nor is made by it.
     fn unknown_business<'a>(&self, control: &'a Control) -> Option<&'a BusinessId> {
-        let is_made_by = |put: &Put, id: &BusinessId| matches!(&put.value, Some(Setting::Business(made)) if made.id == *id);
+        let is_made_by =
+            |put: &Put, id: &BusinessId| matches!(&put.value, Some(Setting::Business(made)) if made.id == *id);
         let is_known =
             |id: &BusinessId| self.logs.contains_key(id) || control.puts.iter().any(|put| is_made_by(put, id));
         let lanes = control.lanes.iter().map(|(business, ..)| business);
@@ -361,7 +362,12 @@ impl Store for MemoryStore {
 
     async fn notices(&self, after_row: i64, limit: usize) -> Result<Vec<(i64, Notice)>, StoreError> {
         let inner = self.lock();
-        Ok(inner.notices.range((Excluded(after_row), Unbounded)).take(limit).map(|(row, notice)| (*row, notice.clone())).collect())
+        Ok(inner
+            .notices
+            .range((Excluded(after_row), Unbounded))
+            .take(limit)
+            .map(|(row, notice)| (*row, notice.clone()))
+            .collect())
     }
 
     async fn dead_letters(

@@ -77,12 +77,16 @@ pub async fn work_rows_stay_in_their_business(subject: &impl Subject) {
     let own = SubscriptionId(1);
     let fence = desk.store.claim("worker").await.expect("claimed");
     let record = RecordId(7);
-    let parked = |first_seq| {
-        Parked { ty: contact(), record, first_seq, attempt: 1, next_at: Timestamp(1), reason: "no".to_owned() }
+    let parked = |first_seq| Parked {
+        ty: contact(),
+        record,
+        first_seq,
+        attempt: 1,
+        next_at: Timestamp(1),
+        reason: "no".to_owned(),
     };
-    let letter = |attempts| {
-        DeadLetter { seq: 4, ty: contact(), record, at: Timestamp(1), attempts, reason: "never".to_owned() }
-    };
+    let letter =
+        |attempts| DeadLetter { seq: 4, ty: contact(), record, at: Timestamp(1), attempts, reason: "never".to_owned() };
     for (business, number) in [(&desk.here, 1), (&desk.there, 2)] {
         let steps = vec![
             (own, LaneStep::Cursor(number.into())),
@@ -98,6 +102,8 @@ pub async fn work_rows_stay_in_their_business(subject: &impl Subject) {
     assert_eq!(desk.store.dead_letters(&desk.here, own, 0, 9).await.expect("read"), [letter(1)]);
     let there = desk.outlet(&desk.there).await;
     assert_eq!((there.lanes.len(), there.parked.len()), (0, 0));
+    assert_eq!(desk.store.lane_cursor(&desk.here, own).await.expect("read"), Some(1));
+    assert_eq!(desk.store.lane_cursor(&desk.there, own).await.expect("read"), None);
     assert_eq!(desk.store.dead_letters(&desk.there, own, 0, 9).await.expect("read"), []);
 }
 
@@ -113,6 +119,7 @@ pub async fn what_has_no_log_is_unknown(subject: &impl Subject) {
         store.record(&nowhere, &key(RecordId(1))).await.err(),
         store.operation(&nowhere, failed).await.err(),
         store.dead_letters(&nowhere, SubscriptionId(1), 0, 1).await.err(),
+        store.lane_cursor(&nowhere, SubscriptionId(1)).await.err(),
         desk.commit(vec![desk.creating(&nowhere, json!({}), None)]).await.err(),
     ];
     for answer in answers {

@@ -167,9 +167,8 @@ pub async fn a_record_made_and_deleted_in_one_commit_is_one_tombstone(subject: &
 pub async fn an_update_asks_for_the_version_that_stands(subject: &impl Subject) {
     let desk = Desk::open(subject).await;
     let id = desk.made(&desk.here, json!({"city": "Delft"}), None).await;
-    let matching = |version, city| {
-        Command { if_match: Some(version), ..desk.updating(&desk.here, id, json!({ "city": city })) }
-    };
+    let matching =
+        |version, city| Command { if_match: Some(version), ..desk.updating(&desk.here, id, json!({ "city": city })) };
     assert_eq!(seq_of(&desk.send(matching(1, "Breda")).await), 2);
     assert_eq!(code_of(&desk.send(matching(1, "Gouda")).await), Code::VersionConflict);
     let both = desk.commit(vec![matching(2, "Zwolle"), matching(2, "Assen")]).await.expect("both are taken");

@@ -30,11 +30,8 @@ pub async fn a_stale_fence_is_refused(subject: &impl Subject) {
     let stale = desk.store.claim("one").await.expect("claimed");
     desk.settle(stale, &desk.here, vec![(ONE, LaneStep::Cursor(1))]).await.expect("settled");
     let fresh = desk.store.claim("two").await.expect("claimed");
-    let outlets = vec![OutletSettle {
-        business: desk.here.clone(),
-        position: Some(9),
-        steps: vec![(ONE, LaneStep::Cursor(9))],
-    }];
+    let outlets =
+        vec![OutletSettle { business: desk.here.clone(), position: Some(9), steps: vec![(ONE, LaneStep::Cursor(9))] }];
     let settle = Settle { fence: stale, at: desk.clock_now(), outlets, notices: Vec::new() };
     let refused = desk.store.settle(settle).await;
     assert!(matches!(refused, Err(StoreError::Fenced)), "{refused:?}");

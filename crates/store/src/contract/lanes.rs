@@ -81,10 +81,7 @@ pub async fn a_lane_begins_at_the_head_of_its_own_commit(subject: &impl Subject)
 pub async fn a_business_and_its_first_lane_come_together(subject: &impl Subject) {
     let desk = Desk::open(subject).await;
     let (fresh, own) = (business("fresh"), desk.subscription_id());
-    let opened = Control {
-        lanes: vec![(fresh.clone(), own, StartAt::Now)],
-        ..control(vec![put_business(&fresh)])
-    };
+    let opened = Control { lanes: vec![(fresh.clone(), own, StartAt::Now)], ..control(vec![put_business(&fresh)]) };
     desk.control(opened).await.expect("taken");
     let outlet = desk.outlet(&fresh).await;
     assert_eq!((outlet.lanes, outlet.position), (vec![(own, 0)], None));

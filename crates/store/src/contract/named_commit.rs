@@ -12,7 +12,10 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 fn creating(desk: &Desk<'_>, business: &BusinessId) -> Vec<Command> {
-    vec![desk.creating(business, json!({"city": "Delft"}), None), desk.creating(business, json!({"city": "Breda"}), None)]
+    vec![
+        desk.creating(business, json!({"city": "Delft"}), None),
+        desk.creating(business, json!({"city": "Breda"}), None),
+    ]
 }
 
 /// Sent again, commands are not decided again: the first answer comes back, failures included.

@@ -24,14 +24,7 @@ fn parked(record: u128, attempt: u32) -> Parked {
 }
 
 fn letter(seq: u64, reason: &str) -> DeadLetter {
-    DeadLetter {
-        seq,
-        ty: contact(),
-        record: RecordId(7),
-        at: Timestamp(11),
-        attempts: 10,
-        reason: reason.to_owned(),
-    }
+    DeadLetter { seq, ty: contact(), record: RecordId(7), at: Timestamp(11), attempts: 10, reason: reason.to_owned() }
 }
 
 async fn letters(desk: &Desk<'_>, own: SubscriptionId) -> Vec<u64> {
@@ -83,6 +76,8 @@ pub async fn cursors_move_and_rejoin(subject: &impl Subject) {
     desk.store.settle(settle).await.expect("settled");
     let outlet = desk.outlet(&desk.here).await;
     assert_eq!((outlet.position, outlet.lanes), (Some(8), vec![(TWO, 1)]));
+    let cursor = async |own| desk.store.lane_cursor(&desk.here, own).await.expect("read");
+    assert_eq!((cursor(ONE).await, cursor(TWO).await), (None, Some(1)), "a lane asked for alone says the same");
     desk.settle(fence, &desk.here, Vec::new()).await.expect("settled");
     assert_eq!(desk.outlet(&desk.here).await.position, Some(8), "no position said, none moved");
 }

@@ -1,0 +1,125 @@
+//! Stores of formats once released stay openable: `tests/fixtures/format-N/lockstep.db` is what that format wrote.
+//!
+//! A fixture is never changed after its format's release. To make one for a new format, run the tests and copy what
+//! `a_store_made_today_passes_for_its_fixture` leaves:
+//! `cp target/tmp/format-1/lockstep.db crates/store-sqlite/tests/fixtures/format-1/`.
+
+use crate::Folder;
+use lockstep_core::change::ChangeKind;
+use lockstep_core::clock::Timestamp;
+use lockstep_core::command::{Action, Command, Ending, Idempotency, Target};
+use lockstep_core::delivery::{DeadLetter, NoticeBody, Parked};
+use lockstep_core::ids::{CommitId, RecordId, SubscriptionId};
+use lockstep_core::operation::OperationState;
+use lockstep_core::subscription::StartAt;
+use lockstep_store::contract::desk::{Desk, commit_to, contact, control, external, fields, key, seq_of, subscription};
+use lockstep_store::settings::{Control, Expect, Put, Setting, SettingKey, SettingKind};
+use lockstep_store::settle::{Fence, LaneStep, OutletSettle, Settle};
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+
+const ANN: RecordId = RecordId(0xa11);
+const BOB: RecordId = RecordId(0xb0b);
+const OWN: SubscriptionId = SubscriptionId(5);
+const COMMIT: CommitId = CommitId(77);
+
+fn parked() -> Parked {
+    let reason = "500: out of order".to_owned();
+    Parked { ty: contact(), record: ANN, first_seq: 2, attempt: 3, next_at: Timestamp(1_700_000_005_000), reason }
+}
+
+fn letter() -> DeadLetter {
+    let reason = "timed out".to_owned();
+    DeadLetter { seq: 1, ty: contact(), record: ANN, at: Timestamp(1_700_000_000_001), attempts: 10, reason }
+}
+
+fn keyed(command: Command) -> Command {
+    Command { idempotency: Some(Idempotency { key: [7; 16], request: [8; 16] }), ..command }
+}
+
+fn named(desk: &Desk<'_>) -> Vec<Command> {
+    vec![desk.updating(&desk.here, ANN, json!({"city": "Breda"}))]
+}
+
+async fn make(folder: &Folder) {
+    let desk = Desk::open(folder).await;
+    let mut ann = keyed(desk.creating(&desk.here, json!({"firstName": "Ann", "city": "Delft"}), Some("1")));
+    ann.fresh.record = ANN;
+    desk.send(ann).await;
+    commit_to(&*desk.store, Some(COMMIT), named(&desk)).await.unwrap();
+    let mut bob = desk.creating(&desk.here, json!({"firstName": "Bob", "tags": ["x"]}), Some("2"));
+    bob.fresh.record = BOB;
+    desk.send(bob).await;
+    desk.delete(&desk.here, BOB).await;
+    let value = Some(Setting::Subscription(subscription(OWN, &desk.here)));
+    let put = Put { key: SettingKey::new(SettingKind::Subscription, OWN), value, expect: Expect::Absent };
+    let lanes = vec![(desk.here.clone(), OWN, StartAt::After(1))];
+    desk.control(Control { lanes, ..control(vec![put]) }).await.unwrap();
+    let sync = Action::SyncById { target: Target::Id(ANN), subscriptions: vec![OWN] };
+    desk.send(desk.command(&desk.here, sync)).await;
+    let fence = desk.store.claim("worker").await.unwrap();
+    let steps = vec![(OWN, LaneStep::Park(parked())), (OWN, LaneStep::Bury(letter()))];
+    let outlets = vec![OutletSettle { business: desk.here.clone(), position: Some(4), steps }];
+    desk.store.settle(Settle { fence, at: desk.clock_now(), outlets, notices: Vec::new() }).await.unwrap();
+    desk.store.close().await;
+}
+
+async fn check(file: &Path) {
+    let folder = Folder::fresh();
+    fs::copy(file, folder.file("lockstep.db")).unwrap();
+    let desk = Desk::join(&folder).await;
+    desk.clock.advance(1_000);
+
+    let log = desk.log(&desk.here).await;
+    let kinds: Vec<_> = log.iter().map(|change| (change.kind, change.record, change.prev_seq)).collect();
+    use ChangeKind::{Created, Deleted, Updated};
+    assert_eq!(kinds, [(Created, ANN, 0), (Updated, ANN, 1), (Created, BOB, 0), (Deleted, BOB, 3)]);
+    assert_eq!(log[1].old, fields(json!({"city": "Delft"})));
+    assert_eq!(desk.store.chain(&desk.here, &key(ANN), 0, 9).await.unwrap(), [1, 2]);
+    let ann = desk.record(&desk.here, ANN).await.unwrap();
+    assert_eq!((ann.version, ann.last_seq, ann.updated_at), (2, 2, Timestamp(1_700_000_000_000)));
+    assert_eq!(ann.state.fields, fields(json!({"firstName": "Ann", "city": "Breda"})));
+    assert_eq!(ann.state.external_ids, [external("1")]);
+    assert_eq!(ann.provenance.len(), 2);
+    assert!(desk.record(&desk.here, BOB).await.unwrap().state.is_deleted);
+
+    let rows = desk.store.settings(0, 99).await.unwrap().rows;
+    let own = rows.iter().find(|row| row.key.kind == SettingKind::Subscription).unwrap();
+    assert_eq!(own.value, Some(Setting::Subscription(subscription(OWN, &desk.here))));
+    let outlet = desk.outlet(&desk.here).await;
+    assert_eq!((outlet.position, outlet.lanes, outlet.parked), (Some(4), vec![(OWN, 1)], vec![(OWN, parked())]));
+    assert_eq!(desk.store.dead_letters(&desk.here, OWN, 0, 9).await.unwrap(), [letter()]);
+    let [(row, notice)] = desk.notices().await.try_into().unwrap();
+    let NoticeBody::Current { operation, record, .. } = notice.body else { panic!("{notice:?}") };
+    assert_eq!((row, notice.subscription, notice.after_seq, record), (1, OWN, 4, ANN));
+    let operation = desk.store.operation(&desk.here, operation).await.unwrap().unwrap();
+    assert_eq!(operation.state, OperationState::Sync { matched: 1, sent: 0, waiting: 1 });
+
+    // What is only seen by using it.
+    let again = desk.send(keyed(desk.creating(&desk.here, json!({}), None))).await;
+    assert_eq!((again.record, again.ending), (Some(ANN), Ending::Changed { seq: 1, version: 1 }), "the key");
+    let again = commit_to(&*desk.store, Some(COMMIT), named(&desk)).await.unwrap();
+    assert_eq!(seq_of(&again[0]), 2, "the commit's name");
+    assert_eq!(desk.create(&desk.here, json!({"city": "Gouda"}), Some("1")).await.record, Some(ANN), "the external id");
+    assert_eq!(desk.create(&desk.here, json!({"city": "Gouda"}), Some("2")).await.record, Some(BOB), "the tombstone's");
+    assert_eq!(desk.head(&desk.here).await, 6);
+    assert_eq!(desk.store.claim("worker").await.unwrap(), Fence(2));
+}
+
+#[tokio::test]
+async fn a_store_of_format_1_is_opened_and_read() {
+    check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1/lockstep.db")).await;
+}
+
+#[tokio::test]
+async fn a_store_made_today_passes_for_its_fixture() {
+    let folder = Folder::fresh();
+    make(&folder).await;
+    let keep = Path::new(env!("CARGO_TARGET_TMPDIR")).join("format-1");
+    fs::create_dir_all(&keep).unwrap();
+    let file = keep.join("lockstep.db");
+    fs::copy(folder.file("lockstep.db"), &file).unwrap();
+    assert!(!folder.file("lockstep.db-wal").exists(), "a closed store is one file");
+    check(&file).await;
+}
