@@ -493,6 +493,13 @@ impl Lane {
         Effect::Nothing
     }
 
+    /// Opens the gate for an endpoint that is another one, or is asked for anew.
+    pub(super) fn reopen(&mut self) {
+        self.gate = Gate::Open;
+        self.failing.clear();
+        self.throttled_by = None;
+    }
+
     /// Leaves the tail's company: from here on it reads pages of its own.
     pub(super) fn leave(&mut self, scanned: u64) {
         self.is_behind = true;

@@ -195,6 +195,9 @@ impl Room {
 
     /// Time until the clock brings something to do.
     fn wait(&self, now: Timestamp) -> Duration {
+        if !self.round.is_empty() && self.in_flight < limits::DELIVERIES_MAX {
+            return Duration::ZERO;
+        }
         let alarm = self.alarms.first().map(|(at, _)| *at);
         let settle = (!self.is_settling && self.tails.values().any(|tail| tail.is_dirty)).then_some(self.settle_at);
         let next = [alarm, settle].into_iter().flatten().min();
@@ -224,6 +227,7 @@ impl Room {
             Event::Turned(id, done) => {
                 if let Err(error) = done {
                     tracing::warn!(subscription.id = %id, error = %error, "a subscription could not be changed; it is tried again");
+                    self.readdress(id);
                 }
             }
             Event::Nudge(business) => {
@@ -314,8 +318,9 @@ impl Room {
     fn readdress(&mut self, id: SubscriptionId) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         let Some(tail) = self.tails.get_mut(&lane.business) else { return };
-        if let Some(old) = lane.to.take() {
-            tail.index.remove(&old);
+        let old = lane.to.take();
+        if let Some(old) = &old {
+            tail.index.remove(old);
         }
         if !self.settings.subscriptions.contains_key(&id) {
             let business = lane.business.clone();
@@ -331,6 +336,9 @@ impl Room {
         match Addressee::of(&self.world, &self.settings, id) {
             Ok(addressee) => {
                 tail.index.add(&addressee);
+                if old.is_none_or(|old| old.url != addressee.url) {
+                    lane.reopen();
+                }
                 lane.to = Some(Arc::new(addressee));
             }
             Err(why) => {
@@ -410,7 +418,7 @@ impl Room {
             }
             tail.owing.insert(id);
             queue(&mut self.round, id, lane);
-            set_alarm(&mut self.alarms, id, lane);
+            set_alarm(&mut self.alarms, id, lane, now);
         }
         tail.position = change.seq;
         tail.is_dirty = true;
@@ -562,7 +570,7 @@ impl Room {
                 queue(&mut self.round, id, lane);
             }
         }
-        set_alarm(&mut self.alarms, id, lane);
+        set_alarm(&mut self.alarms, id, lane, now);
         self.read_lane(id);
     }
 
@@ -650,9 +658,10 @@ impl Room {
     }
 
     fn touch(&mut self, id: SubscriptionId) {
+        let now = self.world.clock.now();
         if let Some(lane) = self.lanes.get_mut(&id) {
             queue(&mut self.round, id, lane);
-            set_alarm(&mut self.alarms, id, lane);
+            set_alarm(&mut self.alarms, id, lane, now);
         }
     }
 
@@ -836,9 +845,9 @@ fn queue(round: &mut VecDeque<SubscriptionId>, id: SubscriptionId, lane: &mut La
     }
 }
 
-/// Sets the clock for what a lane has to do next.
-fn set_alarm(alarms: &mut BTreeSet<(Timestamp, SubscriptionId)>, id: SubscriptionId, lane: &mut Lane) {
-    let due = lane.due_at();
+/// Sets the clock for what a lane has to do next. What is due and cannot go yet waits for a landing, not for the clock.
+fn set_alarm(alarms: &mut BTreeSet<(Timestamp, SubscriptionId)>, id: SubscriptionId, lane: &mut Lane, now: Timestamp) {
+    let due = lane.due_at().filter(|due| *due > now);
     if due != lane.alarm {
         if let Some(old) = lane.alarm {
             alarms.remove(&(old, id));

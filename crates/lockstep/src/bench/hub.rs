@@ -91,6 +91,12 @@ impl Hub {
         Ok(())
     }
 
+    /// Records parked for a subscription.
+    pub(crate) async fn parked(&self, subscription: &str) -> anyhow::Result<usize> {
+        let answer = self.business(&format!("subscription/deliveries/{subscription}"))?.call(&json!({})).await?;
+        Ok(answer.get("parked").and_then(Value::as_array).map_or(0, Vec::len))
+    }
+
     fn business(&self, path: &str) -> anyhow::Result<Target> {
         Target::new(self.process.address(), &format!("/v1/business/{BUSINESS}/{path}"), &self.api_key)
     }

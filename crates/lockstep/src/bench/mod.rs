@@ -52,7 +52,8 @@ pub(crate) struct BenchArgs {
     /// How often the hub and its peer take turns; figures are medians over the rounds
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=25))]
     rounds: u16,
-    /// Only these trials: a creates, b creates and deliveries, c draining, d latency, e fan-out, f idle memory
+    /// Only these trials: a creates, b creates and deliveries, c draining, d latency, e fan-out, f idle memory,
+    /// g a dead endpoint (minutes; run only where it is named)
     #[arg(long, value_name = "TRIALS", value_delimiter = ',')]
     only: Vec<Trial>,
     /// Connections of the load generator
@@ -61,6 +62,9 @@ pub(crate) struct BenchArgs {
     /// Size of each created record's body, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 600)]
     record_bytes: usize,
+    /// Changes behind the dead endpoint of trial g
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    backlog: u64,
     /// Where the hubs keep their data while they are measured; a folder made there is removed at the end.
     /// By default the system's folder for temporary files
     #[arg(long, value_name = "DIR")]
@@ -89,8 +93,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
 
 async fn measure_all(args: BenchArgs) -> anyhow::Result<()> {
     let is_json = args.json;
-    let trials = Trial::ALL.into_iter().filter(|trial| args.only.is_empty() || args.only.contains(trial));
-    let trials: Vec<Trial> = trials.collect();
+    let trials = if args.only.is_empty() { Trial::USUAL.to_vec() } else { args.only.clone() };
     let bench = Bench::new(args)?;
     let machine = machine::describe(bench.folder());
     warn(&bench);
@@ -156,6 +159,10 @@ impl Bench {
 
     fn window(&self) -> Duration {
         Duration::from_secs(self.args.seconds)
+    }
+
+    fn backlog(&self) -> u64 {
+        self.args.backlog
     }
 
     fn rounds(&self) -> usize {

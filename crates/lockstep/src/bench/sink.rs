@@ -37,13 +37,21 @@ pub(crate) struct LocalSink {
 impl LocalSink {
     /// Starts a sink on a thread of its own that calls `arrived` with each delivery's body.
     pub(crate) async fn start(arrived: impl Fn(&[u8]) + Send + Sync + 'static) -> anyhow::Result<Self> {
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), arrived).await
+    }
+
+    /// The same, at an address of the caller's choice.
+    pub(crate) async fn start_at(
+        address: SocketAddr,
+        arrived: impl Fn(&[u8]) + Send + Sync + 'static,
+    ) -> anyhow::Result<Self> {
         let (until, ended) = oneshot::channel();
         let (tell, told) = oneshot::channel();
         let answer = move |_: &str, body: Bytes| {
             arrived(&body);
             Some(Bytes::new())
         };
-        std::thread::spawn(move || on_own_runtime(serve(Arc::new(answer), tell, ended)));
+        std::thread::spawn(move || on_own_runtime(serve(address, Arc::new(answer), tell, ended)));
         Ok(Self { address: told.await.context("starting a sink")?, _until: until })
     }
 
@@ -97,7 +105,7 @@ pub(crate) async fn serve_counting(
             _ => None,
         }
     };
-    serve(Arc::new(answer), tell, ended).await
+    serve(SocketAddr::from(([127, 0, 0, 1], 0)), Arc::new(answer), tell, ended).await
 }
 
 /// What came from one hub.
@@ -133,11 +141,12 @@ impl Board {
 }
 
 async fn serve(
+    address: SocketAddr,
     answer: Arc<Answer>,
     tell: oneshot::Sender<SocketAddr>,
     mut ended: oneshot::Receiver<()>,
 ) -> anyhow::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let listener = TcpListener::bind(address).await?;
     tell.send(listener.local_addr()?).ok();
     let mut connections = JoinSet::new();
     loop {

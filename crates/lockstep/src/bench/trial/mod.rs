@@ -1,4 +1,4 @@
-//! The six things that are measured, one file each, in the order of the issue that asked for them.
+//! The things that are measured, one file each, in the order of the issue that asked for them.
 //!
 //! Each starts the servers it needs, runs rounds in which the hub and its peer take turns, and reports medians over
 //! the rounds; a ratio is taken within a round and the median is of the ratios, so that a slow minute of the machine
@@ -6,6 +6,7 @@
 
 mod accept;
 mod both;
+mod dead;
 mod drain;
 mod fan_out;
 mod idle;
@@ -17,7 +18,7 @@ use super::hub::logs_since;
 use super::report::Report;
 use super::{Bench, say};
 
-/// One of the six.
+/// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Trial {
     /// Durable creates, nobody subscribed.
@@ -32,11 +33,13 @@ pub(crate) enum Trial {
     E,
     /// Idle memory.
     F,
+    /// A dead endpoint with a long backlog; only where it is asked for, since it takes minutes.
+    G,
 }
 
 impl Trial {
-    /// All, in order.
-    pub(crate) const ALL: [Self; 6] = [Self::A, Self::B, Self::C, Self::D, Self::E, Self::F];
+    /// Those that are run when none is named.
+    pub(crate) const USUAL: [Self; 6] = [Self::A, Self::B, Self::C, Self::D, Self::E, Self::F];
 
     fn sign(self) -> (char, &'static str) {
         match self {
@@ -46,6 +49,7 @@ impl Trial {
             Self::D => ('d', "a quarter of saturation, open loop"),
             Self::E => ('e', "1, 1,000 and 10,000 subscriptions of which one matches"),
             Self::F => ('f', "idle: one business, one subscription, after 2 s"),
+            Self::G => ('g', "one endpoint dead beside a healthy one, then back"),
         }
     }
 
@@ -62,6 +66,7 @@ impl Trial {
             Self::D => latency::run(bench, &mut report).await,
             Self::E => fan_out::run(bench, &mut report).await,
             Self::F => idle::run(bench, &mut report).await,
+            Self::G => dead::run(bench, &mut report).await,
         };
         report.error = outcome.err().map(|error| format!("{error:#}{}", logs_since(bench, first)));
         report
