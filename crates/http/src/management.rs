@@ -43,7 +43,7 @@ pub(crate) async fn delete_business(State(server): State<Server>, Path(id): Path
 
 pub(crate) async fn list_businesses(State(server): State<Server>, request: Request) -> Answer {
     let principal = caller(&server, request).await?;
-    ok(&business::list(&server.world, &principal)?)
+    ok(&business::list(&server.world, &principal).await?)
 }
 
 pub(crate) async fn create_application(State(server): State<Server>, request: Request) -> Answer {

@@ -10,6 +10,7 @@ pub(crate) fn fault(error: &Error) -> StoreError {
         Some(ErrorCode::DiskFull) => StoreError::DiskFull(text),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt(text),
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => StoreError::Unusable(text),
+        Some(ErrorCode::SystemIoFailure) => StoreError::Broken(text),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             StoreError::InUse(format!("{text}: another program has the store's file open"))
         }

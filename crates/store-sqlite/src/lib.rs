@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use lockstep_core::change::Change;
 use lockstep_core::clock::{Clock, Timestamp};
 use lockstep_core::delivery::{Attempt, DeadLetter, Notice};
-use lockstep_core::ids::{BusinessId, SubscriptionId};
+use lockstep_core::ids::{BusinessId, SubscriptionId, TypeId};
 use lockstep_core::limits::WAL_BYTES_MAX;
 use lockstep_core::operation::{Operation, OperationId};
 use lockstep_core::record::{Record, RecordKey};
@@ -34,8 +34,9 @@ use lockstep_core::schema::Schema;
 use lockstep_store::heads::HeadWatch;
 use lockstep_store::settings::SettingsPage;
 use lockstep_store::settle::{Fence, Settle};
-use lockstep_store::{ChangePage, Commit, Committed, OutletRows, Store, StoreError, StoreState};
+use lockstep_store::{ChangePage, Commit, Committed, Count, OutletRows, Store, StoreError, StoreState};
 use queue::Rider;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -193,6 +194,11 @@ impl Store for SqliteStore {
             load::record(connection, load::business_number(connection, &business)?, &key)
         };
         self.readers.ask(read).await
+    }
+
+    async fn counts(&self, business: &BusinessId) -> Result<BTreeMap<TypeId, Count>, StoreError> {
+        let business = business.clone();
+        self.readers.ask(move |connection| readers::counts(connection, &business)).await
     }
 
     async fn operation(&self, business: &BusinessId, id: OperationId) -> Result<Option<Operation>, StoreError> {

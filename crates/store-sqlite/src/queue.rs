@@ -130,10 +130,19 @@ impl Queue {
         self.bell.notify_all();
     }
 
-    /// Refuses commits until told otherwise.
+    /// Refuses commits until told otherwise; after a disk failed, for good.
     pub(crate) fn refuse(&self, why: Option<StoreError>) {
-        self.lock().refusing = why;
+        let mut waiting = self.lock();
+        if !matches!(waiting.refusing, Some(StoreError::Broken(_))) {
+            waiting.refusing = why;
+        }
+        drop(waiting);
         self.bell.notify_one();
+    }
+
+    /// The disk's failure, if it has failed.
+    pub(crate) fn broken(&self) -> Option<StoreError> {
+        self.lock().refusing.clone().filter(|why| matches!(why, StoreError::Broken(_)))
     }
 
     /// How many commands wait, and why new ones are refused, if they are.
@@ -199,6 +208,16 @@ mod tests {
 
     fn empty_commit() -> Commit {
         Commit { id: None, work: Work::Commands(Vec::new()) }
+    }
+
+    #[test]
+    fn a_failed_disk_is_written_to_no_more() {
+        let queue = Queue::default();
+        queue.refuse(Some(StoreError::Broken("fsync".to_owned())));
+        queue.refuse(None);
+        let refused = queue.push(empty_commit(), oneshot::channel().0);
+        assert!(matches!(refused, Err(StoreError::Broken(_))), "{refused:?}");
+        assert!(queue.broken().is_some());
     }
 
     #[test]

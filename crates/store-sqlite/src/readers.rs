@@ -7,12 +7,13 @@ use crate::key::{blob, column, count, number, seq_of};
 use crate::load::{business_number, settings_version};
 use lockstep_core::change::Change;
 use lockstep_core::delivery::{DeadLetter, Notice};
-use lockstep_core::ids::{BusinessId, SubscriptionId};
+use lockstep_core::ids::{BusinessId, SubscriptionId, TypeId};
 use lockstep_core::limits::{PAGE_BYTES_MAX, READS_WAITING_MAX};
 use lockstep_core::record::RecordKey;
 use lockstep_store::settings::{SettingKey, SettingKind, SettingRow, SettingsPage};
-use lockstep_store::{ChangePage, OutletRows, StoreError, codec};
+use lockstep_store::{ChangePage, Count, OutletRows, StoreError, codec};
 use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -209,6 +210,21 @@ fn outlet(connection: &Connection, business: i64, id: &str, position: Option<i64
         outlet.parked.push((SubscriptionId(number(&owner)?), codec::decode(&body)?));
     }
     Ok(outlet)
+}
+
+/// How many records of each type there are, as kept by each commit.
+pub(crate) fn counts(connection: &Connection, business: &BusinessId) -> Result<BTreeMap<TypeId, Count>, StoreError> {
+    let business = business_number(connection, business)?;
+    let mut select =
+        connection.prepare_cached("SELECT type, living, deleted FROM record_count WHERE business = ?1").or_fault()?;
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+    let rows = select.query_map([business.0], read).or_fault()?;
+    rows.map(|row| {
+        let (ty, living, deleted) = row.or_fault()?;
+        let ty = TypeId::parse(&ty).map_err(|refused| StoreError::Corrupt(refused.message))?;
+        Ok((ty, Count { living: count(living), deleted: count(deleted) }))
+    })
+    .collect()
 }
 
 /// The cursor in a lane's row.

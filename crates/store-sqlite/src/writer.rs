@@ -73,9 +73,14 @@ impl Writer {
         let started = instant();
         let (commits, replies): (Vec<_>, Vec<_>) =
             jobs.into_iter().map(|Job { commit, reply, .. }| (commit, reply)).unzip();
-        let (answers, rider_answers) = match self.transact(&commits, &riders) {
+        let done = match self.shared.queue.broken() {
+            // What an earlier sync left on the disk is not known: nothing may build on it.
+            Some(broken) => Err(broken),
+            None => self.transact(&commits, &riders),
+        };
+        let (answers, rider_answers) = match done {
             Ok(done) => done,
-            Err(error) if matches!(error, StoreError::DiskFull(_)) => {
+            Err(error) if matches!(error, StoreError::DiskFull(_) | StoreError::Broken(_)) => {
                 self.shared.queue.refuse(Some(error.clone()));
                 (vec![Err(error.clone()); commits.len()], fail_riders(&riders, &error))
             }

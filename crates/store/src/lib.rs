@@ -23,11 +23,12 @@ use lockstep_core::change::Change;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::command::{Command, Outcome};
 use lockstep_core::delivery::{Attempt, DeadLetter, Notice, Parked};
-use lockstep_core::ids::{BusinessId, CommitId, SubscriptionId};
+use lockstep_core::ids::{BusinessId, CommitId, SubscriptionId, TypeId};
 use lockstep_core::operation::{Operation, OperationId};
 use lockstep_core::record::{Record, RecordKey};
 use settings::{Control, SettingKey, SettingsPage};
 use settle::{Fence, Settle};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Why a store did not do what it was asked. Nothing was written.
@@ -50,6 +51,9 @@ pub enum StoreError {
         /// The newest format known.
         known: i64,
     },
+    /// The disk failed under a write: what it holds of it is not known.
+    #[error("the disk failed: {0}; no more is written until a restart")]
+    Broken(String),
     /// Another process has the folder open.
     #[error("{0}")]
     InUse(String),
@@ -124,6 +128,15 @@ pub struct OutletRows {
     pub parked: Vec<(SubscriptionId, Parked)>,
 }
 
+/// How many records there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Those that live.
+    pub living: u64,
+    /// Tombstones.
+    pub deleted: u64,
+}
+
 /// How a store stands, for health checks and metrics.
 #[derive(Clone, Debug, Default)]
 pub struct StoreState {
@@ -193,6 +206,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn record(&self, business: &BusinessId, key: &RecordKey) -> Result<Option<Record>, StoreError>;
+
+    /// How many records of each type a business has: living, and tombstones.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn counts(&self, business: &BusinessId) -> Result<BTreeMap<TypeId, Count>, StoreError>;
 
     /// An operation that has a row.
     ///

@@ -7,14 +7,14 @@ use crate::batch::{Load, Sets, advance_sync, decide_all};
 use crate::heads::{HeadWatch, Heads, Moves};
 use crate::settings::{Control, Expect, Put, Setting, SettingKey, SettingRow, SettingsPage};
 use crate::settle::{Fence, LaneStep, NoticeSettle, NoticeStep, OutletSettle, Settle};
-use crate::{ChangePage, Commit, Committed, OutletRows, Store, StoreError, StoreState, Work};
+use crate::{ChangePage, Commit, Committed, Count, OutletRows, Store, StoreError, StoreState, Work};
 use async_trait::async_trait;
 use lockstep_core::change::Change;
 use lockstep_core::clock::{Clock, Timestamp};
 use lockstep_core::command::Command;
 use lockstep_core::delivery::{Attempt, DeadLetter, Notice, Parked};
 use lockstep_core::external_id::ExternalKey;
-use lockstep_core::ids::{BusinessId, CommitId, RecordId, SubscriptionId};
+use lockstep_core::ids::{BusinessId, CommitId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::limits;
 use lockstep_core::operation::{Operation, OperationId};
 use lockstep_core::record::{Record, RecordKey};
@@ -328,6 +328,18 @@ impl Store for MemoryStore {
 
     async fn record(&self, business: &BusinessId, key: &RecordKey) -> Result<Option<Record>, StoreError> {
         self.log(business, |log| log.records.get(key).cloned())
+    }
+
+    async fn counts(&self, business: &BusinessId) -> Result<BTreeMap<TypeId, Count>, StoreError> {
+        self.log(business, |log| {
+            let mut counts: BTreeMap<TypeId, Count> = BTreeMap::new();
+            for record in log.records.values() {
+                let count = counts.entry(record.ty.clone()).or_default();
+                count.living += u64::from(!record.state.is_deleted);
+                count.deleted += u64::from(record.state.is_deleted);
+            }
+            counts
+        })
     }
 
     async fn operation(&self, business: &BusinessId, id: OperationId) -> Result<Option<Operation>, StoreError> {

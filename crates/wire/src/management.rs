@@ -35,6 +35,8 @@ pub struct BusinessView {
     pub organisation_name: OrganisationName,
     /// Its name.
     pub name: String,
+    /// How many living records it has, by type.
+    pub records: BTreeMap<TypeId, u64>,
     /// When it was made, RFC 3339.
     pub created_at: String,
 }

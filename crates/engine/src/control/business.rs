@@ -85,20 +85,26 @@ pub async fn delete(world: &World, principal: &Principal, id: &str) -> Result<Bu
     Ok(BusinessChanged { id: business.id.clone() })
 }
 
-/// Every business.
+/// Every business, with how many records it has.
 ///
 /// # Errors
 /// `forbidden`.
-pub fn list(world: &World, principal: &Principal) -> Result<Vec<BusinessView>, Refusal> {
+pub async fn list(world: &World, principal: &Principal) -> Result<Vec<BusinessView>, Refusal> {
     principal.must_administer()?;
-    let view = |business: &Business| BusinessView {
-        id: business.id.clone(),
-        organisation_name: business.organisation.clone(),
-        name: business.name.clone(),
-        created_at: business.created_at.to_string(),
-    };
-    Ok(world.settings.read(|settings| {
-        let open = settings.businesses.values().filter(|(business, _)| !business.is_closed);
-        open.map(|(business, _)| view(business)).collect()
-    }))
+    let open: Vec<_> = world.settings.read(|settings| {
+        let all = settings.businesses.values().map(|(business, _)| business);
+        all.filter(|business| !business.is_closed).cloned().collect()
+    });
+    let mut views = Vec::with_capacity(open.len());
+    for business in open {
+        let counts = world.store.counts(&business.id).await?;
+        views.push(BusinessView {
+            id: business.id.clone(),
+            organisation_name: business.organisation.clone(),
+            name: business.name.clone(),
+            records: counts.into_iter().map(|(ty, count)| (ty, count.living)).collect(),
+            created_at: business.created_at.to_string(),
+        });
+    }
+    Ok(views)
 }

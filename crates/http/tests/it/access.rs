@@ -94,7 +94,12 @@ async fn nobody_enters_without_a_credential_or_with_a_revoked_one() {
         let answer = office.send("POST", &path, &[], &body.to_string()).await;
         assert_eq!((answer.status, answer.code()), (401, "unauthenticated"), "{path}");
         assert!(answer.headers.contains_key("www-authenticate"), "{path}");
-        for header in [("authorization", format!("Bearer {}", revoked.key)), ("api-key", revoked.key.clone()), ("authorization", revoked.basic.clone()), ("authorization", "Basic !".to_owned())] {
+        for header in [
+            ("authorization", format!("Bearer {}", revoked.key)),
+            ("api-key", revoked.key.clone()),
+            ("authorization", revoked.basic.clone()),
+            ("authorization", "Basic !".to_owned()),
+        ] {
             let answer = office.send("POST", &path, &[(header.0, &header.1)], &body.to_string()).await;
             assert_eq!((answer.status, answer.code()), (401, "invalid_credentials"), "{path} {header:?}");
         }
@@ -105,8 +110,15 @@ async fn nobody_enters_without_a_credential_or_with_a_revoked_one() {
 async fn another_businesss_credential_is_refused_on_every_route() {
     let office = Office::open().await;
     let known = known(&office).await;
-    let denied = office.badge("Acme", "denied", &json!({"businessAccessRule": {"deniedBusinessIds": ["acme-1"]}})).await;
-    let elsewhere = office.badge("Acme", "elsewhere", &json!({"businessAccessRule": {"deniedBusinessIds": [], "allowedBusinessIds": ["acme-2"]}})).await;
+    let denied =
+        office.badge("Acme", "denied", &json!({"businessAccessRule": {"deniedBusinessIds": ["acme-1"]}})).await;
+    let elsewhere = office
+        .badge(
+            "Acme",
+            "elsewhere",
+            &json!({"businessAccessRule": {"deniedBusinessIds": [], "allowedBusinessIds": ["acme-2"]}}),
+        )
+        .await;
     for (route, ability, body) in bodies() {
         for badge in [&office.globex, &denied, &elsewhere] {
             let path = filled(route, "acme-1", &known);
@@ -146,7 +158,9 @@ async fn a_credential_without_the_ability_is_refused() {
 async fn a_type_outside_the_grant_is_refused() {
     let office = Office::open().await;
     let reader = office.badge("Acme", "reader", &json!({"types": {"contact": ["read"]}})).await;
-    let call = async |path: &str, body: &Value| office.post(&format!("/v1/business/acme-1/{path}"), &reader.key, &body.to_string()).await;
+    let call = async |path: &str, body: &Value| {
+        office.post(&format!("/v1/business/acme-1/{path}"), &reader.key, &body.to_string()).await
+    };
     assert_eq!(call("contact/create", &json!({})).await.status, 403);
     assert_eq!(call("invoice/sync-by-id?id=rec_00000000000000000000000001", &json!({})).await.status, 403);
     assert_eq!(call("contact/sync-by-id?id=rec_00000000000000000000000001", &json!({})).await.status, 202);
@@ -177,7 +191,9 @@ async fn hidden_fields_are_not_there_and_conditions_may_not_name_them() {
     let office = Office::open().await;
     let grant = json!({"hiddenFields": {"contact": ["phone"]}, "conditions": {"contact": "city == 'Delft'"}});
     let badge = office.badge("Acme", "narrow", &grant).await;
-    let call = async |path: &str, body: Value| office.post(&format!("/v1/business/acme-1/{path}"), &badge.key, &body.to_string()).await;
+    let call = async |path: &str, body: Value| {
+        office.post(&format!("/v1/business/acme-1/{path}"), &badge.key, &body.to_string()).await
+    };
     let hidden = call("contact/create", json!({"phone": "+31201"})).await;
     let absent = call("contact/create", json!({"nonsense": "x"})).await;
     assert_eq!((hidden.status, hidden.code()), (absent.status, absent.code()));

@@ -131,8 +131,18 @@ async fn management_refuses_what_does_not_fit() {
     };
     let table: Vec<(&str, Value, u16, &str)> = vec![
         ("/management/business/create", json!({"name": "x"}), 400, "invalid_body"),
-        ("/management/business/create", json!({"organisationName": "Acme", "name": "x", "id": "acme-1"}), 409, "id_taken"),
-        ("/management/business/create", json!({"organisationName": "Acme", "name": "x", "id": "a b"}), 400, "invalid_body"),
+        (
+            "/management/business/create",
+            json!({"organisationName": "Acme", "name": "x", "id": "acme-1"}),
+            409,
+            "id_taken",
+        ),
+        (
+            "/management/business/create",
+            json!({"organisationName": "Acme", "name": "x", "id": "a b"}),
+            400,
+            "invalid_body",
+        ),
         ("/management/business/create", json!({"organisationName": "Acme", "name": "  "}), 400, "invalid_value"),
         ("/management/business/update/nobody", json!({"name": "x"}), 404, "business_not_found"),
         ("/management/auth/create", auth(json!({"label": "crm"})), 409, "provider_taken"),

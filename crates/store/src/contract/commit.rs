@@ -220,3 +220,26 @@ fn one(outcomes: &[Outcome]) -> &Outcome {
     assert_eq!(outcomes.len(), 1);
     outcomes.first().expect("one outcome")
 }
+
+/// Counts follow creations, deletions and revivals, by type, also when one commit does several.
+pub async fn counts_are_kept_with_each_commit(subject: &impl Subject) {
+    let desk = Desk::open(subject).await;
+    let count = async |desk: &Desk<'_>| {
+        let counts = desk.store.counts(&desk.here).await.expect("read");
+        counts.get(&contact()).map_or((0, 0), |count| (count.living, count.deleted))
+    };
+    assert_eq!(count(&desk).await, (0, 0));
+    let ann = desk.made(&desk.here, json!({"city": "Delft"}), Some("1")).await;
+    desk.made(&desk.here, json!({}), None).await;
+    desk.update(&desk.here, ann, json!({"city": "Breda"})).await;
+    assert_eq!(count(&desk).await, (2, 0));
+    desk.delete(&desk.here, ann).await;
+    assert_eq!(count(&desk).await, (1, 1));
+    desk.create(&desk.here, json!({"city": "Delft"}), Some("1")).await;
+    assert_eq!(count(&desk).await, (2, 0), "revived");
+    let both = vec![desk.creating(&desk.here, json!({}), None), desk.creating(&desk.here, json!({}), None)];
+    desk.commit(both).await.expect("committed");
+    let desk = desk.reopen().await;
+    assert_eq!(count(&desk).await, (4, 0));
+    assert!(desk.store.counts(&desk.there).await.expect("read").is_empty(), "each business has its own");
+}

@@ -73,6 +73,7 @@ macro_rules! contract {
                 a_record_made_and_deleted_in_one_commit_is_one_tombstone
                 an_update_asks_for_the_version_that_stands
                 values_read_back_as_they_were_written
+                counts_are_kept_with_each_commit
                 time_never_goes_back_in_a_business
                 an_empty_commit_is_no_trouble
             }
