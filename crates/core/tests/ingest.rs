@@ -1,4 +1,5 @@
 //! The heart, as a table of stories: what commands do to records, and what they refuse.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what a test's own furniture lacks fails the test")]
 
 use lockstep_core::Fields;
 use lockstep_core::change::{Change, ChangeKind, Origin};
