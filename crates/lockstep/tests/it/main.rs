@@ -21,6 +21,8 @@ mod eventually;
 #[cfg(test)]
 mod hub;
 #[cfg(test)]
+mod log;
+#[cfg(test)]
 mod peers;
 #[cfg(test)]
 mod power;
