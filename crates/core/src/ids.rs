@@ -41,7 +41,8 @@ macro_rules! numbered_id {
 
             fn from_str(text: &str) -> Result<Self, Rejection> {
                 text.strip_prefix(Self::PREFIX)
-                    .filter(|digits| digits.len() == ulid::ULID_LEN)
+                    // 26 digits of five bits hold 130: those of a first digit over 7 are no number of 128.
+                    .filter(|digits| digits.len() == ulid::ULID_LEN && digits.starts_with(|c| c < '8'))
                     .and_then(|digits| ulid::Ulid::from_string(digits).ok())
                     .map(|ulid| Self(ulid.0))
                     .ok_or_else(|| {
@@ -212,7 +213,9 @@ mod tests {
         let refused = text.parse::<RecordId>().expect_err("another prefix");
         assert_eq!(refused.code, Code::InvalidId);
         assert!(refused.message.contains("rec_"), "{}", refused.message);
-        for text in ["", "rec_", "rec_é1jd", "rec_01jd", "rec_uuuuuuuuuuuuuuuuuuuuuuuuuu"] {
+        for text in
+            ["", "rec_", "rec_é1jd", "rec_01jd", "rec_uuuuuuuuuuuuuuuuuuuuuuuuuu", "rec_80000000000000000000000001"]
+        {
             assert!(text.parse::<RecordId>().is_err(), "{text}");
         }
     }

@@ -86,6 +86,7 @@ impl Kind {
     pub fn check(&self, value: Value) -> Checked {
         match (self, value) {
             (_, Value::Null) => Ok(Value::Null),
+            (_, Value::String(text)) if text.contains('\0') => misfit("text without NUL characters"),
             (Self::Integer, value) => check_integer(&value),
             (Self::Decimal, value) => check_decimal(&value),
             (Self::Boolean, value @ Value::Bool(_)) => Ok(value),

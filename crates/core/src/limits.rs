@@ -84,6 +84,8 @@ pub const DELIVERY_TIMEOUT_MS: u64 = 20_000;
 pub const RESPONSE_KEPT_BYTES_MAX: usize = 4 * 1024;
 /// Failures of different records, without a success between, that close an endpoint's gate.
 pub const GATE_FAILURES: usize = 10;
+/// Shortest time between tries of a parked record that newer changes of it bring forward, in milliseconds.
+pub const PARKED_HURRY_MS: u64 = 5_000;
 /// Parked records of one subscription at which its gate closes.
 pub const PARKED_MAX: usize = 1_000;
 /// First wait of a closed gate before a probe, in milliseconds.

@@ -6,6 +6,7 @@
 use crate::error::{Code, Rejection, shown};
 use crate::ids::TypeId;
 use crate::kind::Kind;
+use crate::rules::scope::Reach;
 use std::collections::BTreeMap;
 
 /// A field of a type.
@@ -34,18 +35,20 @@ impl Shape {
     /// # Errors
     /// `unknown_field`, naming the nearest one there is.
     pub fn field(&self, id: &str) -> Result<&Field, Rejection> {
-        self.fields.get(id).ok_or_else(|| {
-            let hint = nearest(id, self.fields.keys().copied());
-            Rejection::new(
-                Code::UnknownField,
-                format!("{} has no field {}{}; its fields are {}", self.id, shown(id), hint, self.field_list()),
-            )
-            .at_field(id)
-        })
+        self.field_within(id, &Reach::everything())
     }
 
-    fn field_list(&self) -> String {
-        self.fields.keys().copied().collect::<Vec<_>>().join(", ")
+    /// The field of this id, to someone from whom some may be hidden: those are as unknown as any other.
+    ///
+    /// # Errors
+    /// `unknown_field`, naming the nearest one that may be seen.
+    pub fn field_within(&self, id: &str, reach: &Reach) -> Result<&Field, Rejection> {
+        self.fields.get(id).filter(|_| !reach.hides(id)).ok_or_else(|| {
+            let seen: Vec<_> = self.fields.keys().copied().filter(|field| !reach.hides(field)).collect();
+            let hint = nearest(id, seen.iter().copied());
+            let text = format!("{} has no field {}{}; its fields are {}", self.id, shown(id), hint, seen.join(", "));
+            Rejection::new(Code::UnknownField, text).at_field(id)
+        })
     }
 }
 

@@ -231,6 +231,7 @@ fn if_match_refuses_another_version() {
     desk.if_match = Some(2);
     assert_eq!(failure(&desk.update(id, json!({"firstName": "A"}))), Code::VersionConflict);
     assert_eq!(failure(&desk.delete(id)), Code::VersionConflict);
+    assert_eq!(failure(&desk.create(json!({"firstName": "Bob"}), None)), Code::VersionConflict, "there is none yet");
     desk.if_match = Some(1);
     assert_eq!(desk.update(id, json!({"firstName": "A"})).ending, Ending::Changed { seq: 2, version: 2 });
 }

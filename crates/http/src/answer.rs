@@ -1,7 +1,7 @@
 //! Answers: JSON, and the one table from codes to statuses.
 
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use lockstep_core::error::Code;
 use lockstep_engine::refusal::Refusal;
@@ -52,9 +52,6 @@ impl IntoResponse for Refused {
             Code::Unauthenticated | Code::InvalidCredentials => {
                 let schemes = HeaderValue::from_static("Basic realm=\"lockstep\", Bearer realm=\"lockstep\"");
                 headers.insert(WWW_AUTHENTICATE, schemes);
-            }
-            Code::MethodNotAllowed => {
-                headers.insert(ALLOW, HeaderValue::from_static("POST"));
             }
             _ => {}
         }

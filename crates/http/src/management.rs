@@ -4,7 +4,8 @@ use crate::Server;
 use crate::answer::{Answer, ok};
 use crate::auth;
 use crate::request;
-use axum::extract::{Path, Request, State};
+use crate::request::Places;
+use axum::extract::{Request, State};
 use lockstep_core::limits::CONTROL_BYTES_MAX;
 use lockstep_engine::control::{application, business};
 use lockstep_engine::principal::Principal;
@@ -31,12 +32,20 @@ pub(crate) async fn create_business(State(server): State<Server>, request: Reque
     ok(&business::create(&server.world, &principal, body).await?)
 }
 
-pub(crate) async fn update_business(State(server): State<Server>, Path(id): Path<String>, request: Request) -> Answer {
+pub(crate) async fn update_business(
+    State(server): State<Server>,
+    Places(id): Places<String>,
+    request: Request,
+) -> Answer {
     let (principal, body) = read(&server, request).await?;
     ok(&business::update(&server.world, &principal, &id, body).await?)
 }
 
-pub(crate) async fn delete_business(State(server): State<Server>, Path(id): Path<String>, request: Request) -> Answer {
+pub(crate) async fn delete_business(
+    State(server): State<Server>,
+    Places(id): Places<String>,
+    request: Request,
+) -> Answer {
     let principal = caller(&server, request).await?;
     ok(&business::delete(&server.world, &principal, &id).await?)
 }
@@ -53,7 +62,7 @@ pub(crate) async fn create_application(State(server): State<Server>, request: Re
 
 pub(crate) async fn update_application(
     State(server): State<Server>,
-    Path(id): Path<String>,
+    Places(id): Places<String>,
     request: Request,
 ) -> Answer {
     let (principal, body) = read(&server, request).await?;
@@ -62,7 +71,7 @@ pub(crate) async fn update_application(
 
 pub(crate) async fn delete_application(
     State(server): State<Server>,
-    Path(id): Path<String>,
+    Places(id): Places<String>,
     request: Request,
 ) -> Answer {
     let principal = caller(&server, request).await?;

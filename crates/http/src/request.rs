@@ -1,6 +1,9 @@
 //! Reading requests: bounded bodies, JSON with errors that help, headers, query parameters.
 
+use crate::answer::Refused;
+use axum::extract::{FromRequestParts, Path};
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use lockstep_core::Fields;
@@ -11,6 +14,22 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// The places of a path, as text; what cannot be text is refused as the id it cannot be.
+pub(crate) struct Places<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Places<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(places)) => Ok(Self(places)),
+            Err(error) => {
+                Err(Refusal::new(Code::InvalidId, format!("the path cannot be read: {}", error.body_text())).into())
+            }
+        }
+    }
+}
 
 /// Reads a body up to a limit, in bounded time.
 pub(crate) async fn bytes(body: axum::body::Body, limit: usize) -> Result<Bytes, Refusal> {
@@ -50,13 +69,10 @@ pub(crate) fn object(bytes: &[u8]) -> Result<Fields, Refusal> {
 /// A body of a known shape.
 pub(crate) fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let bytes = if bytes.iter().all(u8::is_ascii_whitespace) { b"{}" } else { bytes };
-    serde_json::from_slice(bytes).map_err(|error| {
-        if error.is_data() {
-            Refusal::new(Code::InvalidBody, format!("the body does not fit this call: {error}"))
-        } else {
-            not_json(bytes, &error)
-        }
-    })
+    // JSON first, its shape after: what is no JSON and what does not fit are told apart.
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| not_json(bytes, &error))?;
+    serde_json::from_value(value)
+        .map_err(|error| Refusal::new(Code::InvalidBody, format!("the body does not fit this call: {error}")))
 }
 
 fn name_of(value: &Value) -> &'static str {
@@ -90,6 +106,11 @@ pub(crate) fn parameters(uri: &Uri, known: &[&str]) -> Result<BTreeMap<String, S
         if !known.contains(&name.as_ref()) {
             let takes = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             return refuse(format!("there is no query parameter {}; this call takes {takes}", shown(&name)));
+        }
+        if value.contains(char::REPLACEMENT_CHARACTER) {
+            return refuse(format!(
+                "the query parameter {name} is no UTF-8: percent-encode the bytes of its UTF-8 form"
+            ));
         }
         if found.insert(name.to_string(), value.into_owned()).is_some() {
             return refuse(format!("the query parameter {} stands twice: give it once", shown(&name)));
@@ -167,5 +188,6 @@ mod tests {
         assert_eq!(read("/x?id=a%20b").unwrap()["id"], "a b");
         assert_eq!(read("/x?since=1"), Err(Code::InvalidParameter));
         assert_eq!(read("/x?id=1&id=2"), Err(Code::InvalidParameter));
+        assert_eq!(read("/x?id=%ff"), Err(Code::InvalidParameter));
     }
 }

@@ -4,7 +4,8 @@ use crate::answer::Refused;
 use crate::{Server, health, management, rpc};
 use axum::Router;
 use axum::routing::{MethodRouter, get, post};
-use http::{Method, Uri};
+use http::header::ALLOW;
+use http::{HeaderName, Method, Uri};
 use lockstep_core::error::{Code, shown};
 use lockstep_engine::refusal::Refusal;
 
@@ -71,7 +72,8 @@ async fn unknown_path(uri: Uri) -> Refused {
     Refusal::new(Code::UnknownPath, text).into()
 }
 
-async fn method_not_allowed(method: Method, uri: Uri) -> Refused {
-    let text = format!("{} does not take {method}: every call of this face is a POST", shown(uri.path()));
-    Refusal::new(Code::MethodNotAllowed, text).into()
+async fn method_not_allowed(method: Method, uri: Uri) -> ([(HeaderName, &'static str); 1], Refused) {
+    let takes = if PUBLIC.contains(&uri.path()) { "GET" } else { "POST" };
+    let text = format!("{} does not take {method}, but {takes}", shown(uri.path()));
+    ([(ALLOW, takes)], Refusal::new(Code::MethodNotAllowed, text).into())
 }

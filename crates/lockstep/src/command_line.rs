@@ -17,6 +17,9 @@ pub(crate) struct CommandLine {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the API and deliver changes
+    #[command(after_help = "Secrets are read from the environment alone:\n  \
+        LOCKSTEP_ADMIN_KEY   the administrator's API key [default: made in DIR/admin.key]\n  \
+        LOCKSTEP_SECRET_KEY  the sealing key, 32 bytes in base64 or hex [default: made in DIR/lockstep.key]")]
     Serve(ServeArgs),
     /// Show the main job at once: sample data, a receiver that prints what arrives, edits that trickle in
     Demo(DemoArgs),

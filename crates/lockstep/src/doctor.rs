@@ -158,7 +158,9 @@ async fn server(url: &str) -> Finding {
     match ask(url).await {
         Ok((200, _)) => Finding { what, fine: true, says: format!("{url} takes writes and delivers") },
         Ok((status, body)) => Finding { what, fine: false, says: format!("{url} answers {status}: {}", body.trim()) },
-        Err(error) => Finding { what, fine: true, says: format!("nobody answers at {url} ({error})") },
+        Err(error) => {
+            Finding { what, fine: true, says: format!("none runs at {url}, or --url names another place ({error})") }
+        }
     }
 }
 

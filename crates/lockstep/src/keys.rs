@@ -39,6 +39,26 @@ pub(crate) fn sealing(settings: &Settings, ids: &dyn IdSource) -> Result<Found<[
     }
 }
 
+/// That the keys given are keys, before a folder is made for them.
+pub(crate) fn check(settings: &Settings) -> Result<(), Failure> {
+    if let Some(text) = &settings.secret_key {
+        parse(text, "LOCKSTEP_SECRET_KEY")?;
+    }
+    settings.admin_key.as_deref().map_or(Ok(()), long_enough)
+}
+
+fn long_enough(key: &str) -> Result<(), Failure> {
+    const SHORTEST: usize = 16;
+    if key.trim().len() < SHORTEST {
+        let text = format!(
+            "the administrator's key is {} characters long: take at least {SHORTEST}, as `openssl rand -hex 32` gives",
+            key.trim().len()
+        );
+        return Err(Failure::new(Code::SettingsInvalid, text));
+    }
+    Ok(())
+}
+
 /// 32 bytes in base64 or hex.
 fn parse(text: &str, place: &str) -> Result<[u8; 32], Failure> {
     let text = text.trim();
@@ -59,7 +79,6 @@ fn parse(text: &str, place: &str) -> Result<[u8; 32], Failure> {
 
 /// The administrator's API key: from `LOCKSTEP_ADMIN_KEY`, or the folder's own, which is made once.
 pub(crate) fn admin(settings: &Settings, ids: &dyn IdSource) -> Result<Found<String>, Failure> {
-    const SHORTEST: usize = 16;
     let path = paths::admin_key(&settings.data);
     let (key, made) = match (&settings.admin_key, std::fs::read_to_string(&path)) {
         (Some(key), _) => (key.trim().to_owned(), None),
@@ -70,13 +89,7 @@ pub(crate) fn admin(settings: &Settings, ids: &dyn IdSource) -> Result<Found<Str
             (key, Some(path))
         }
     };
-    if key.len() < SHORTEST {
-        let text = format!(
-            "the administrator's key is {} characters long: take at least {SHORTEST}, as `openssl rand -hex 32` gives",
-            key.len()
-        );
-        return Err(Failure::new(Code::SettingsInvalid, text));
-    }
+    long_enough(&key)?;
     Ok(Found { key, made })
 }
 

@@ -56,6 +56,7 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
 impl Hub {
     /// Binds the address, opens the store and checks the keys; nothing runs yet.
     pub(crate) async fn open(settings: &Settings) -> Result<Self, Failure> {
+        keys::check(settings)?;
         let listen_failed = |error: std::io::Error| {
             let text = format!("cannot listen on {}: {error}; name another address with --listen", settings.listen);
             Failure::new(Code::ListenFailed, text)

@@ -6,7 +6,8 @@
 use crate::fault::{OrFault, fault};
 use lockstep_store::StoreError;
 use rusqlite::{Connection, OpenFlags};
-use std::fs::{self, File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Marks a file as ours ("`LckS`").
@@ -40,7 +41,8 @@ pub(crate) fn take(folder: &Path) -> Result<File, StoreError> {
     let unusable = |error: &std::io::Error| {
         StoreError::Unusable(format!("the data folder {} cannot be used: {error}", folder.display()))
     };
-    fs::create_dir_all(folder).map_err(|error| unusable(&error))?;
+    // What stands in it is for its owner alone.
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| unusable(&error))?;
     let lock = File::options()
         .create(true)
         .truncate(false)

@@ -311,7 +311,8 @@ impl Writing<'_> {
                 self.execute("UPDATE notice SET body = ?2 WHERE row = ?1", params![row, codec::encode(&notice)?])?;
             }
             NoticeStep::Done { is_sent, sync, tell } => {
-                self.execute("DELETE FROM notice WHERE row = ?1", [row])?;
+                // A replay asked for twice has two rows of one id, and went out once.
+                self.execute("DELETE FROM notice WHERE id = ?1", [blob(settle.id.0)])?;
                 let Some(id) = sync else { return Ok(()) };
                 let business = self.loader.number(&settle.business)?;
                 let Some(operation) = operation(self.connection(), business, id.number())? else { return Ok(()) };

@@ -3,7 +3,9 @@
 use lockstep_core::delivery::{Attempt, DeadLetter, Parked};
 use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::subscription::{Format, Pause, Signing, Subscription};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// `"*"` or a list.
@@ -15,20 +17,17 @@ pub enum Wanted<T> {
     These(Vec<T>),
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Wanted<T> {
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Wanted<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "give \"*\" for all, or an array")]
-        enum Either<T> {
-            Star(String),
-            List(Vec<T>),
-        }
-        match Either::deserialize(deserializer)? {
-            Either::Star(star) if star == "*" => Ok(Self::All),
-            Either::Star(other) => {
-                Err(serde::de::Error::custom(format!("{other:?} is neither \"*\" nor an array: give \"*\" for all")))
+        match Value::deserialize(deserializer)? {
+            Value::String(star) if star == "*" => Ok(Self::All),
+            Value::Array(items) => {
+                let these = items.into_iter().map(|item| T::deserialize(item).map_err(serde::de::Error::custom));
+                Ok(Self::These(these.collect::<Result<_, _>>()?))
             }
-            Either::List(list) => Ok(Self::These(list)),
+            other => {
+                Err(serde::de::Error::custom(format!("{other} is neither \"*\" nor an array: give \"*\" for all")))
+            }
         }
     }
 }

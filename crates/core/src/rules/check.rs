@@ -2,7 +2,7 @@
 
 use crate::Fields;
 use crate::error::{Code, Rejection, shown};
-use crate::kind::{Kind, Misfit};
+use crate::kind::Misfit;
 use crate::rules::scope::Reach;
 use crate::schema::Shape;
 use serde_json::Value;
@@ -15,26 +15,25 @@ use serde_json::Value;
 /// `unknown_field` or `invalid_value`, of the first field at fault.
 pub fn fields(shape: &Shape, body: Fields, reach: &Reach) -> Result<Fields, Rejection> {
     let check = |(id, value): (String, Value)| {
-        let field = shape.field(&id)?;
-        if reach.hides(&id) {
-            return Err(
-                Rejection::new(Code::UnknownField, format!("{} has no field {}", shape.id, shown(&id))).at_field(&id)
-            );
-        }
-        // A patch of an object is merged into what stands, so its nulls must survive until then.
-        if matches!((&field.kind, &value), (Kind::Object, Value::Object(_))) {
-            return Ok((id, value));
-        }
+        let field = shape.field_within(&id, reach)?;
         match field.kind.check(value.clone()) {
             Ok(value) => Ok((id, value)),
             Err(Misfit(wants)) => Err(Rejection::new(
                 Code::InvalidValue,
-                format!("{} is {}, but this field wants {wants}", id, shown(&value.to_string())),
+                format!("{} is {}, but this field wants {wants}", id, shown_value(&value)),
             )
             .at_field(&id)),
         }
     };
     body.into_iter().map(check).collect()
+}
+
+/// A value inside an error text.
+fn shown_value(value: &Value) -> String {
+    match value {
+        Value::String(text) => shown(text),
+        other => shown(&other.to_string()),
+    }
 }
 
 /// RFC 7396: what `patch` makes of `value`.
@@ -81,7 +80,14 @@ mod tests {
         assert_eq!(refused.pointer.as_deref(), Some("/birthDate"));
         assert_eq!(refused.code, Code::InvalidValue);
         assert!(refused.message.contains("soon") && refused.message.contains("YYYY-MM-DD"), "{}", refused.message);
-        assert_eq!(check(json!({"notes": "x"})).unwrap_err().code, Code::UnknownField, "a hidden field is not there");
+        let (hidden, absent) = (check(json!({"notes": "x"})).unwrap_err(), check(json!({"nutes": "x"})).unwrap_err());
+        assert_eq!(hidden.message.replace("notes", "nutes"), absent.message, "a hidden field is not there");
+        let deep = "[".repeat(40) + &"]".repeat(40);
+        for field in ["custom", "tags"] {
+            let body = format!("{{\"{field}\": {{\"a\": {deep}}}}}");
+            let refused = check(serde_json::from_str(&body).unwrap()).unwrap_err();
+            assert_eq!(refused.code, Code::InvalidValue, "{field}");
+        }
     }
 
     #[test]

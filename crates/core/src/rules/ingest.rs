@@ -199,15 +199,20 @@ fn find_living(set: &WorkingSet, command: &Command, target: &Target) -> Result<R
         let text = format!("{} {} is deleted: create it again with its external id to revive it", record.ty, record.id);
         return fail(Code::RecordDeleted, text);
     }
+    has_version_asked(command, &record)?;
+    Ok(record)
+}
+
+fn has_version_asked(command: &Command, record: &Record) -> Result<(), Stop> {
     match command.if_match {
         Some(wanted) if wanted != record.version => {
             let text = format!(
                 "{} {} is at version {}, If-Match asks for {wanted}: take in the newer version and try again",
                 record.ty, record.id, record.version
             );
-            fail(Code::VersionConflict, text)
+            Err(Stop::Fail(Some(record.id), Rejection::new(Code::VersionConflict, text)))
         }
-        _ => Ok(record),
+        _ => Ok(()),
     }
 }
 
@@ -221,12 +226,17 @@ fn create(
     if let Some(external) = external
         && let Some(key) = set.holder(&external.key(&command.ty))?.cloned()
     {
-        let standing = set.record(&key)?.cloned();
-        return match standing {
-            Some(record) if record.state.is_deleted => revive(set, command, shape, record, fields),
-            Some(record) if command.reach.holds(&record.state.fields) => patch(set, command, shape, record, fields),
-            _ => Err(taken(external, None)),
+        let standing = set.record(&key)?.filter(|record| command.reach.holds(&record.state.fields));
+        let record = standing.cloned().ok_or_else(|| taken(external, None))?;
+        has_version_asked(command, &record)?;
+        return match record.state.is_deleted {
+            true => revive(set, command, shape, record, fields),
+            false => patch(set, command, shape, record, fields),
         };
+    }
+    if let Some(wanted) = command.if_match {
+        let text = format!("If-Match asks for version {wanted}, and there is no such {} yet: leave it out", command.ty);
+        return Err(Stop::Fail(None, Rejection::new(Code::VersionConflict, text)));
     }
     let id = command.fresh.record;
     let mut state = State { fields: patched(shape, &Fields::new(), fields).0, ..State::default() };

@@ -1,5 +1,6 @@
 //! When a refused delivery is tried again, and what an endpoint's answer means.
 
+use crate::clock::Timestamp;
 use crate::limits;
 use std::time::Duration;
 
@@ -37,19 +38,28 @@ pub enum Verdict {
     Gone,
 }
 
-/// Reads an answer's status and `Retry-After` (in seconds).
+/// Reads an answer's status and `Retry-After`, which is seconds or a date.
 #[must_use]
-pub fn verdict(status: u16, retry_after_s: Option<u64>) -> Verdict {
+pub fn verdict(status: u16, retry_after: Option<&str>, now: Timestamp) -> Verdict {
     match status {
         200..=299 => Verdict::Delivered,
         410 => Verdict::Gone,
         429 | 502 | 503 | 504 => {
-            let asked = retry_after_s
-                .map(|seconds| Duration::from_secs(seconds).min(Duration::from_millis(limits::RETRY_AFTER_MS_MAX)));
+            let longest = Duration::from_millis(limits::RETRY_AFTER_MS_MAX);
+            let asked = retry_after.and_then(|text| wait_asked(text.trim(), now)).map(|asked| asked.min(longest));
             Verdict::Throttled(asked)
         }
         _ => Verdict::Refused,
     }
+}
+
+fn wait_asked(text: &str, now: Timestamp) -> Option<Duration> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than a number holds ask for longer than is ever obeyed.
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+    }
+    let date = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(Duration::from_millis(Timestamp(date.timestamp().as_millisecond()).ms_since(now)))
 }
 
 #[cfg(test)]
@@ -66,19 +76,24 @@ mod tests {
 
     #[test]
     fn answers_are_read_as_promised() {
+        let at_784_111_777 = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let seconds = |seconds| Verdict::Throttled(Some(Duration::from_secs(seconds)));
         let table = [
             (200, None, Verdict::Delivered),
             (204, None, Verdict::Delivered),
             (302, None, Verdict::Refused),
             (400, None, Verdict::Refused),
             (500, None, Verdict::Refused),
-            (410, Some(9), Verdict::Gone),
-            (429, Some(7), Verdict::Throttled(Some(Duration::from_secs(7)))),
+            (410, Some("9"), Verdict::Gone),
+            (429, Some(" 7 "), seconds(7)),
+            (429, Some(at_784_111_777), seconds(90)),
             (503, None, Verdict::Throttled(None)),
-            (504, Some(u64::MAX), Verdict::Throttled(Some(Duration::from_secs(3_600)))),
+            (503, Some("soon"), Verdict::Throttled(None)),
+            (504, Some("99999999999999999999"), seconds(3_600)),
+            (502, Some("Sun, 06 Nov 9994 08:49:37 GMT"), seconds(3_600)),
         ];
         for (status, after, expected) in table {
-            assert_eq!(verdict(status, after), expected, "{status}");
+            assert_eq!(verdict(status, after, Timestamp(784_111_687_000)), expected, "{status}");
         }
     }
 

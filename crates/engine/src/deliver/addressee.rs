@@ -7,7 +7,7 @@ use lockstep_core::application::Business;
 use lockstep_core::change::{Change, ChangeKind};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::grant::{Ability, TypeAccess, compile_condition};
-use lockstep_core::ids::{SubscriptionId, TypeId};
+use lockstep_core::ids::{RecordId, SubscriptionId, TypeId};
 use lockstep_core::record::Record;
 use lockstep_core::rules::scope::{Reach, Seen, look};
 use lockstep_core::rules::signature::Signer;
@@ -94,6 +94,10 @@ impl Addressee {
         self.subscription.types.as_ref().is_none_or(|types| types.contains(ty))
     }
 
+    fn wants_record(&self, ty: &TypeId, record: RecordId) -> bool {
+        self.wants_type(ty) && self.subscription.record_ids.as_ref().is_none_or(|ids| ids.contains(&record))
+    }
+
     fn granted(&self, ty: &TypeId) -> Option<Arc<Reach>> {
         match &self.application {
             None => Some(Arc::clone(&self.everything)),
@@ -110,8 +114,7 @@ impl Addressee {
     pub(super) fn view<'a>(&self, change: &'a Change) -> Option<Seen<'a>> {
         let subscription = &self.subscription;
         let is_own = subscription.application.is_some() && change.origin.application() == subscription.application;
-        let is_named = subscription.record_ids.as_ref().is_none_or(|ids| ids.contains(&change.record));
-        if (subscription.exclude_own && is_own) || !is_named || !self.wants_type(&change.ty) {
+        if (subscription.exclude_own && is_own) || !self.wants_record(&change.ty, change.record) {
             return None;
         }
         let reach = self.reach(&change.ty)?;
@@ -135,7 +138,7 @@ impl Addressee {
 
     /// What the addressee may see of a record as it is.
     pub(super) fn current<'a>(&self, record: &'a Record) -> Option<std::borrow::Cow<'a, lockstep_core::Fields>> {
-        let reach = self.reach(&record.ty)?;
+        let reach = self.reach(&record.ty).filter(|_| self.wants_record(&record.ty, record.id))?;
         reach.sees(&record.state).then(|| reach.visible(&record.state.fields))
     }
 
@@ -143,5 +146,29 @@ impl Addressee {
     pub(super) fn may_shift_kinds(&self) -> bool {
         let has_rows = |live: &Arc<LiveApplication>| !live.application.grant.conditions.is_empty();
         self.subscription.condition.is_some() || self.application.as_ref().is_some_and(has_rows)
+    }
+}
+
+#[cfg(test)]
+impl Addressee {
+    /// Someone to send to, for tests that never send.
+    pub(super) fn of_nobody() -> Self {
+        let business = serde_json::json!({
+            "id": "a1", "organisation": "Acme", "name": "a1", "created_at": 0, "is_closed": false
+        });
+        let subscription = serde_json::json!({
+            "id": SubscriptionId(1), "business": "a1", "label": "", "url": "https://a.example/", "format": "standard",
+            "signing": "hmac", "exclude_own": false, "secrets": [], "is_ended": false, "created_at": 0
+        });
+        Self {
+            subscription: Arc::new(serde_json::from_value(subscription).unwrap()),
+            business: Arc::new(serde_json::from_value(business).unwrap()),
+            application: None,
+            url: Url::parse("https://a.example/").unwrap(),
+            signer: Signer::new(&[], true, false),
+            signs_until: None,
+            everything: Arc::new(Reach::everything()),
+            narrowed: BTreeMap::new(),
+        }
     }
 }

@@ -14,6 +14,7 @@ use lockstep_core::record::RecordKey;
 use lockstep_core::rules::retry;
 use lockstep_store::settle::{LaneStep, NoticeSettle, NoticeStep};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -86,6 +87,15 @@ struct ParkedRecord {
     /// The newest change of the record that went by while it was parked; none where that is not known.
     newest: Option<u64>,
     is_busy: bool,
+    /// When the schedule has it tried, while a newer change brings it forward: a try out of turn uses up no attempt.
+    scheduled_at: Option<Timestamp>,
+    tried_at: Timestamp,
+}
+
+impl ParkedRecord {
+    const fn new(row: Parked, newest: Option<u64>) -> Self {
+        Self { row, newest, is_busy: false, scheduled_at: None, tried_at: Timestamp(0) }
+    }
 }
 
 /// One subscription's lane in one business.
@@ -102,6 +112,8 @@ pub(super) struct Lane {
     /// Whether it reads pages of its own.
     pub(super) is_behind: bool,
     pub(super) is_reading: bool,
+    /// Whether it waits in the room's queue for a page.
+    pub(super) is_hungry: bool,
     /// The cursor in its row, if it has one.
     pub(super) row: Option<u64>,
     /// Whether it waits in the room's round.
@@ -141,6 +153,7 @@ impl Lane {
             page: Vec::new(),
             is_behind: true,
             is_reading: false,
+            is_hungry: false,
             row,
             is_queued: false,
             alarm: None,
@@ -214,7 +227,7 @@ impl Lane {
     /// Takes a parked row, as stored.
     pub(super) fn restore(&mut self, row: Parked) {
         self.parked_due.insert((row.next_at, row.record));
-        self.parked.insert(row.record, ParkedRecord { row, newest: None, is_busy: false });
+        self.parked.insert(row.record, ParkedRecord::new(row, None));
     }
 
     /// Takes a notice, unless it is here already.
@@ -235,9 +248,11 @@ impl Lane {
     pub(super) fn push(&mut self, item: Item, now: Timestamp) {
         if let Some(parked) = self.parked.get_mut(&item.record) {
             parked.newest = Some(item.seq);
-            // Something new may be what the endpoint was waiting for.
-            if !parked.is_busy && parked.row.next_at > now {
+            // Something new may be what the endpoint was waiting for; but a busy record is no reason to hurry it.
+            let may_hurry = now.ms_since(parked.tried_at) >= limits::PARKED_HURRY_MS;
+            if !parked.is_busy && parked.row.next_at > now && may_hurry {
                 self.parked_due.remove(&(parked.row.next_at, item.record));
+                parked.scheduled_at = Some(parked.row.next_at);
                 parked.row.next_at = now;
                 self.parked_due.insert((now, item.record));
             }
@@ -247,15 +262,17 @@ impl Lane {
         self.ready.push_back(item);
     }
 
-    /// When it next has something to do by the clock.
-    pub(super) fn due_at(&self) -> Option<Timestamp> {
-        if let Gate::Closed(closed) = &self.gate {
-            let has_something = !self.unsettled.is_empty() || !self.parked.is_empty() || !self.notices.is_empty();
-            return (has_something && !closed.is_probing).then_some(closed.next_at);
-        }
-        let parked = self.parked_due.first().map(|(at, _)| *at);
-        let notice = self.notices.first_key_value().map(|((at, _), _)| *at);
-        [parked, notice].into_iter().flatten().min()
+    /// When, after now, the clock brings something to do. What is due already and may not go waits for a landing,
+    /// never for the clock.
+    pub(super) fn due_after(&self, now: Timestamp) -> Option<Timestamp> {
+        self.to.as_ref()?;
+        let later = (Excluded((now, RecordId(u128::MAX))), Unbounded);
+        let parked = self.parked_due.range(later).next().map(|(at, _)| *at);
+        let later = (Excluded((now, DeliveryId(u128::MAX))), Unbounded);
+        let notice = self.notices.range(later).next().map(|((at, _), _)| *at);
+        let Gate::Closed(closed) = &self.gate else { return [parked, notice].into_iter().flatten().min() };
+        let has_something = !self.unsettled.is_empty() || !self.parked.is_empty() || !self.notices.is_empty();
+        if closed.next_at > now { has_something.then_some(closed.next_at) } else { notice }
     }
 
     /// What to send now, if anything may go.
@@ -308,11 +325,11 @@ impl Lane {
         Some(What::Notice(Box::new(notice)))
     }
 
-    /// A record's present state is not told before the changes that led to it.
+    /// A record's present state is not told before the changes that led to it, nor a change of its past among them.
     fn may_go(&self, notice: &Notice) -> bool {
         let Some(key) = notice.body.record() else { return true };
         let is_owed = || self.parked.contains_key(&key.id) || self.ready.iter().any(|item| item.record == key.id);
-        !self.busy.contains(&key.id) && (matches!(notice.body, NoticeBody::Replay { .. }) || !is_owed())
+        !self.busy.contains(&key.id) && !is_owed()
     }
 
     /// Takes in how a try went. `fraction` spreads the next one.
@@ -449,7 +466,7 @@ impl Lane {
         self.parked_due.insert((row.next_at, record));
         self.steps.push(LaneStep::Park(row.clone()));
         let newest = Some(later.back().map_or(item.seq, |held| held.seq));
-        self.parked.insert(record, ParkedRecord { row, newest, is_busy: false });
+        self.parked.insert(record, ParkedRecord::new(row, newest));
     }
 
     fn parked_landed(&mut self, key: RecordKey, seq: u64, landing: &Landing, fraction: f64) -> Effect {
@@ -459,6 +476,11 @@ impl Lane {
             is_held_against = !self.failed(key.id, landing, fraction);
         }
         let Some(parked) = self.parked.get_mut(&key.id) else { return Effect::Nothing };
+        parked.tried_at = landing.at;
+        if let Some(scheduled_at) = parked.scheduled_at.take_if(|at| is_held_against && *at > landing.at) {
+            parked.row.next_at = scheduled_at;
+            is_held_against = false;
+        }
         if is_held_against {
             parked.row.attempt += 1;
             parked.row.reason = landing.failure.clone().unwrap_or_default();
@@ -629,3 +651,7 @@ fn after(at: Timestamp, wait: Option<Duration>) -> Timestamp {
     let ms = wait.map_or(0, |wait| wait.as_millis());
     at.plus_ms(i64::try_from(ms).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+#[path = "lane_tests.rs"]
+mod tests;

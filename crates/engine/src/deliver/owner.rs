@@ -22,7 +22,7 @@ pub(super) enum Turn {
 }
 
 impl Turn {
-    const fn event(self) -> &'static str {
+    pub(super) const fn event(self) -> &'static str {
         match self {
             Self::Failing => "subscription.failing",
             Self::Paused => "subscription.paused",
@@ -47,6 +47,10 @@ impl Turn {
 pub(super) fn control(world: &World, settings: &Settings, id: SubscriptionId, turn: Turn) -> Option<Control> {
     let live = settings.subscriptions.get(&id)?;
     let mut subscription = (*live.subscription).clone();
+    // Deliveries that were under way land after the turn: it is taken, and told, once.
+    if subscription.is_ended || (turn != Turn::Ended && subscription.paused.is_some()) {
+        return None;
+    }
     match turn {
         Turn::Failing => {}
         Turn::Paused => subscription.paused = Some(Pause::EndpointDown),

@@ -22,6 +22,9 @@ use lockstep_wire::operation::OperationView;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Wait after the store could not be read.
+const UNREAD_WAIT: Duration = Duration::from_millis(200);
+
 /// How one try went.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Landing {
@@ -58,8 +61,11 @@ fn unsent(fate: Fate, failure: Option<String>, at: Timestamp) -> Landing {
     Landing { delivery: None, fate, status: None, failure, at, took_ms: 0 }
 }
 
-fn unread(error: &StoreError, at: Timestamp) -> Landing {
-    unsent(Fate::Unread, Some(error.to_string()), at)
+/// What could not be read is tried again by whoever sent for it: not at once, or a store in trouble would be asked
+/// as fast as it can refuse.
+async fn unread(world: &World, error: StoreError) -> Landing {
+    tokio::time::sleep(UNREAD_WAIT).await;
+    unsent(Fate::Unread, Some(error.to_string()), world.clock.now())
 }
 
 /// Sends a change, reading it first where it is not at hand.
@@ -75,7 +81,7 @@ pub(super) async fn change(
         Some(change) => Some(change),
         None => match world.store.change(&to.business.id, seq).await {
             Ok(change) => change,
-            Err(error) => return unread(&error, now),
+            Err(error) => return unread(&world, error).await,
         },
     };
     let Some(change) = change else { return unsent(Fate::Unwanted, None, now) };
@@ -112,7 +118,10 @@ async fn current(
     scanned: u64,
 ) -> Result<Letter, Landing> {
     let now = world.clock.now();
-    let record = world.store.record(&to.business.id, key).await.map_err(|error| unread(&error, now))?;
+    let record = match world.store.record(&to.business.id, key).await {
+        Ok(record) => record,
+        Err(error) => return Err(unread(world, error).await),
+    };
     let record = record.ok_or_else(|| unsent(Fate::Unwanted, None, now))?;
     if record.last_seq > scanned {
         return Err(unsent(Fate::NotYet, None, now));
@@ -142,7 +151,7 @@ async fn send(world: &World, to: &Addressee, id: DeliveryId, letter: Letter, is_
     let at = world.clock.now();
     let took_ms = u32::try_from(at.ms_since(started)).unwrap_or(u32::MAX);
     let (fate, status, failure) = match answer {
-        Ok(response) => read(&response),
+        Ok(response) => read(&response, at),
         Err(error) => (Fate::Unreached, None, Some(error.to_string())),
     };
     Landing { delivery: Some(id), fate, status, failure, at, took_ms }
@@ -177,10 +186,10 @@ fn headers(to: &Addressee, id: DeliveryId, letter: &Letter, is_replay: bool, now
     headers
 }
 
-fn read(response: &Response) -> (Fate, Option<u16>, Option<String>) {
+fn read(response: &Response, now: Timestamp) -> (Fate, Option<u16>, Option<String>) {
     let status = response.status.as_u16();
-    let retry_after = response.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let fate = match verdict(status, retry_after) {
+    let retry_after = response.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let fate = match verdict(status, retry_after, now) {
         Verdict::Delivered => return (Fate::Delivered, Some(status), None),
         Verdict::Refused => Fate::Refused,
         Verdict::Throttled(after) => Fate::Throttled(after),

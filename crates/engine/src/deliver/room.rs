@@ -3,6 +3,8 @@
 //! Everything it waits for is one event of one set of futures. A turn takes a bounded number of events, then starts
 //! what may be started, round-robin over lanes that have something to send.
 
+mod reading;
+
 use super::Ask;
 use super::addressee::Addressee;
 use super::lane::{Effect, Gate, Item, Lane, What};
@@ -76,6 +78,8 @@ pub(super) struct Room {
     hungry: VecDeque<SubscriptionId>,
     notice_row: i64,
     is_reading_notices: bool,
+    /// Whether word came of more while they were being read.
+    must_read_notices_again: bool,
     attempts: Vec<Attempt>,
     attempts_at: Timestamp,
     is_settling: bool,
@@ -103,6 +107,7 @@ impl Room {
             hungry: VecDeque::new(),
             notice_row: 0,
             is_reading_notices: false,
+            must_read_notices_again: false,
             attempts: Vec::new(),
             attempts_at: now,
             is_settling: false,
@@ -220,7 +225,7 @@ impl Room {
             Event::Landed(id, what, landing) => self.landed(id, *what, &landing),
             Event::TailPage(business, page) => self.tail_page(&business, page).await?,
             Event::LanePage(id, page) => self.lane_page(id, page).await?,
-            Event::Notices(page) => self.notices(page),
+            Event::Notices(page) => self.notices(page).await?,
             Event::Followed(id, key, seq, seqs) => self.followed(id, key, seq, seqs),
             Event::Settled(settle, done) => self.settled(*settle, done)?,
             Event::Tested => self.in_flight = self.in_flight.saturating_sub(1),
@@ -352,183 +357,6 @@ impl Room {
         self.touch(id);
     }
 
-    // ── reading ───────────────────────────────────────────────────────────────────────────────────────────────
-
-    fn read_tail(&mut self, business: &BusinessId) {
-        let Some(tail) = self.tails.get_mut(business).filter(|tail| !tail.is_reading) else { return };
-        tail.is_reading = true;
-        let (store, business, after) = (Arc::clone(&self.world.store), business.clone(), tail.position);
-        self.work.push(
-            async move {
-                let page = store.changes(&business, after, limits::PAGE_CHANGES_MAX).await;
-                Event::TailPage(business, page)
-            }
-            .boxed(),
-        );
-    }
-
-    async fn tail_page(
-        &mut self,
-        business: &BusinessId,
-        page: Result<ChangePage, StoreError>,
-    ) -> Result<(), StoreError> {
-        if let Some(tail) = self.tails.get_mut(business) {
-            tail.is_reading = false;
-        }
-        let page = match page {
-            Ok(page) => page,
-            Err(error) => {
-                tracing::warn!(business.id = %business, error = %error, "the log could not be read; it is tried again");
-                self.nudge(business.clone());
-                return Ok(());
-            }
-        };
-        if page.settings_version > self.settings.version {
-            self.refresh().await?;
-        }
-        let now = self.world.clock.now();
-        for change in &page.changes {
-            self.hand_out(business, change, now);
-        }
-        let is_behind = self.tails.get(business).is_some_and(|tail| tail.position < page.head);
-        if is_behind {
-            self.read_tail(business);
-        }
-        Ok(())
-    }
-
-    /// Gives a change to every caught-up lane that wants it.
-    fn hand_out(&mut self, business: &BusinessId, change: &Arc<Change>, now: Timestamp) {
-        let Some(tail) = self.tails.get_mut(business).filter(|tail| tail.position < change.seq) else { return };
-        let candidates: Vec<_> = tail.index.candidates(change).collect();
-        for id in candidates {
-            let Some(lane) = self.lanes.get_mut(&id).filter(|lane| !lane.is_behind && lane.scanned < change.seq) else {
-                continue;
-            };
-            let wants = lane.to.as_ref().is_some_and(|to| to.view(change).is_some());
-            if !wants {
-                continue;
-            }
-            if self.held >= limits::ALL_LANES_ITEMS_MAX || lane.is_full() {
-                lane.leave(change.seq - 1);
-            } else {
-                let before = lane.held();
-                lane.push(item(change), now);
-                self.held += lane.held() - before;
-            }
-            tail.owing.insert(id);
-            queue(&mut self.round, id, lane);
-            set_alarm(&mut self.alarms, id, lane, now);
-        }
-        tail.position = change.seq;
-        tail.is_dirty = true;
-    }
-
-    fn read_lane(&mut self, id: SubscriptionId) {
-        let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.wants_page()) else { return };
-        if self.catch_ups >= limits::CATCH_UPS_MAX {
-            self.hungry.push_back(id);
-            return;
-        }
-        lane.is_reading = true;
-        self.catch_ups += 1;
-        let (store, business, after) = (Arc::clone(&self.world.store), lane.business.clone(), lane.scanned);
-        self.work.push(
-            async move { Event::LanePage(id, store.changes(&business, after, limits::PAGE_CHANGES_MAX).await) }.boxed(),
-        );
-    }
-
-    async fn lane_page(&mut self, id: SubscriptionId, page: Result<ChangePage, StoreError>) -> Result<(), StoreError> {
-        self.catch_ups = self.catch_ups.saturating_sub(1);
-        if let Some(next) = self.hungry.pop_front() {
-            self.touch(next);
-        }
-        let Some(lane) = self.lanes.get_mut(&id) else { return Ok(()) };
-        lane.is_reading = false;
-        let page = match page {
-            Ok(page) => page,
-            Err(error) => {
-                tracing::warn!(subscription.id = %id, error = %error, "a page could not be read; it is tried again");
-                let business = lane.business.clone();
-                self.nudge(business);
-                return Ok(());
-            }
-        };
-        if page.settings_version > self.settings.version {
-            self.refresh().await?;
-        }
-        let now = self.world.clock.now();
-        let pages_held = self.lanes.values().filter(|lane| !lane.page.is_empty()).take(PAGES_HELD_MAX).count();
-        let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.is_behind) else { return Ok(()) };
-        let Some(tail) = self.tails.get_mut(&lane.business) else { return Ok(()) };
-        let Some(to) = lane.to.clone() else { return Ok(()) };
-        let before = lane.held();
-        let already = lane.scanned;
-        for change in page.changes.iter().filter(|change| change.seq > already) {
-            if to.view(change).is_some() {
-                if lane.is_full() {
-                    break;
-                }
-                lane.push(item(change), now);
-            }
-            lane.scanned = change.seq;
-        }
-        self.held += lane.held() - before;
-        // Behind the tail, the log may have moved on by pages; only the tail's position says who is caught up.
-        if lane.scanned >= tail.position {
-            lane.is_behind = false;
-            lane.page.clear();
-        } else if pages_held < PAGES_HELD_MAX {
-            lane.page = page.changes;
-        }
-        tail.owing.insert(id);
-        tail.is_dirty = true;
-        self.touch(id);
-        Ok(())
-    }
-
-    fn read_notices(&mut self) {
-        if self.is_reading_notices {
-            return;
-        }
-        self.is_reading_notices = true;
-        let (store, after) = (Arc::clone(&self.world.store), self.notice_row);
-        self.work.push(async move { Event::Notices(store.notices(after, limits::PAGE_ROWS_MAX).await) }.boxed());
-    }
-
-    fn notices(&mut self, page: Result<Vec<(i64, Notice)>, StoreError>) {
-        self.is_reading_notices = false;
-        let rows = match page {
-            Ok(rows) => rows,
-            Err(error) => {
-                tracing::warn!(error = %error, "notices could not be read; they are read with the next ones");
-                return;
-            }
-        };
-        let is_more = !rows.is_empty();
-        for (row, notice) in rows {
-            self.notice_row = row;
-            let id = notice.subscription;
-            if let Some(lane) = self.lanes.get_mut(&id) {
-                lane.take_notice(notice);
-                self.touch(id);
-            }
-        }
-        if is_more {
-            self.read_notices();
-        }
-    }
-
-    fn nudge(&mut self, business: BusinessId) {
-        self.work.push(
-            async move {
-                tokio::time::sleep(TICK).await;
-                Event::Nudge(business)
-            }
-            .boxed(),
-        );
-    }
-
     // ── sending ───────────────────────────────────────────────────────────────────────────────────────────────
 
     /// Starts what may be started and settles what should be.
@@ -582,8 +410,9 @@ impl Room {
         let was_open = lane.gate == Gate::Open;
         let effect = lane.landed(what, landing, self.world.ids.fraction());
         self.held = (self.held + lane.held()).saturating_sub(before);
-        if let (true, Gate::Closed(closed)) = (was_open, &lane.gate) {
-            tracing::warn!(subscription.id = %id, reason = closed.reason, "the endpoint is down: only probes go out");
+        if was_open && lane.gate != Gate::Open {
+            // The endpoint's words and address are its owner's to read, not the log's.
+            tracing::warn!(subscription.id = %id, http.status = landing.status, fate = ?landing.fate, "the endpoint is down: only probes go out");
         }
         if let Some(tail) = self.tails.get_mut(&lane.business) {
             tail.owing.insert(id);
@@ -620,7 +449,7 @@ impl Room {
             tail.index.remove(&to);
             lane.leave(lane.reached(tail.position));
         }
-        tracing::warn!(subscription.id = %id, turn = ?turn, "a subscription is looked after");
+        tracing::warn!(subscription.id = %id, event = turn.event(), "a subscription's endpoint stays away: its owner is told");
         let world = Arc::clone(&self.world);
         self.work.push(async move { Event::Turned(id, owner::carry_out(world, control).await) }.boxed());
     }
@@ -744,7 +573,7 @@ impl Room {
             count += 1;
             closed += i64::from(matches!(lane.gate, Gate::Closed(_)));
             parked += i64::try_from(lane.parked_count()).unwrap_or(i64::MAX);
-            if lane.gate == Gate::Open {
+            if lane.gate == Gate::Open && lane.to.is_some() {
                 oldest = [oldest, lane.oldest_at()].into_iter().flatten().min();
             }
         }
@@ -847,7 +676,7 @@ fn queue(round: &mut VecDeque<SubscriptionId>, id: SubscriptionId, lane: &mut La
 
 /// Sets the clock for what a lane has to do next. What is due and cannot go yet waits for a landing, not for the clock.
 fn set_alarm(alarms: &mut BTreeSet<(Timestamp, SubscriptionId)>, id: SubscriptionId, lane: &mut Lane, now: Timestamp) {
-    let due = lane.due_at().filter(|due| *due > now);
+    let due = lane.due_after(now);
     if due != lane.alarm {
         if let Some(old) = lane.alarm {
             alarms.remove(&(old, id));

@@ -104,8 +104,11 @@ pub(super) fn put_back(
         }
     }
     for notice in settle.notices {
-        if let Some(lane) = lanes.get_mut(&notice.subscription) {
-            lane.unsettled_notices.push(notice);
+        let Some(lane) = lanes.get_mut(&notice.subscription) else { continue };
+        if let Some(tail) = tails.get_mut(&lane.business) {
+            tail.is_dirty = true;
+            tail.owing.insert(notice.subscription);
         }
+        lane.unsettled_notices.push(notice);
     }
 }

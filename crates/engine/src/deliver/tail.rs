@@ -19,6 +19,8 @@ pub(super) struct Tail {
     pub(super) owing: BTreeSet<SubscriptionId>,
     /// Whether a page is being read.
     pub(super) is_reading: bool,
+    /// Whether word came of more while it was: that page may have been read before.
+    pub(super) must_read_again: bool,
     /// Whether there is something to settle.
     pub(super) is_dirty: bool,
 }

@@ -2,13 +2,14 @@
 
 use crate::Server;
 use crate::answer::{Answer, ok};
+use crate::request::Places;
 use crate::{auth, request};
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use lockstep_engine::read;
 
 pub(crate) async fn get(
     State(server): State<Server>,
-    Path((business, id)): Path<(String, String)>,
+    Places((business, id)): Places<(String, String)>,
     request: Request,
 ) -> Answer {
     let principal = auth::principal(&server.world, request.headers())?;

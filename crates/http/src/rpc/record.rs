@@ -2,8 +2,9 @@
 
 use crate::Server;
 use crate::answer::{Answer, json};
+use crate::request::Places;
 use crate::{auth, request};
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
 use lockstep_core::error::Code;
@@ -50,10 +51,10 @@ async fn accept(server: &Server, read: &Read, (business, ty): (&str, &str), verb
     Ok(json(StatusCode::ACCEPTED, &accepted))
 }
 
-type OfType = Path<(String, String)>;
-type OfRecord = Path<(String, String, String)>;
+type OfType = Places<(String, String)>;
+type OfRecord = Places<(String, String, String)>;
 
-pub(crate) async fn create(State(server): State<Server>, Path((business, ty)): OfType, request: Request) -> Answer {
+pub(crate) async fn create(State(server): State<Server>, Places((business, ty)): OfType, request: Request) -> Answer {
     let read = read(&server, request, &["externalId"], RECORD_BYTES_MAX).await?;
     let fields = request::object(&read.bytes)?;
     let external_id = read.parameters.get("externalId").map(String::as_str);
@@ -62,7 +63,7 @@ pub(crate) async fn create(State(server): State<Server>, Path((business, ty)): O
 
 pub(crate) async fn update(
     State(server): State<Server>,
-    Path((business, ty, id)): OfRecord,
+    Places((business, ty, id)): OfRecord,
     request: Request,
 ) -> Answer {
     let read = read(&server, request, &[], RECORD_BYTES_MAX).await?;
@@ -72,7 +73,7 @@ pub(crate) async fn update(
 
 pub(crate) async fn delete(
     State(server): State<Server>,
-    Path((business, ty, id)): OfRecord,
+    Places((business, ty, id)): OfRecord,
     request: Request,
 ) -> Answer {
     let read = read(&server, request, &[], CONTROL_BYTES_MAX).await?;
@@ -81,7 +82,7 @@ pub(crate) async fn delete(
 
 pub(crate) async fn correlate(
     State(server): State<Server>,
-    Path((business, ty, id)): OfRecord,
+    Places((business, ty, id)): OfRecord,
     request: Request,
 ) -> Answer {
     let read = read(&server, request, &["force"], CONTROL_BYTES_MAX).await?;
@@ -92,7 +93,7 @@ pub(crate) async fn correlate(
 
 pub(crate) async fn uncorrelate(
     State(server): State<Server>,
-    Path((business, ty, id)): OfRecord,
+    Places((business, ty, id)): OfRecord,
     request: Request,
 ) -> Answer {
     let read = read(&server, request, &[], CONTROL_BYTES_MAX).await?;
@@ -100,7 +101,11 @@ pub(crate) async fn uncorrelate(
     accept(&server, &read, (&business, &ty), Verb::Uncorrelate { id: &id, with }).await
 }
 
-pub(crate) async fn sync_by_id(State(server): State<Server>, Path((business, ty)): OfType, request: Request) -> Answer {
+pub(crate) async fn sync_by_id(
+    State(server): State<Server>,
+    Places((business, ty)): OfType,
+    request: Request,
+) -> Answer {
     let read = read(&server, request, &["id", "subscription"], CONTROL_BYTES_MAX).await?;
     let id = read.parameters.get("id").map(String::as_str).ok_or_else(|| {
         Refusal::new(Code::InvalidParameter, "the query parameter id is missing: give sync-by-id?id=RECORD_ID")

@@ -2,8 +2,9 @@
 
 use crate::Server;
 use crate::answer::{Answer, ok};
+use crate::request::Places;
 use crate::{auth, request};
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use lockstep_core::ids::DeliveryId;
 use lockstep_core::limits::CONTROL_BYTES_MAX;
 use lockstep_engine::control::subscription;
@@ -24,29 +25,29 @@ async fn caller(server: &Server, request: Request) -> Result<Principal, Refusal>
     Ok(principal)
 }
 
-type OfOne = Path<(String, String)>;
+type OfOne = Places<(String, String)>;
 
-pub(crate) async fn create(State(server): State<Server>, Path(business): Path<String>, request: Request) -> Answer {
+pub(crate) async fn create(State(server): State<Server>, Places(business): Places<String>, request: Request) -> Answer {
     let (principal, body) = read(&server, request).await?;
     ok(&subscription::create(&server.world, &principal, &business, body).await?)
 }
 
-pub(crate) async fn update(State(server): State<Server>, Path((business, id)): OfOne, request: Request) -> Answer {
+pub(crate) async fn update(State(server): State<Server>, Places((business, id)): OfOne, request: Request) -> Answer {
     let (principal, body) = read(&server, request).await?;
     ok(&subscription::update(&server.world, &principal, &business, &id, body).await?)
 }
 
-pub(crate) async fn delete(State(server): State<Server>, Path((business, id)): OfOne, request: Request) -> Answer {
+pub(crate) async fn delete(State(server): State<Server>, Places((business, id)): OfOne, request: Request) -> Answer {
     let principal = caller(&server, request).await?;
     ok(&subscription::delete(&server.world, &principal, &business, &id).await?)
 }
 
-pub(crate) async fn list(State(server): State<Server>, Path(business): Path<String>, request: Request) -> Answer {
+pub(crate) async fn list(State(server): State<Server>, Places(business): Places<String>, request: Request) -> Answer {
     let principal = caller(&server, request).await?;
     ok(&subscription::list(&server.world, &principal, &business)?)
 }
 
-pub(crate) async fn test(State(server): State<Server>, Path((business, id)): OfOne, request: Request) -> Answer {
+pub(crate) async fn test(State(server): State<Server>, Places((business, id)): OfOne, request: Request) -> Answer {
     let principal = caller(&server, request).await?;
     ok(&subscription::test(&server.world, &server.post_room, &principal, &business, &id).await?)
 }
@@ -57,7 +58,7 @@ struct Replayed {
     delivery_id: DeliveryId,
 }
 
-pub(crate) async fn replay(State(server): State<Server>, Path((business, id)): OfOne, request: Request) -> Answer {
+pub(crate) async fn replay(State(server): State<Server>, Places((business, id)): OfOne, request: Request) -> Answer {
     let (principal, body) = read(&server, request).await?;
     let delivery_id = subscription::replay(&server.world, &principal, &business, &id, body).await?;
     ok(&Replayed { delivery_id })
@@ -65,14 +66,18 @@ pub(crate) async fn replay(State(server): State<Server>, Path((business, id)): O
 
 pub(crate) async fn rotate_secret(
     State(server): State<Server>,
-    Path((business, id)): OfOne,
+    Places((business, id)): OfOne,
     request: Request,
 ) -> Answer {
     let principal = caller(&server, request).await?;
     ok(&subscription::rotate_secret(&server.world, &principal, &business, &id).await?)
 }
 
-pub(crate) async fn deliveries(State(server): State<Server>, Path((business, id)): OfOne, request: Request) -> Answer {
+pub(crate) async fn deliveries(
+    State(server): State<Server>,
+    Places((business, id)): OfOne,
+    request: Request,
+) -> Answer {
     let principal = caller(&server, request).await?;
     ok(&subscription::deliveries(&server.world, &server.post_room, &principal, &business, &id).await?)
 }

@@ -62,6 +62,8 @@ async fn paths_ids_and_parameters_are_checked() {
         ("/v1/business/acme-1/contact/sync-by-id", 400, "invalid_parameter", "id"),
         ("/v1/business/acme-1/contact/create?externalid=1", 400, "invalid_parameter", "externalId"),
         ("/v1/business/acme-1/contact/correlate/ext:1?force=maybe", 400, "invalid_body", "value"),
+        ("/v1/business/acme-1/contact/update/ext:%ff", 400, "invalid_id", "UTF-8"),
+        ("/v1/business/acme-1/contact/create?externalId=%ff", 400, "invalid_parameter", "UTF-8"),
         ("/v1/business/acme-1/operation/get/42", 400, "invalid_id", "op_"),
         ("/v1/business/acme-1/operation/get/op_00000000000000000000000001", 404, "not_found", "30 days"),
         ("/v1/business/acme-1/subscription/update/sub_00000000000000000000000001", 404, "not_found", "sub_"),
@@ -74,6 +76,11 @@ async fn paths_ids_and_parameters_are_checked() {
     let answer = office.send("GET", CREATE, &[], "").await;
     assert_eq!((answer.status, answer.code()), (405, "method_not_allowed"));
     assert_eq!(answer.headers["allow"], "POST");
+    let answer = office.send("POST", "/metrics", &[], "").await;
+    assert_eq!(
+        (answer.status, answer.code(), &answer.headers["allow"]),
+        (405, "method_not_allowed", &"GET".parse().expect("a value"))
+    );
 }
 
 #[tokio::test]
@@ -107,6 +114,7 @@ async fn subscriptions_that_ask_for_what_cannot_be_are_refused() {
         (json!({"url": "https://example.com/", "kinds": ["create"]}), "invalid_value"),
         (json!({"url": "https://example.com/", "fields": ["nonsense"]}), "unknown_field"),
         (json!({"url": "https://example.com/", "recordIds": ["42"]}), "invalid_body"),
+        (json!({"url": "https://example.com/", "startAt": 5}), "invalid_body"),
         (json!({"url": "https://example.com/", "condition": "city =="}), "invalid_condition"),
         (json!({"url": "https://example.com/", "condition": "nonsense == 1"}), "invalid_condition"),
         (json!({"url": "https://example.com/", "format": "soap"}), "invalid_body"),

@@ -138,6 +138,7 @@ macro_rules! contract {
                 a_settled_notice_is_gone
                 a_sync_ends_with_its_last_notice
                 a_sync_told_twice_counts_once
+                notices_of_one_id_end_together
                 a_sync_of_nothing_ends_at_once
                 the_end_of_a_command_is_told
                 notices_outlive_the_store

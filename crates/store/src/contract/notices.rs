@@ -155,6 +155,18 @@ pub async fn a_sync_told_twice_counts_once(subject: &impl Subject) {
     assert_eq!(desk.notices().await.len(), 1, "the end is told once");
 }
 
+/// A replay asked for twice before it went out has two rows of one id; its end is that of both.
+pub async fn notices_of_one_id_end_together(subject: &impl Subject) {
+    let desk = Desk::open(subject).await;
+    let fence = desk.store.claim("worker").await.expect("claimed");
+    let (twice, other) = (warning(&desk, 1), warning(&desk, 2));
+    let notices = vec![twice.clone(), twice.clone(), other.clone()];
+    desk.control(Control { notices, ..control(Vec::new()) }).await.expect("taken");
+    settle(&desk, fence, &twice, done(true, None)).await;
+    let left: Vec<_> = desk.notices().await.into_iter().map(|(_, notice)| notice.id).collect();
+    assert_eq!(left, [other.id]);
+}
+
 /// A sync that finds nothing sends nothing and has ended when it is answered.
 pub async fn a_sync_of_nothing_ends_at_once(subject: &impl Subject) {
     let desk = Desk::open(subject).await;

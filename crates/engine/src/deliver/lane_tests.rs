@@ -1,0 +1,213 @@
+//! The lane as tables: what leaves next, and what each landing makes of it.
+
+use super::{Effect, Gate, Item, Lane, What};
+use crate::deliver::addressee::Addressee;
+use crate::deliver::post::{Fate, Landing};
+use lockstep_core::clock::Timestamp;
+use lockstep_core::delivery::{Notice, NoticeBody};
+use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, SubscriptionId, TypeId};
+use lockstep_core::limits;
+use lockstep_core::operation::OperationId;
+use lockstep_core::record::RecordKey;
+use lockstep_store::settle::LaneStep;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+const NOW: Timestamp = Timestamp(1_000_000);
+const MIDDLE: f64 = 0.5;
+
+fn contact() -> TypeId {
+    TypeId::parse("contact").unwrap()
+}
+
+fn lane() -> Lane {
+    let mut lane = Lane::new(BusinessId::parse("a1").unwrap(), 0, None);
+    lane.is_behind = false;
+    lane.to = Some(Arc::new(Addressee::of_nobody()));
+    lane
+}
+
+fn push(lane: &mut Lane, seq: u64, record: u128) {
+    lane.push(Item { seq, ty: contact(), record: RecordId(record), at: NOW, held: Weak::new() }, NOW);
+}
+
+fn landing(fate: Fate, at: Timestamp) -> Landing {
+    Landing { delivery: None, fate, status: None, failure: Some("no".to_owned()), at, took_ms: 1 }
+}
+
+fn seq(what: &What) -> u64 {
+    match what {
+        What::Change(item) => item.seq,
+        What::Parked(_, seq) => *seq,
+        What::Notice(_) => 0,
+    }
+}
+
+/// Everything that may leave now, as seqs; all of it is under way then.
+fn leave(lane: &mut Lane, now: Timestamp) -> Vec<What> {
+    std::iter::from_fn(|| lane.next(now)).collect()
+}
+
+fn seqs(list: &[What]) -> Vec<u64> {
+    list.iter().map(seq).collect()
+}
+
+fn current(record: u128) -> Notice {
+    Notice {
+        id: DeliveryId(record),
+        business: BusinessId::parse("a1").unwrap(),
+        subscription: SubscriptionId(1),
+        after_seq: 0,
+        at: NOW,
+        body: NoticeBody::Current { operation: OperationId::fresh(1), ty: contact(), record: RecordId(record) },
+        attempt: 0,
+        next_at: NOW,
+    }
+}
+
+#[test]
+fn one_change_of_a_record_is_under_way_at_a_time() {
+    let mut lane = lane();
+    for (seq, record) in [(1, 7), (2, 8), (3, 7), (4, 7)] {
+        push(&mut lane, seq, record);
+    }
+    let mut out = leave(&mut lane, NOW);
+    assert_eq!(seqs(&out), [1, 2]);
+    lane.landed(out.remove(0), &landing(Fate::Delivered, NOW), MIDDLE);
+    assert_eq!(seqs(&leave(&mut lane, NOW)), [3]);
+    assert_eq!(lane.cursor(4), 1, "2 is under way");
+}
+
+#[test]
+fn the_cursor_follows_the_first_unsettled_change_whatever_lands_first() {
+    let mut lane = lane();
+    for seq in 1..=3 {
+        push(&mut lane, seq, u128::from(seq));
+    }
+    let out = leave(&mut lane, NOW);
+    let mut cursors = Vec::new();
+    for what in out.into_iter().rev() {
+        lane.landed(what, &landing(Fate::Delivered, NOW), MIDDLE);
+        cursors.push(lane.cursor(9));
+    }
+    assert_eq!(cursors, [0, 0, 9]);
+}
+
+#[test]
+fn a_refused_record_is_parked_with_one_row_and_its_later_changes_go_with_it() {
+    let mut lane = lane();
+    for (seq, record) in [(1, 7), (2, 7), (3, 8), (4, 7)] {
+        push(&mut lane, seq, record);
+    }
+    let mut out = leave(&mut lane, NOW);
+    lane.landed(out.remove(0), &landing(Fate::Refused, NOW), MIDDLE);
+    assert!(matches!(&lane.steps[..], [LaneStep::Park(row)] if row.first_seq == 1 && row.attempt == 1));
+    lane.landed(out.remove(0), &landing(Fate::Delivered, NOW), MIDDLE);
+    assert_eq!((lane.cursor(4), lane.held(), lane.parked_count()), (4, 0, 1));
+    assert_eq!(lane.due_after(NOW), Some(NOW.plus_ms(5_000)));
+    let again = lane.next(NOW.plus_ms(5_000)).unwrap();
+    assert_eq!(seq(&again), 1);
+    let key = RecordKey { ty: contact(), id: RecordId(7) };
+    let effect = lane.landed(again, &landing(Fate::Delivered, NOW), MIDDLE);
+    assert_eq!(effect, Effect::Follow(key.clone(), 1));
+    assert_eq!(lane.followed(key, 1, &[2, 4], 4, NOW), Effect::Nothing);
+    assert_eq!(lane.next(NOW).as_ref().map(seq), Some(2));
+}
+
+#[test]
+fn ten_records_without_a_success_close_the_gate_and_nothing_more_is_parked() {
+    let mut lane = lane();
+    for seq in 1..=32 {
+        push(&mut lane, seq, u128::from(seq));
+    }
+    for what in leave(&mut lane, NOW) {
+        lane.landed(what, &landing(Fate::Unreached, NOW), MIDDLE);
+    }
+    assert!(matches!(lane.gate, Gate::Closed(_)));
+    assert_eq!(lane.parked_count(), limits::GATE_FAILURES - 1);
+    assert_eq!((lane.held(), leave(&mut lane, NOW).len()), (32 - 9, 0));
+    let later = lane.due_after(NOW).unwrap();
+    let probes = leave(&mut lane, later);
+    assert_eq!(probes.len(), 1, "one probe");
+    assert_eq!(lane.due_after(later), None, "its landing says what comes next");
+    for probe in probes {
+        lane.landed(probe, &landing(Fate::Delivered, later), MIDDLE);
+    }
+    assert_eq!(lane.gate, Gate::Open);
+}
+
+#[test]
+fn a_probe_that_fails_lets_another_record_be_the_next() {
+    let mut lane = lane();
+    for (seq, record) in [(1, 7), (2, 7), (3, 8)] {
+        push(&mut lane, seq, record);
+    }
+    let mut out = leave(&mut lane, NOW);
+    lane.landed(out.remove(0), &landing(Fate::Throttled(Some(Duration::from_secs(60))), NOW), 0.0);
+    lane.landed(out.remove(0), &landing(Fate::Throttled(None), NOW), 0.0);
+    assert_eq!(lane.due_after(NOW), Some(NOW.plus_ms(60_000)), "what was asked for holds");
+    let mut order = Vec::new();
+    for _ in 0..4 {
+        let at = lane.due_after(NOW).unwrap();
+        let probe = lane.next(at).unwrap();
+        order.push(seq(&probe));
+        lane.landed(probe, &landing(Fate::Unreached, at), 0.0);
+    }
+    assert_eq!(order, [3, 1, 3, 1], "records take turns, and 2 never goes before 1");
+}
+
+#[test]
+fn what_is_due_and_may_not_go_asks_nothing_of_the_clock_but_what_is_due_later_does() {
+    let mut lane = lane();
+    push(&mut lane, 1, 7);
+    let out = leave(&mut lane, NOW);
+    lane.take_notice(current(7));
+    assert_eq!(leave(&mut lane, NOW).len(), 0, "the record is on its way");
+    assert_eq!(lane.due_after(NOW), None);
+    for what in out {
+        lane.landed(what, &landing(Fate::Refused, NOW), MIDDLE);
+    }
+    assert_eq!(leave(&mut lane, NOW).len(), 0, "the record is parked");
+    assert_eq!(lane.due_after(NOW), Some(NOW.plus_ms(5_000)), "the parked record, not the notice before it");
+    lane.to = None;
+    assert_eq!(lane.due_after(NOW), None, "nothing may be sent at all");
+}
+
+#[test]
+fn a_current_waits_for_the_changes_it_must_not_overtake() {
+    let mut lane = lane();
+    push(&mut lane, 1, 7);
+    push(&mut lane, 2, 7);
+    lane.take_notice(current(7));
+    for expected in [1, 2, 0] {
+        let out = leave(&mut lane, NOW);
+        assert_eq!(seqs(&out), [expected]);
+        for what in out {
+            lane.landed(what, &landing(Fate::Delivered, NOW), MIDDLE);
+        }
+    }
+}
+
+#[test]
+fn the_schedule_ends_in_a_dead_letter_and_the_record_goes_on() {
+    let mut lane = lane();
+    push(&mut lane, 1, 7);
+    let mut now = NOW;
+    let mut tries = 0;
+    loop {
+        let what = lane.next(now).unwrap();
+        tries += 1;
+        if let Effect::Follow(_, 1) = lane.landed(what, &landing(Fate::Refused, now), MIDDLE) {
+            break;
+        }
+        match lane.due_after(now) {
+            Some(due) => now = due,
+            None => break,
+        }
+    }
+    assert_eq!(tries, 11);
+    let days = now.ms_since(NOW) / 86_400_000;
+    assert_eq!(days, 3);
+    assert!(lane.steps.iter().any(|step| matches!(step, LaneStep::Bury(letter) if letter.attempts == 11)));
+    assert_eq!(lane.parked_count(), 0);
+}
