@@ -1,0 +1,8 @@
+//! Worlds on simulated time: random ones from seeds, and stories that show one promise each.
+
+mod catching_up;
+mod desk;
+mod down;
+mod refused;
+mod rules;
+mod seeds;
