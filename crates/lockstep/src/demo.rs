@@ -11,6 +11,7 @@ use axum::Router;
 use axum::http::HeaderMap;
 use axum::routing::post;
 use lockstep_core::clock::IdSource;
+use lockstep_core::error::Code;
 use lockstep_core::ids::RecordId;
 use lockstep_engine::World;
 use lockstep_engine::control::{application, business, subscription};
@@ -145,6 +146,7 @@ async fn trickle(world: Arc<World>, crm: ApplicationCreated) {
         };
         match submit(&world, call).await {
             Ok(outcome) => record = outcome.record,
+            Err(refusal) if refusal.rejection.code == Code::ShuttingDown => return,
             Err(refusal) => say(&format!("the CRM's edit was refused: {}", refusal.rejection)),
         }
     }

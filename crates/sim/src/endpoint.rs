@@ -145,6 +145,12 @@ impl Net {
         self.lock().arrivals.clone()
     }
 
+    /// How much has arrived so far.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lock().arrivals.len()
+    }
+
     /// What has arrived so far under one path.
     #[must_use]
     pub fn at(&self, path: &str) -> Vec<Arrival> {

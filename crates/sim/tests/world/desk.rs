@@ -2,6 +2,7 @@
 
 use lockstep_core::command::Ending;
 use lockstep_core::ids::{DeliveryId, RecordId, SubscriptionId};
+use lockstep_engine::control::{application, subscription};
 use lockstep_engine::ingest::Verb;
 use lockstep_engine::principal::Principal;
 use lockstep_sim::endpoint::Arrival;
@@ -53,6 +54,22 @@ impl Desk {
         self.world.resubscribe(&self.mail, BUSINESS, id, body).await.expect("the story goes as told");
     }
 
+    /// Another grant for an application.
+    pub(crate) async fn grant(&self, app: &App, grant: Value) {
+        let engine = self.world.engine().expect("a hub runs");
+        let body = serde_json::from_value(grant).expect("a grant");
+        let done = application::update(&engine, &Principal::Admin, &app.id, body).await;
+        done.map_err(told).expect("the story goes as told");
+    }
+
+    /// The administrator lets a subscription go on.
+    pub(crate) async fn resume(&self, id: SubscriptionId) {
+        let engine = self.world.engine().expect("a hub runs");
+        let body = serde_json::from_value(json!({"paused": false})).expect("a body");
+        let done = subscription::update(&engine, &Principal::Admin, BUSINESS, &id.to_string(), body).await;
+        done.map_err(told).expect("the story goes as told");
+    }
+
     /// A new contact.
     pub(crate) async fn create(&self, number: usize) -> RecordId {
         let fields = json!({"notes": format!("made {number}")}).as_object().cloned().expect("an object");
@@ -86,7 +103,7 @@ impl Desk {
         let caller = principal(&engine, &self.mail).expect("the story goes as told");
         let body = serde_json::from_value(json!({"seq": seq})).expect("the story goes as told");
         let id = id.to_string();
-        let replayed = lockstep_engine::control::subscription::replay(&engine, &caller, BUSINESS, &id, body);
+        let replayed = subscription::replay(&engine, &caller, BUSINESS, &id, body);
         replayed.await.map_err(told).expect("the story goes as told")
     }
 
@@ -94,7 +111,7 @@ impl Desk {
     pub(crate) async fn rotate(&self, id: SubscriptionId) -> String {
         let engine = self.world.engine().expect("the story goes as told");
         let id = id.to_string();
-        let made = lockstep_engine::control::subscription::rotate_secret(&engine, &Principal::Admin, BUSINESS, &id);
+        let made = subscription::rotate_secret(&engine, &Principal::Admin, BUSINESS, &id);
         made.await.map_err(told).expect("the story goes as told").secret
     }
 

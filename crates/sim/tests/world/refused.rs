@@ -175,3 +175,33 @@ fn a_store_that_cannot_be_read_is_not_asked_in_a_hurry() {
         Ok(())
     });
 }
+
+#[test]
+fn a_change_that_comes_while_a_parked_record_goes_on_is_not_lost() {
+    at_desk(|mut desk| async move {
+        let subscription = desk.listen("picky.example", json!({})).await;
+        desk.world.store.behave(true, false);
+        for number in 0..160 {
+            let record = desk.create(number).await;
+            desk.wait(Duration::from_secs(1)).await;
+            desk.world.net.set("picky.example", dislikes(record));
+            desk.update(record, "refused").await;
+            desk.wait(Duration::from_secs(1)).await;
+            assert_eq!(desk.parked(subscription).await, 1);
+            // A row that was read back does not say what the record's newest change is.
+            desk.world.kill().await;
+            desk.world.start().await?;
+            desk.world.net.heal();
+            let before = desk.world.net.count();
+            while desk.world.net.count() == before {
+                desk.wait(Duration::from_millis(1)).await;
+            }
+            // Its chain is being read about now.
+            desk.wait(Duration::from_millis(number as u64 % 40)).await;
+            let last = desk.update(record, "meanwhile").await;
+            desk.wait(Duration::from_secs(30)).await;
+            assert_eq!(desk.taken("picky.example").last(), Some(&last), "round {number}");
+        }
+        Ok(())
+    });
+}
