@@ -2,29 +2,21 @@
 
 use crate::Server;
 use crate::answer::{Answer, ok};
-use crate::auth;
 use crate::request;
 use crate::request::Places;
 use axum::extract::{Request, State};
-use lockstep_core::limits::CONTROL_BYTES_MAX;
 use lockstep_engine::control::{application, business};
 use lockstep_engine::principal::Principal;
 use lockstep_engine::refusal::Refusal;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
-/// The caller, who must be the administrator, and the body.
 async fn read<T: DeserializeOwned>(server: &Server, request: Request) -> Result<(Principal, T), Refusal> {
-    let principal = auth::principal(&server.world, request.headers())?;
-    principal.must_administer()?;
-    request::parameters(request.uri(), &[])?;
-    let bytes = request::bytes(request.into_body(), CONTROL_BYTES_MAX).await?;
-    Ok((principal, request::body(&bytes)?))
+    request::control(server, request, Principal::must_administer).await
 }
 
 /// For calls without a body: whatever comes is ignored.
 async fn caller(server: &Server, request: Request) -> Result<Principal, Refusal> {
-    let (principal, _): (_, serde_json::Value) = read(server, request).await?;
-    Ok(principal)
+    Ok(read::<IgnoredAny>(server, request).await?.0)
 }
 
 pub(crate) async fn create_business(State(server): State<Server>, request: Request) -> Answer {

@@ -1,7 +1,8 @@
 //! Reading requests: bounded bodies, JSON with errors that help, headers, query parameters.
 
 use crate::answer::Refused;
-use axum::extract::{FromRequestParts, Path};
+use crate::{Server, auth};
+use axum::extract::{FromRequestParts, Path, Request};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Uri};
@@ -9,6 +10,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use lockstep_core::Fields;
 use lockstep_core::error::{Code, Rejection, shown};
 use lockstep_core::limits;
+use lockstep_engine::principal::Principal;
 use lockstep_engine::refusal::Refusal;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -46,6 +48,19 @@ pub(crate) async fn bytes(body: axum::body::Body, limit: usize) -> Result<Bytes,
             Err(Refusal::new(Code::InvalidBody, format!("the body did not arrive within {} s", patience.as_secs())))
         }
     }
+}
+
+/// A control call: its caller, who must pass `may` before the body is read, and its body.
+pub(crate) async fn control<T: DeserializeOwned>(
+    server: &Server,
+    request: Request,
+    may: impl FnOnce(&Principal) -> Result<(), Refusal>,
+) -> Result<(Principal, T), Refusal> {
+    let principal = auth::principal(&server.world, request.headers())?;
+    may(&principal)?;
+    parameters(request.uri(), &[])?;
+    let bytes = bytes(request.into_body(), limits::CONTROL_BYTES_MAX).await?;
+    Ok((principal, body(&bytes)?))
 }
 
 /// A JSON object, whatever the content type says. An empty body is an empty object.

@@ -544,6 +544,8 @@ impl Lane {
                 parked.row.first_seq = *next;
                 parked.row.attempt = 0;
                 parked.row.next_at = now;
+                // The schedule was that of the change before.
+                parked.scheduled_at = None;
                 parked.is_busy = false;
                 self.parked_due.insert((now, key.id));
                 self.steps.push(LaneStep::Park(parked.row.clone()));

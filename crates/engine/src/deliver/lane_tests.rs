@@ -211,3 +211,44 @@ fn the_schedule_ends_in_a_dead_letter_and_the_record_goes_on() {
     assert!(lane.steps.iter().any(|step| matches!(step, LaneStep::Bury(letter) if letter.attempts == 11)));
     assert_eq!(lane.parked_count(), 0);
 }
+
+#[test]
+fn edits_bring_a_parked_record_forward_but_use_up_no_attempt() {
+    let mut lane = lane();
+    push(&mut lane, 1, 7);
+    let what = lane.next(NOW).unwrap();
+    lane.landed(what, &landing(Fate::Refused, NOW), MIDDLE);
+    let scheduled = NOW.plus_ms(5_000);
+    let edited = |lane: &mut Lane, seq, at| {
+        lane.push(Item { seq, ty: contact(), record: RecordId(7), at, held: Weak::new() }, at);
+    };
+    let soon = NOW.plus_ms(300);
+    edited(&mut lane, 2, soon);
+    let what = lane.next(soon).unwrap();
+    lane.landed(what, &landing(Fate::Refused, soon), MIDDLE);
+    edited(&mut lane, 3, NOW.plus_ms(600));
+    assert_eq!(leave(&mut lane, NOW.plus_ms(600)).len(), 0, "tried a moment ago");
+    assert_eq!(lane.parked().map(|row| (row.attempt, row.next_at)).collect::<Vec<_>>(), [(1, scheduled)]);
+    let what = lane.next(scheduled).unwrap();
+    lane.landed(what, &landing(Fate::Refused, scheduled), MIDDLE);
+    assert_eq!(lane.parked().map(|row| row.attempt).collect::<Vec<_>>(), [2], "the schedule's own try counts");
+}
+
+#[test]
+fn a_change_found_along_the_chain_has_a_schedule_of_its_own() {
+    let mut lane = lane();
+    push(&mut lane, 1, 7);
+    let what = lane.next(NOW).unwrap();
+    lane.landed(what, &landing(Fate::Refused, NOW), MIDDLE);
+    let soon = NOW.plus_ms(300);
+    lane.push(Item { seq: 2, ty: contact(), record: RecordId(7), at: soon, held: Weak::new() }, soon);
+    let what = lane.next(soon).unwrap();
+    let Effect::Follow(key, after) = lane.landed(what, &landing(Fate::Delivered, soon), MIDDLE) else {
+        panic!("2 went by while 1 was parked")
+    };
+    lane.followed(key, after, &[2], 2, soon);
+    let what = lane.next(soon).unwrap();
+    assert_eq!(seq(&what), 2);
+    lane.landed(what, &landing(Fate::Refused, soon), MIDDLE);
+    assert_eq!(lane.parked().map(|row| row.attempt).collect::<Vec<_>>(), [1], "its first try counts");
+}

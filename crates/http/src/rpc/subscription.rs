@@ -2,27 +2,23 @@
 
 use crate::Server;
 use crate::answer::{Answer, ok};
+use crate::request;
 use crate::request::Places;
-use crate::{auth, request};
 use axum::extract::{Request, State};
 use lockstep_core::ids::DeliveryId;
-use lockstep_core::limits::CONTROL_BYTES_MAX;
 use lockstep_engine::control::subscription;
 use lockstep_engine::principal::Principal;
 use lockstep_engine::refusal::Refusal;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 async fn read<T: DeserializeOwned>(server: &Server, request: Request) -> Result<(Principal, T), Refusal> {
-    let principal = auth::principal(&server.world, request.headers())?;
-    request::parameters(request.uri(), &[])?;
-    let bytes = request::bytes(request.into_body(), CONTROL_BYTES_MAX).await?;
-    Ok((principal, request::body(&bytes)?))
+    request::control(server, request, |_| Ok(())).await
 }
 
+/// For calls without a body: whatever comes is ignored.
 async fn caller(server: &Server, request: Request) -> Result<Principal, Refusal> {
-    let (principal, _): (_, serde_json::Value) = read(server, request).await?;
-    Ok(principal)
+    Ok(read::<IgnoredAny>(server, request).await?.0)
 }
 
 type OfOne = Places<(String, String)>;
