@@ -24,13 +24,15 @@ pub enum ChangeKind {
     Updated,
     /// It became a tombstone.
     Deleted,
+    /// It became a tombstone in favour of another record.
+    Merged,
     /// Its external ids changed.
     Correlated,
 }
 
 impl ChangeKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Created, Self::Updated, Self::Deleted, Self::Correlated];
+    pub const ALL: [Self; 5] = [Self::Created, Self::Updated, Self::Deleted, Self::Merged, Self::Correlated];
 
     /// The kind as written on the wire.
     #[must_use]
@@ -39,6 +41,7 @@ impl ChangeKind {
             Self::Created => "created",
             Self::Updated => "updated",
             Self::Deleted => "deleted",
+            Self::Merged => "merged",
             Self::Correlated => "correlated",
         }
     }

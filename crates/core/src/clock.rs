@@ -3,6 +3,7 @@
 //! The binary gives the machine's clock and a random source; tests and `sim` give ones they control, so a whole
 //! world can be run again from a seed.
 
+use crate::error::{Code, Rejection, shown};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -28,6 +29,24 @@ impl Timestamp {
     #[must_use]
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
+    }
+}
+
+impl Timestamp {
+    /// Reads an RFC 3339 instant, or a date, which is its first moment in UTC.
+    ///
+    /// # Errors
+    /// `invalid_value`, saying what is taken.
+    pub fn parse(text: &str) -> Result<Self, Rejection> {
+        let instant = text.parse::<jiff::Timestamp>().ok();
+        let date = || {
+            let date = text.parse::<jiff::civil::Date>().ok().filter(|_| text.len() == "2026-01-31".len())?;
+            date.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|first| first.timestamp())
+        };
+        instant.or_else(date).map(|instant| Self(instant.as_millisecond())).ok_or_else(|| {
+            let text = format!("{} is no time: give 2026-01-31 or 2026-01-31T08:00:00Z", shown(text));
+            Rejection::new(Code::InvalidValue, text)
+        })
     }
 }
 
@@ -65,5 +84,15 @@ mod tests {
     fn shown_as_rfc_3339() {
         assert_eq!(Timestamp(1_700_000_000_007).to_string(), "2023-11-14T22:13:20.007Z");
         assert_eq!(Timestamp(1_700_000_000_000).to_string(), "2023-11-14T22:13:20.000Z");
+    }
+
+    #[test]
+    fn read_as_an_instant_or_a_date() {
+        assert_eq!(Timestamp::parse("2023-11-14T22:13:20.007Z"), Ok(Timestamp(1_700_000_000_007)));
+        assert_eq!(Timestamp::parse("2023-11-14T23:13:20+01:00"), Ok(Timestamp(1_700_000_000_000)));
+        assert_eq!(Timestamp::parse("1970-01-02"), Ok(Timestamp(86_400_000)));
+        for text in ["", "yesterday", "2023-13-01", "2023-11-14T22:13:20"] {
+            assert!(Timestamp::parse(text).unwrap_err().message.contains("give 2026"), "{text}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use crate::external_id::ExternalId;
 use crate::ids::{BusinessId, ChangeId, RecordId, SubscriptionId, TypeId};
 use crate::operation::OperationId;
 use crate::rules::scope::Reach;
+use crate::scan::Since;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -34,6 +35,8 @@ pub struct Command {
     pub fresh: FreshIds,
     /// Subscriptions to tell of its end.
     pub tell: Arc<Tell>,
+    /// The upload that it is a line of. A line has no row and tells nobody: its upload does.
+    pub upload: Option<OperationId>,
     /// About how many bytes it holds, for limits.
     pub bytes: usize,
 }
@@ -47,6 +50,8 @@ pub enum Action {
         fields: Fields,
         /// What it is called elsewhere.
         external_id: Option<ExternalId>,
+        /// Groups of fields, of one of which all must be equal for a standing record to be updated instead.
+        matching: Vec<MatchGroup>,
     },
     /// New values for some fields; null clears.
     Update {
@@ -76,6 +81,18 @@ pub enum Action {
         /// What it is no longer called.
         external_id: ExternalId,
     },
+    /// A tombstone that points to the record which takes its place, its blanks filled and its ids its own.
+    Merge {
+        /// Which record goes.
+        target: Target,
+        /// Which record stays.
+        into: Target,
+    },
+    /// The end of a merge: the record lives again as it was, with its ids.
+    Unmerge {
+        /// Which record.
+        target: Target,
+    },
     /// Send a record as it is.
     SyncById {
         /// Which record.
@@ -83,7 +100,19 @@ pub enum Action {
         /// To whom.
         subscriptions: Vec<SubscriptionId>,
     },
+    /// Send every record of the type as it is.
+    SyncAll {
+        /// Those made or changed since, where that is asked.
+        since: Option<Since>,
+        /// To whom.
+        subscriptions: Vec<SubscriptionId>,
+    },
+    /// Begin an upload of many; its lines are commands of their own.
+    CreateMany,
 }
+
+/// Fields by which a record is recognised, all of them together.
+pub type MatchGroup = Vec<String>;
 
 impl Action {
     /// The call's last word on the RPC face.
@@ -95,7 +124,11 @@ impl Action {
             Self::Delete { .. } => "delete",
             Self::Correlate { .. } => "correlate",
             Self::Uncorrelate { .. } => "uncorrelate",
+            Self::Merge { .. } => "merge",
+            Self::Unmerge { .. } => "unmerge",
             Self::SyncById { .. } => "sync-by-id",
+            Self::SyncAll { .. } => "sync-all",
+            Self::CreateMany => "create-many",
         }
     }
 }
@@ -168,9 +201,11 @@ pub enum Ending {
     Failed(Rejection),
     /// A sync began.
     Syncing {
-        /// Records found.
+        /// Notifications found to be due; none are known of yet where all records are asked for.
         matched: u64,
     },
+    /// An upload began, or goes on.
+    Uploading,
     /// It was not taken at all, and left nothing behind.
     Refused(Rejection),
 }

@@ -76,6 +76,9 @@ pub enum NoticeBody {
         ty: TypeId,
         /// Its record.
         record: RecordId,
+        /// The replay of many that it belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        operation: Option<OperationId>,
     },
     /// Word of the owner's other subscription.
     Warning {
@@ -96,6 +99,16 @@ impl NoticeBody {
             Self::Current { ty, record, .. } | Self::Replay { ty, record, .. } => {
                 Some(RecordKey { ty: ty.clone(), id: *record })
             }
+            Self::Operation(_) | Self::Warning { .. } => None,
+        }
+    }
+
+    /// The sync or replay of many that waits for it.
+    #[must_use]
+    pub const fn sync(&self) -> Option<OperationId> {
+        match self {
+            Self::Current { operation, .. } => Some(*operation),
+            Self::Replay { operation, .. } => *operation,
             Self::Operation(_) | Self::Warning { .. } => None,
         }
     }

@@ -67,6 +67,8 @@ codes! {
     UrlRefused => "url_refused",
     /// A condition that does not compile, or names what it may not.
     InvalidCondition => "invalid_condition",
+    /// A group of match fields that the type does not declare.
+    UnknownMatchGroup => "unknown_match_group",
     /// A provider slug already in use in the organisation.
     ProviderTaken => "provider_taken",
     /// An id already in use.
@@ -88,6 +90,10 @@ codes! {
     ExternalIdTaken => "external_id_taken",
     /// The record has no such external id.
     ExternalIdUnknown => "external_id_unknown",
+    /// More than one record matches, or the one that does is another of the caller's.
+    AmbiguousMatch => "ambiguous_match",
+    /// The records cannot be merged, or were not.
+    MergeRefused => "merge_refused",
     /// The write would put the record outside what the caller may see.
     OutsideGrant => "outside_grant",
     /// The record would grow over its limit.

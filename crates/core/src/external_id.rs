@@ -52,6 +52,12 @@ impl ExternalId {
         })
     }
 
+    /// Whether both stand in one slot: the place for one id of one account's object.
+    #[must_use]
+    pub fn has_slot_of(&self, other: &Self) -> bool {
+        self.provider == other.provider && self.realm == other.realm && self.object == other.object
+    }
+
     /// The key under which a store finds the record: the object said in full.
     #[must_use]
     pub fn key(&self, ty: &TypeId) -> ExternalKey {

@@ -18,6 +18,7 @@ pub mod limits;
 pub mod operation;
 pub mod record;
 pub mod rules;
+pub mod scan;
 pub mod schema;
 pub mod subscription;
 

@@ -16,6 +16,12 @@ pub const OBJECT_DEPTH_MAX: usize = 32;
 pub const EXTERNAL_ID_BYTES_MAX: usize = 255;
 /// External ids of one record: one per application and realm is the rule, so hundreds mean a loop.
 pub const EXTERNAL_IDS_MAX: usize = 500;
+/// A value that records are looked up by, in bytes; longer ones are cut and compared in full where they are found.
+pub const LOOKUP_BYTES_MAX: usize = 255;
+/// Records loaded for one value that is matched on: more than one is ambiguous already, and they are named.
+pub const MATCHES_MAX: usize = 10;
+/// Match groups of one call.
+pub const MATCH_GROUPS_MAX: usize = 8;
 /// An idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// How long an idempotency key is remembered, in milliseconds (24 h).
@@ -53,6 +59,15 @@ pub const SETTLE_WAIT_MS: u64 = 100;
 pub const RECENT_CHANGES_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Recent changes kept decoded, in number.
 pub const RECENT_CHANGES_MAX: usize = 8_192;
+
+/// Lines of an upload that are committed together.
+pub const UPLOAD_BATCH_LINES: usize = 500;
+/// Bytes of an upload's lines after which they are committed.
+pub const UPLOAD_BATCH_BYTES: usize = 2 * 1024 * 1024;
+/// Uploads at the same time; each holds two batches.
+pub const UPLOADS_MAX: usize = 32;
+/// Time in which the next bytes of an upload must come, in milliseconds.
+pub const UPLOAD_READ_MS_MAX: u64 = 30_000;
 
 /// Changes in one page of the log.
 pub const PAGE_CHANGES_MAX: usize = 256;

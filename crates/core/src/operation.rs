@@ -5,6 +5,7 @@
 //! have rows, kept for thirty days.
 
 use crate::clock::Timestamp;
+use crate::command::Ending;
 use crate::error::{Code, Rejection, shown};
 use crate::ids::{ApplicationId, BusinessId, RecordId, TypeId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -123,15 +124,46 @@ pub enum OperationState {
         /// Why.
         rejection: Rejection,
     },
-    /// A sync: what it found, and what has been sent of it.
+    /// A sync, or a replay of many: what it found, and what has been sent of it.
     Sync {
-        /// Records found.
+        /// Notifications found to be due.
         matched: u64,
         /// Notifications settled with success.
         sent: u64,
-        /// Notifications still to settle.
+        /// Notifications and scans still to settle.
         waiting: u64,
     },
+    /// An upload of many.
+    Upload(Upload),
+}
+
+/// How far an upload has come. Counts are of durable lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// Lines durable.
+    pub lines: u64,
+    /// Of these, those that changed a record.
+    pub changed: u64,
+    /// Those that asked for what already stood.
+    pub unchanged: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Digest over the durable lines, so that an upload is only resumed with what it began with.
+    pub digest: [u8; 16],
+    /// Whether the last line has been taken.
+    pub is_complete: bool,
+}
+
+impl Upload {
+    /// Counts one more durable line.
+    pub const fn count(&mut self, ending: &Ending) {
+        self.lines += 1;
+        match ending {
+            Ending::Changed { .. } => self.changed += 1,
+            Ending::Unchanged | Ending::Syncing { .. } | Ending::Uploading => self.unchanged += 1,
+            Ending::Failed(_) | Ending::Refused(_) => self.failed += 1,
+        }
+    }
 }
 
 /// What is kept of an operation.
@@ -145,8 +177,8 @@ pub struct Operation {
     pub at: Timestamp,
     /// Whose it is; none for the administrator's.
     pub application: Option<ApplicationId>,
-    /// The type it was about.
-    pub ty: TypeId,
+    /// The type it was about, if it was about one.
+    pub ty: Option<TypeId>,
     /// The record it was about, where one is known.
     pub record: Option<RecordId>,
     /// How it stands.

@@ -16,9 +16,31 @@ pub struct State {
     /// What the record is called elsewhere.
     #[serde(rename = "x", default, skip_serializing_if = "Vec::is_empty")]
     pub external_ids: Vec<ExternalId>,
+    /// External ids that came by a merge where the record had one of the same slot: they lead here, and are never
+    /// written to.
+    #[serde(rename = "xa", default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<ExternalId>,
     /// Whether the record is a tombstone. It keeps its last values and its external ids.
     #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
     pub is_deleted: bool,
+    /// The record that took its place, where it was merged. The ids it keeps are those it had before.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    pub merged_into: Option<RecordId>,
+}
+
+impl State {
+    /// Whether the record is called so, as its own id or by an alias.
+    #[must_use]
+    pub fn is_called(&self, external: &ExternalId) -> bool {
+        self.external_ids.contains(external) || self.aliases.contains(external)
+    }
+
+    /// The same less one external id.
+    #[must_use]
+    pub fn without(&self, external: &ExternalId) -> Self {
+        let less = |ids: &[ExternalId]| ids.iter().filter(|held| *held != external).cloned().collect();
+        Self { external_ids: less(&self.external_ids), aliases: less(&self.aliases), ..self.clone() }
+    }
 }
 
 /// Which change, from whom, set some of a record's fields.

@@ -3,11 +3,12 @@
 //! The table below is the whole of it: one line a type, one word a field. Field names follow what the Data API
 //! and Connec! call them, in camel case.
 
+use crate::command::MatchGroup;
 use crate::error::{Code, Rejection, shown};
 use crate::ids::TypeId;
 use crate::kind::Kind;
 use crate::rules::scope::Reach;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A field of a type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,10 @@ pub struct Shape {
     pub collection: &'static str,
     /// Its fields, by id.
     pub fields: BTreeMap<&'static str, Field>,
+    /// Groups of fields that a record can be recognised by, all fields of one together.
+    pub match_groups: &'static [&'static [&'static str]],
+    /// The fields that are looked up: the first of each group.
+    pub match_fields: Vec<&'static str>,
 }
 
 impl Shape {
@@ -52,6 +57,28 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// The group that a caller names as its fields with commas between, in any order.
+    ///
+    /// # Errors
+    /// `unknown_match_group`, naming those that are declared and that the caller may use.
+    pub fn match_group(&self, text: &str, reach: &Reach) -> Result<MatchGroup, Rejection> {
+        let asked: BTreeSet<&str> = text.split(',').map(str::trim).collect();
+        let open = self.match_groups.iter().filter(|group| !group.iter().any(|field| reach.hides(field)));
+        let found = open.clone().find(|group| group.iter().copied().collect::<BTreeSet<_>>() == asked);
+        if let Some(group) = found {
+            return Ok(group.iter().map(|&field| field.to_owned()).collect());
+        }
+        let known: Vec<String> = open.map(|group| group.join(",")).collect();
+        let known = match known.is_empty() {
+            true => "declares none".to_owned(),
+            false => format!("declares {}", known.join(" | ")),
+        };
+        let text = format!("{} is no match group of {}: it {known}", shown(text), self.id);
+        Err(Rejection::new(Code::UnknownMatchGroup, text))
+    }
+}
+
 fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
     known
         .map(|id| (strsim::jaro_winkler(&word.to_lowercase(), &id.to_lowercase()), id))
@@ -74,7 +101,12 @@ impl Schema {
         let shapes = READY_MADE.iter().filter_map(|(id, collection, fields)| {
             let id = TypeId::parse(id).ok()?;
             let fields = fields.split_whitespace().filter_map(parse_field).map(|field| (field.id, field)).collect();
-            Some((id.clone(), Shape { id, collection, fields }))
+            let declared = MATCH_GROUPS.iter().find(|(ty, _)| *ty == id.as_str());
+            let match_groups = declared.map_or(&[][..], |(_, groups)| groups);
+            let mut match_fields: Vec<_> = match_groups.iter().filter_map(|group| group.first().copied()).collect();
+            match_fields.sort_unstable();
+            match_fields.dedup();
+            Some((id.clone(), Shape { id, collection, fields, match_groups, match_fields }))
         });
         Self { shapes: shapes.collect() }
     }
@@ -120,6 +152,19 @@ fn parse_field(word: &'static str) -> Option<Field> {
     };
     Some(Field { id, kind })
 }
+
+/// What records of each type are recognised by. Each first field costs a row a record.
+const MATCH_GROUPS: &[(&str, &[&[&str]])] = &[
+    ("contact", &[&["email"], &["phone"], &["email", "phone"]]),
+    ("organization", &[&["email"], &["vatNumber"]]),
+    ("agent", &[&["email"]]),
+    ("employee", &[&["email"]]),
+    ("item", &[&["code"]]),
+    ("account", &[&["code"]]),
+    ("invoice", &[&["number"]]),
+    ("quote", &[&["number"]]),
+    ("order", &[&["number"]]),
+];
 
 const READY_MADE: &[(&str, &str, &str)] = &[
     (
@@ -238,6 +283,9 @@ mod tests {
         for (id, _, fields) in READY_MADE {
             let shape = schema.shape(id).unwrap();
             assert_eq!(shape.fields.len(), fields.split_whitespace().count(), "{id}");
+            assert!(
+                shape.match_groups.iter().flat_map(|group| group.iter()).all(|field| shape.fields.contains_key(field))
+            );
             for field in shape.fields.values() {
                 assert!(!["id", "type", "version", "limit", "cursor", "order", "at", "match"].contains(&field.id));
                 if let Kind::Reference(ty) = &field.kind {

@@ -9,7 +9,8 @@ use crate::refusal::Refusal;
 use aws_lc_rs::digest::{Context, SHA256};
 use lockstep_core::Fields;
 use lockstep_core::application::Business;
-use lockstep_core::command::{Action, Command, Ending, FreshIds, Idempotency, Outcome, Target};
+use lockstep_core::clock::IdSource;
+use lockstep_core::command::{Action, Command, Ending, FreshIds, Idempotency, MatchGroup, Outcome, Target};
 use lockstep_core::error::{Code, shown};
 use lockstep_core::external_id::ExternalId;
 use lockstep_core::grant::{Ability, TypeAccess};
@@ -18,6 +19,7 @@ use lockstep_core::limits;
 use lockstep_core::operation::OperationId;
 use lockstep_core::rules::check;
 use lockstep_core::rules::scope::Reach;
+use lockstep_core::scan::Since;
 use lockstep_core::schema::Shape;
 use lockstep_store::{Commit, Committed, StoreError, Work};
 use lockstep_wire::operation::Correlation;
@@ -51,6 +53,8 @@ pub enum Verb<'a> {
         fields: Fields,
         /// What the caller calls it.
         external_id: Option<&'a str>,
+        /// Match groups, as fields with commas between.
+        matching: &'a [String],
     },
     /// Change fields.
     Update {
@@ -80,6 +84,27 @@ pub enum Verb<'a> {
         /// The external id.
         with: Correlation,
     },
+    /// Put a record in the place of another.
+    Merge {
+        /// Which record goes.
+        id: &'a str,
+        /// Which record stays.
+        into: &'a str,
+    },
+    /// Undo that.
+    Unmerge {
+        /// Which record went.
+        id: &'a str,
+    },
+    /// Send every record of the type as it is.
+    SyncAll {
+        /// Those made or changed since.
+        since: Option<Since>,
+        /// To which of the caller's subscriptions; all where none is named.
+        subscription: Option<&'a str>,
+    },
+    /// Begin an upload.
+    CreateMany,
     /// Send a record as it is.
     SyncById {
         /// Which record.
@@ -92,7 +117,7 @@ pub enum Verb<'a> {
 impl Verb<'_> {
     const fn needs(&self) -> (Ability, TypeAccess) {
         match self {
-            Self::SyncById { .. } => (Ability::Read, TypeAccess::Read),
+            Self::SyncById { .. } | Self::SyncAll { .. } => (Ability::Read, TypeAccess::Read),
             _ => (Ability::Write, TypeAccess::Write),
         }
     }
@@ -137,16 +162,30 @@ fn command(world: &World, call: Call<'_>) -> Result<Command, Refusal> {
         action,
         if_match: call.if_match,
         idempotency,
-        fresh: FreshIds {
-            record: RecordId(ids.ordered()),
-            change: ChangeId(ids.ordered()),
-            second_change: ChangeId(ids.ordered()),
-            operation: OperationId::fresh(ids.ordered()),
-        },
+        fresh: fresh(ids.as_ref()),
         tell: world.settings.read(|settings| settings.tell(&owner)),
         business: owner.0,
+        upload: None,
         bytes,
     })
+}
+
+pub(crate) fn fresh(ids: &dyn IdSource) -> FreshIds {
+    FreshIds {
+        record: RecordId(ids.ordered()),
+        change: ChangeId(ids.ordered()),
+        second_change: ChangeId(ids.ordered()),
+        operation: OperationId::fresh(ids.ordered()),
+    }
+}
+
+/// Match groups as a caller names them.
+pub(crate) fn match_groups(shape: &Shape, reach: &Reach, names: &[String]) -> Result<Vec<MatchGroup>, Refusal> {
+    if names.len() > limits::MATCH_GROUPS_MAX {
+        let text = format!("match stands {} times; at most {} are taken", names.len(), limits::MATCH_GROUPS_MAX);
+        return Err(Refusal::new(Code::LimitReached, text));
+    }
+    Ok(names.iter().map(|name| shape.match_group(name, reach)).collect::<Result<_, _>>()?)
 }
 
 fn action(
@@ -159,10 +198,17 @@ fn action(
 ) -> Result<Action, Refusal> {
     let target = |id| target(principal, id);
     Ok(match verb {
-        Verb::Create { fields, external_id } => Action::Create {
+        Verb::Create { fields, external_id, matching } => Action::Create {
             fields: check::fields(shape, fields, reach)?,
             external_id: external_id.map(|id| own_external_id(principal, id)).transpose()?,
+            matching: match_groups(shape, reach, matching)?,
         },
+        Verb::Merge { id, into } => Action::Merge { target: target(id)?, into: target(into)? },
+        Verb::Unmerge { id } => Action::Unmerge { target: target(id)? },
+        Verb::SyncAll { since, subscription } => {
+            Action::SyncAll { since, subscriptions: receivers(world, principal, business, shape, subscription)? }
+        }
+        Verb::CreateMany => Action::CreateMany,
         Verb::Update { id, patch } => {
             Action::Update { target: target(id)?, patch: check::fields(shape, patch, reach)? }
         }
@@ -180,7 +226,7 @@ fn action(
     })
 }
 
-fn target(principal: &Principal, id: &str) -> Result<Target, Refusal> {
+pub(crate) fn target(principal: &Principal, id: &str) -> Result<Target, Refusal> {
     match id.strip_prefix("ext:") {
         Some(value) => own_external_id(principal, value).map(Target::External),
         None => {
@@ -203,7 +249,7 @@ fn own_provider(principal: &Principal) -> Result<Provider, Refusal> {
     })
 }
 
-fn own_external_id(principal: &Principal, value: &str) -> Result<ExternalId, Refusal> {
+pub(crate) fn own_external_id(principal: &Principal, value: &str) -> Result<ExternalId, Refusal> {
     Ok(ExternalId::check(own_provider(principal)?, "", None, value)?)
 }
 

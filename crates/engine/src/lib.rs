@@ -17,6 +17,7 @@ pub mod refusal;
 pub mod seal;
 pub mod settings;
 pub mod sweep;
+pub mod upload;
 
 use lockstep_core::clock::{Clock, IdSource};
 use lockstep_core::schema::Schema;
@@ -43,6 +44,8 @@ pub struct World {
     pub schema: Schema,
     /// Businesses, applications, subscriptions, as last read.
     pub settings: SharedSettings,
+    /// Uploads under way.
+    pub uploads: upload::Uploads,
     /// Counts.
     pub metrics: metrics::Metrics,
     /// SHA-256 of the administrator's API key.

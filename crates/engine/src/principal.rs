@@ -69,6 +69,20 @@ impl Principal {
         }
     }
 
+    /// The same as it stands now, for work that takes a while.
+    ///
+    /// # Errors
+    /// `invalid_credentials`, where it has been revoked meanwhile.
+    pub fn renewed(&self, world: &World) -> Result<Self, Refusal> {
+        let Self::Application(live) = self else { return Ok(Self::Admin) };
+        let id = live.application.id;
+        let now = world.settings.read(|settings| settings.applications.get(&id).cloned());
+        match now.filter(|live| !live.application.is_revoked) {
+            Some(live) => Ok(Self::Application(live)),
+            None => Err(Refusal::new(Code::InvalidCredentials, "these credentials have been revoked meanwhile")),
+        }
+    }
+
     /// Who makes the changes it makes.
     #[must_use]
     pub fn origin(&self) -> Origin {

@@ -72,6 +72,7 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::InvalidParameter
         | Code::InvalidHeader
         | Code::UrlRefused
+        | Code::UnknownMatchGroup
         | Code::InvalidCondition => StatusCode::BAD_REQUEST,
         Code::Unauthenticated | Code::InvalidCredentials => StatusCode::UNAUTHORIZED,
         Code::Forbidden | Code::OutsideGrant => StatusCode::FORBIDDEN,
@@ -89,6 +90,8 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::VersionConflict
         | Code::ExternalIdTaken
         | Code::ExternalIdUnknown
+        | Code::AmbiguousMatch
+        | Code::MergeRefused
         | Code::RecordTooLarge => StatusCode::CONFLICT,
         Code::Busy | Code::DiskFull | Code::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         Code::StoreFailed

@@ -113,7 +113,25 @@ fn not_json(bytes: &[u8], error: &serde_json::Error) -> Refusal {
     Refusal::new(Code::InvalidJson, format!("the body is not JSON: {error}; it begins with {}", shown(&text)))
 }
 
-/// Query parameters, each known and given once.
+/// Query parameters that may be given more than once: each is an alternative.
+const REPEATABLE: &[&str] = &["match"];
+
+/// Each value of a query parameter, in order.
+pub(crate) fn repeated(uri: &Uri, name: &str) -> Vec<String> {
+    let all = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    all.filter(|(found, _)| found == name).map(|(_, value)| value.into_owned()).collect()
+}
+
+/// A query parameter that is a whole number.
+pub(crate) fn number(parameters: &BTreeMap<String, String>, name: &str) -> Result<Option<u64>, Refusal> {
+    let Some(text) = parameters.get(name) else { return Ok(None) };
+    let number = text.parse().map_err(|_malformed| {
+        Refusal::new(Code::InvalidParameter, format!("{name} is {}, but it takes a whole number", shown(text)))
+    })?;
+    Ok(Some(number))
+}
+
+/// Query parameters, each known and given once, but for those that are alternatives.
 pub(crate) fn parameters(uri: &Uri, known: &[&str]) -> Result<BTreeMap<String, String>, Refusal> {
     let mut found = BTreeMap::new();
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
@@ -127,7 +145,8 @@ pub(crate) fn parameters(uri: &Uri, known: &[&str]) -> Result<BTreeMap<String, S
                 "the query parameter {name} is no UTF-8: percent-encode the bytes of its UTF-8 form"
             ));
         }
-        if found.insert(name.to_string(), value.into_owned()).is_some() {
+        let is_second = found.insert(name.to_string(), value.into_owned()).is_some();
+        if is_second && !REPEATABLE.contains(&name.as_ref()) {
             return refuse(format!("the query parameter {} stands twice: give it once", shown(&name)));
         }
     }

@@ -29,7 +29,16 @@ pub fn table() -> Vec<(&'static str, MethodRouter<Server>)> {
         ("/v1/business/{business}/{type}/delete/{id}", post(rpc::record::delete)),
         ("/v1/business/{business}/{type}/correlate/{id}", post(rpc::record::correlate)),
         ("/v1/business/{business}/{type}/uncorrelate/{id}", post(rpc::record::uncorrelate)),
+        ("/v1/business/{business}/{type}/merge/{id}", post(rpc::record::merge)),
+        ("/v1/business/{business}/{type}/unmerge/{id}", post(rpc::record::unmerge)),
         ("/v1/business/{business}/{type}/sync-by-id", post(rpc::record::sync_by_id)),
+        ("/v1/business/{business}/{type}/sync-all", post(rpc::record::sync_all)),
+        ("/v1/business/{business}/{type}/create-many", post(rpc::upload::create_many)),
+        // A record's past and its like: the administrator's key alone.
+        ("/v1/business/{business}/{type}/history/{id}", post(rpc::past::history)),
+        ("/v1/business/{business}/{type}/at/{id}", post(rpc::past::at)),
+        ("/v1/business/{business}/{type}/why/{id}", post(rpc::past::why)),
+        ("/v1/business/{business}/{type}/similar/{id}", post(rpc::past::similar)),
         ("/v1/business/{business}/operation/get/{id}", post(rpc::operation::get)),
         ("/v1/business/{business}/subscription/create", post(rpc::subscription::create)),
         ("/v1/business/{business}/subscription/update/{id}", post(rpc::subscription::update)),
@@ -66,7 +75,7 @@ pub fn router(server: Server) -> Router {
 async fn unknown_path(uri: Uri) -> Refused {
     let text = format!(
         "there is no path {}: calls of the Data API are POST /v1/business/BUSINESS/TYPE/create, update/ID, delete/ID, \
-         correlate/ID, uncorrelate/ID, sync-by-id?id=ID",
+         correlate/ID, uncorrelate/ID, merge/ID, unmerge/ID, sync-by-id?id=ID, sync-all, create-many",
         shown(uri.path())
     );
     Refusal::new(Code::UnknownPath, text).into()

@@ -131,6 +131,7 @@ async fn trickle(world: Arc<World>, crm: ApplicationCreated) {
                     json!({"firstName": first, "lastName": last, "email": format!("{}@example.com", last.to_lowercase())}),
                 ),
                 external_id: None,
+                matching: &[],
             },
             (Some(_), 1) => Verb::Update { id: &id, patch: fields(json!({"city": city, "tags": ["newsletter"]})) },
             (Some(_), _) => Verb::Delete { id: &id },

@@ -13,6 +13,7 @@ macro_rules! pages {
 }
 
 pages! {
+    "ambiguous_match",
     "body_too_large",
     "business_not_found",
     "busy",
@@ -35,6 +36,7 @@ pages! {
     "invalid_value",
     "limit_reached",
     "listen_failed",
+    "merge_refused",
     "method_not_allowed",
     "not_found",
     "outside_grant",
@@ -53,6 +55,7 @@ pages! {
     "subscription_ended",
     "unauthenticated",
     "unknown_field",
+    "unknown_match_group",
     "unknown_path",
     "unknown_type",
     "url_refused",

@@ -16,6 +16,7 @@ use lockstep_engine::deliver::{self, Desk, PostRoom};
 use lockstep_engine::principal::digest_of;
 use lockstep_engine::seal::Sealer;
 use lockstep_engine::settings::SharedSettings;
+use lockstep_engine::upload::Uploads;
 use lockstep_engine::{World, metrics::Metrics, sweep};
 use lockstep_http::{Server, router, serve};
 use lockstep_store::settings::{Audit, Control, Expect, Put, Setting, SettingKey, SettingKind};
@@ -81,6 +82,7 @@ impl Hub {
             schema: Schema::ready_made(),
             settings: SharedSettings::default(),
             metrics: Metrics::default(),
+            uploads: Uploads::default(),
             admin_key_digest: digest_of(&admin.key),
         });
         // The post room is given as long to open as it may stand still later.
@@ -122,7 +124,7 @@ async fn check_sealing(world: &World) -> Result<(), Failure> {
         subject: "check".to_owned(),
     };
     let puts = vec![Put { key, value, expect: Expect::Absent }];
-    let control = Control { puts, lanes: Vec::new(), dropped: Vec::new(), notices: Vec::new(), audit };
+    let control = Control { puts, ..Control::of(audit) };
     world.store.commit(Commit { id: None, work: Work::Control(Box::new(control)) }).await?;
     Ok(())
 }

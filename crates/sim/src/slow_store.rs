@@ -9,15 +9,20 @@ use async_trait::async_trait;
 use lockstep_core::change::Change;
 use lockstep_core::clock::{Clock, Timestamp};
 use lockstep_core::delivery::{Attempt, DeadLetter, Notice};
-use lockstep_core::ids::{BusinessId, SubscriptionId, TypeId};
+use lockstep_core::ids::{BusinessId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::operation::{Operation, OperationId};
 use lockstep_core::record::{Record, RecordKey};
+use lockstep_core::rules::matching::LookupKey;
+use lockstep_core::scan::Scan;
 use lockstep_core::subscription::StartAt;
 use lockstep_store::heads::HeadWatch;
 use lockstep_store::memory::MemoryStore;
 use lockstep_store::settings::{Setting, SettingKey, SettingsPage};
 use lockstep_store::settle::{Fence, LaneStep, Settle};
-use lockstep_store::{ChangePage, Commit, Committed, Count, OutletRows, Store, StoreError, StoreState, Work};
+use lockstep_store::upload::LineOutcome;
+use lockstep_store::{
+    ChangePage, Commit, Committed, Count, OutletRows, RecordPage, Store, StoreError, StoreState, Work,
+};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -210,6 +215,43 @@ impl Store for SlowStore {
 
     async fn counts(&self, business: &BusinessId) -> Result<BTreeMap<TypeId, Count>, StoreError> {
         self.slowly(self.inner.counts(business)).await
+    }
+
+    async fn records(
+        &self,
+        business: &BusinessId,
+        ty: &TypeId,
+        after: RecordId,
+        limit: usize,
+    ) -> Result<RecordPage, StoreError> {
+        self.slowly(self.inner.records(business, ty, after, limit)).await
+    }
+
+    async fn lookup(&self, business: &BusinessId, key: &LookupKey, limit: usize) -> Result<Vec<RecordId>, StoreError> {
+        self.slowly(self.inner.lookup(business, key, limit)).await
+    }
+
+    async fn history(
+        &self,
+        business: &BusinessId,
+        record: &RecordKey,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Change>>, StoreError> {
+        self.slowly(self.inner.history(business, record, before, limit)).await
+    }
+
+    async fn outcomes(
+        &self,
+        business: &BusinessId,
+        id: OperationId,
+        after: u64,
+    ) -> Result<Vec<LineOutcome>, StoreError> {
+        self.slowly(self.inner.outcomes(business, id, after)).await
+    }
+
+    async fn scans(&self, after_row: i64, limit: usize) -> Result<Vec<(i64, Scan)>, StoreError> {
+        self.slowly(self.inner.scans(after_row, limit)).await
     }
 
     async fn operation(&self, business: &BusinessId, id: OperationId) -> Result<Option<Operation>, StoreError> {

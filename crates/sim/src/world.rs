@@ -111,6 +111,7 @@ impl World {
             schema: Schema::ready_made(),
             settings: SharedSettings::default(),
             metrics: Metrics::default(),
+            uploads: lockstep_engine::upload::Uploads::default(),
             admin_key_digest: digest_of(ADMIN_KEY),
         });
         world.settings.refresh(self.store.plain()).await?;

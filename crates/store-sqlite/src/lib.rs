@@ -14,11 +14,14 @@ mod checkpoint;
 mod fault;
 mod key;
 mod load;
+mod lookup;
 mod open;
 mod queue;
 mod readers;
 mod recent;
+mod scan;
 mod sweep;
+mod upload;
 mod write;
 mod writer;
 
@@ -26,15 +29,18 @@ use async_trait::async_trait;
 use lockstep_core::change::Change;
 use lockstep_core::clock::{Clock, Timestamp};
 use lockstep_core::delivery::{Attempt, DeadLetter, Notice};
-use lockstep_core::ids::{BusinessId, SubscriptionId, TypeId};
+use lockstep_core::ids::{BusinessId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::limits::WAL_BYTES_MAX;
 use lockstep_core::operation::{Operation, OperationId};
 use lockstep_core::record::{Record, RecordKey};
+use lockstep_core::rules::matching::LookupKey;
+use lockstep_core::scan::Scan;
 use lockstep_core::schema::Schema;
 use lockstep_store::heads::HeadWatch;
 use lockstep_store::settings::SettingsPage;
 use lockstep_store::settle::{Fence, Settle};
-use lockstep_store::{ChangePage, Commit, Committed, Count, OutletRows, Store, StoreError, StoreState};
+use lockstep_store::upload::LineOutcome;
+use lockstep_store::{ChangePage, Commit, Committed, Count, OutletRows, RecordPage, Store, StoreError, StoreState};
 use queue::Rider;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -196,6 +202,36 @@ impl Store for SqliteStore {
         self.readers.ask(read).await
     }
 
+    async fn records(
+        &self,
+        business: &BusinessId,
+        ty: &TypeId,
+        after: RecordId,
+        limit: usize,
+    ) -> Result<RecordPage, StoreError> {
+        let (business, ty) = (business.clone(), ty.clone());
+        self.readers.ask(move |connection| readers::records(connection, &business, &ty, after, limit)).await
+    }
+
+    async fn lookup(&self, business: &BusinessId, key: &LookupKey, limit: usize) -> Result<Vec<RecordId>, StoreError> {
+        let (business, key) = (business.clone(), key.clone());
+        let read = move |connection: &rusqlite::Connection| {
+            lookup::find(connection, load::business_number(connection, &business)?, &key, limit)
+        };
+        self.readers.ask(read).await
+    }
+
+    async fn history(
+        &self,
+        business: &BusinessId,
+        record: &RecordKey,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Change>>, StoreError> {
+        let (business, record) = (business.clone(), record.clone());
+        self.readers.ask(move |connection| readers::history(connection, &business, &record, before, limit)).await
+    }
+
     async fn counts(&self, business: &BusinessId) -> Result<BTreeMap<TypeId, Count>, StoreError> {
         let business = business.clone();
         self.readers.ask(move |connection| readers::counts(connection, &business)).await
@@ -207,6 +243,16 @@ impl Store for SqliteStore {
             write::operation(connection, load::business_number(connection, &business)?, id.number())
         };
         self.readers.ask(read).await
+    }
+
+    async fn outcomes(
+        &self,
+        business: &BusinessId,
+        id: OperationId,
+        after: u64,
+    ) -> Result<Vec<LineOutcome>, StoreError> {
+        let business = business.clone();
+        self.readers.ask(move |connection| upload::outcomes(connection, &business, id, after)).await
     }
 
     async fn settings(&self, after: u64, limit: usize) -> Result<SettingsPage, StoreError> {
@@ -228,6 +274,10 @@ impl Store for SqliteStore {
 
     async fn notices(&self, after_row: i64, limit: usize) -> Result<Vec<(i64, Notice)>, StoreError> {
         self.readers.ask(move |connection| readers::notices(connection, after_row, limit)).await
+    }
+
+    async fn scans(&self, after_row: i64, limit: usize) -> Result<Vec<(i64, Scan)>, StoreError> {
+        self.readers.ask(move |connection| scan::page(connection, after_row, limit)).await
     }
 
     async fn dead_letters(

@@ -2,10 +2,13 @@
 
 use crate::fault::OrFault;
 use crate::key::{BusinessNumber, blob, column, count, number, unknown};
+use crate::lookup;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::external_id::ExternalKey;
 use lockstep_core::ids::{BusinessId, RecordId, TypeId};
+use lockstep_core::limits;
 use lockstep_core::record::{Record, RecordKey};
+use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::rules::working_set::Remembered;
 use lockstep_store::batch::Load;
 use lockstep_store::{StoreError, codec};
@@ -101,6 +104,10 @@ impl Load for Loader<'_> {
         let body: Option<Vec<u8>> =
             select.query_row(params![business.0, key], |row| row.get(0)).optional().or_fault()?;
         body.map(|body| codec::decode(&body)).transpose()
+    }
+
+    fn lookup(&mut self, business: &BusinessId, key: &LookupKey) -> Result<Vec<RecordId>, StoreError> {
+        lookup::find(self.connection, self.number(business)?, key, limits::MATCHES_MAX)
     }
 }
 

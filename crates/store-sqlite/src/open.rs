@@ -13,8 +13,14 @@ use std::path::{Path, PathBuf};
 /// Marks a file as ours ("`LckS`").
 const APPLICATION_ID: i64 = 0x4c63_6b53;
 
-const MAIN: &[&str] = &[include_str!("../migrations/0001_main.sql")];
-const ATTEMPTS: &[&str] = &[include_str!("../migrations/attempts_0001.sql")];
+/// A step from one format to the next: what is made, and what is filled in from what stood.
+type Migration = (&'static str, fn(&Connection) -> Result<(), StoreError>);
+
+const MAIN: &[Migration] = &[
+    (include_str!("../migrations/0001_main.sql"), |_| Ok(())),
+    (include_str!("../migrations/0002_bulk.sql"), crate::lookup::fill),
+];
+const ATTEMPTS: &[Migration] = &[(include_str!("../migrations/attempts_0001.sql"), |_| Ok(()))];
 
 /// The files of one data folder.
 #[derive(Clone, Debug)]
@@ -127,7 +133,7 @@ fn tune(connection: &Connection, synchronous: &str, cache_kib: i64) -> Result<()
 
 /// The format of the file, if it is ours and not of a later one. Nothing is set before this, since some settings are
 /// written into the file.
-fn check_format(connection: &Connection, steps: &[&str]) -> Result<i64, StoreError> {
+fn check_format(connection: &Connection, steps: &[Migration]) -> Result<i64, StoreError> {
     let pragma = |connection: &Connection, name: &str| {
         connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).or_fault()
     };
@@ -142,12 +148,13 @@ fn check_format(connection: &Connection, steps: &[&str]) -> Result<i64, StoreErr
     Ok(found)
 }
 
-fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(), StoreError> {
+fn migrate(connection: &mut Connection, steps: &[Migration]) -> Result<(), StoreError> {
     let found = check_format(connection, steps)?;
     let known = i64::try_from(steps.len()).unwrap_or(i64::MAX);
     let transaction = connection.transaction().or_fault()?;
-    for step in steps.iter().skip(usize::try_from(found).unwrap_or(0)) {
-        transaction.execute_batch(step).or_fault()?;
+    for (sql, fill) in steps.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(sql).or_fault()?;
+        fill(&transaction)?;
     }
     if found < known {
         transaction.pragma_update(None, "user_version", known).or_fault()?;

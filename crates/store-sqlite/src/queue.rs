@@ -1,9 +1,11 @@
 //! What waits for the writer, bounded: at its limits new commits are refused before they cost anything.
 
+use lockstep_core::ids::BusinessId;
 use lockstep_core::limits;
 use lockstep_store::settle::{Fence, Settle};
 use lockstep_store::{Commit, Committed, StoreError, Work};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -36,6 +38,9 @@ pub(crate) enum Rider {
 #[derive(Default)]
 struct Waiting {
     jobs: VecDeque<Job>,
+    /// Batches of uploads, by business; they go when the others have gone, a batch of each business in turn.
+    bulk: BTreeMap<BusinessId, VecDeque<Job>>,
+    bulk_turn: Option<BusinessId>,
     riders: Vec<Rider>,
     riders_since: Option<Instant>,
     commands: usize,
@@ -64,15 +69,17 @@ impl Queue {
 
     /// Queues a commit.
     pub(crate) fn push(&self, commit: Commit, reply: Reply<Committed>) -> Result<(), StoreError> {
-        let (commands, bytes) = match &commit.work {
-            Work::Commands(commands) => (commands.len(), commands.iter().map(|command| command.bytes).sum()),
-            Work::Control(_) => (1, 0),
-        };
+        let (commands, bytes) = (commit.work.commands().max(1), commit.work.bytes());
         let mut waiting = self.lock();
         waiting.admit(bytes)?;
         waiting.commands += commands;
         waiting.bytes += bytes;
-        waiting.jobs.push_back(Job { commit, reply, bytes, commands, came: now() });
+        let bulk = if let Work::Upload(batch) = &commit.work { Some(batch.business.clone()) } else { None };
+        let job = Job { commit, reply, bytes, commands, came: now() };
+        match bulk {
+            Some(business) => waiting.bulk.entry(business).or_default().push_back(job),
+            None => waiting.jobs.push_back(job),
+        }
         drop(waiting);
         self.bell.notify_one();
         Ok(())
@@ -98,7 +105,7 @@ impl Queue {
     pub(crate) fn take(&self) -> Option<Taken> {
         let mut waiting = self.lock();
         loop {
-            if !waiting.jobs.is_empty() {
+            if !waiting.jobs.is_empty() || !waiting.bulk.is_empty() {
                 return Some(waiting.take());
             }
             match waiting.riders_since {
@@ -186,10 +193,32 @@ impl Waiting {
             bytes += job.bytes;
             jobs.extend(self.jobs.pop_front());
         }
+        // One batch of one upload, so that whoever waits for a single command waits for little more than that.
+        if let Some(job) = self.next_bulk() {
+            commands += job.commands;
+            bytes += job.bytes;
+            jobs.push(job);
+        }
         self.commands -= commands;
         self.bytes -= bytes;
         self.riders_since = None;
         Taken { jobs, riders: std::mem::take(&mut self.riders) }
+    }
+}
+
+impl Waiting {
+    /// The oldest batch of the business whose turn it is.
+    fn next_bulk(&mut self) -> Option<Job> {
+        let after = self.bulk_turn.take();
+        let later = after.and_then(|after| self.bulk.range((Excluded(after), Unbounded)).next());
+        let business = later.or_else(|| self.bulk.iter().next()).map(|(business, _)| business.clone())?;
+        let jobs = self.bulk.get_mut(&business)?;
+        let job = jobs.pop_front();
+        if jobs.is_empty() {
+            self.bulk.remove(&business);
+        }
+        self.bulk_turn = Some(business);
+        job
     }
 }
 

@@ -7,11 +7,11 @@ use crate::key::{blob, column, count, number, seq_of};
 use crate::load::{business_number, settings_version};
 use lockstep_core::change::Change;
 use lockstep_core::delivery::{DeadLetter, Notice};
-use lockstep_core::ids::{BusinessId, SubscriptionId, TypeId};
+use lockstep_core::ids::{BusinessId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::limits::{PAGE_BYTES_MAX, READS_WAITING_MAX};
 use lockstep_core::record::RecordKey;
 use lockstep_store::settings::{SettingKey, SettingKind, SettingRow, SettingsPage};
-use lockstep_store::{ChangePage, Count, OutletRows, StoreError, codec};
+use lockstep_store::{ChangePage, Count, OutletRows, RecordPage, StoreError, codec};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -151,6 +151,60 @@ pub(crate) fn chain(
         seq = codec::change::prev_seq(seq, &body)?;
     }
     Ok(seqs.into())
+}
+
+/// Changes along a record's chain before a seq, newest first.
+pub(crate) fn history(
+    connection: &Connection,
+    business: &BusinessId,
+    key: &RecordKey,
+    before: u64,
+    limit: usize,
+) -> Result<Vec<Arc<Change>>, StoreError> {
+    let snapshot = connection.unchecked_transaction().or_fault()?;
+    let number = business_number(&snapshot, business)?;
+    let Some(record) = crate::load::record(&snapshot, number, key)? else { return Ok(Vec::new()) };
+    let (mut changes, mut seq, mut bytes) = (Vec::new(), record.last_seq, 0);
+    while seq > 0 && changes.len() < limit && bytes < PAGE_BYTES_MAX {
+        let Some(body) = change_body(&snapshot, business, seq)? else { break };
+        if seq >= before {
+            seq = codec::change::prev_seq(seq, &body)?;
+            continue;
+        }
+        bytes += body.len();
+        let change = codec::change::decode(seq, &body)?;
+        seq = change.prev_seq;
+        changes.push(Arc::new(change));
+    }
+    Ok(changes)
+}
+
+/// Records of a type after an id.
+pub(crate) fn records(
+    connection: &Connection,
+    business: &BusinessId,
+    ty: &TypeId,
+    after: RecordId,
+    limit: usize,
+) -> Result<RecordPage, StoreError> {
+    let business = business_number(connection, business)?;
+    let mut select = connection
+        .prepare_cached("SELECT id, body FROM record WHERE business = ?1 AND type = ?2 AND id > ?3 ORDER BY id")
+        .or_fault()?;
+    let mut rows = select.query(params![business.0, ty.as_str(), blob(after.0)]).or_fault()?;
+    let (mut page, mut bytes) = (RecordPage::default(), 0);
+    while page.records.len() < limit && bytes < PAGE_BYTES_MAX {
+        let Some(row) = rows.next().or_fault()? else {
+            page.is_last = true;
+            break;
+        };
+        let id: [u8; 16] = row.get(0).or_fault()?;
+        let key = RecordKey { ty: ty.clone(), id: RecordId(number(&id)?) };
+        let body = row.get_ref(1).or_fault()?.as_blob().map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        bytes += body.len();
+        page.records.push(codec::record::decode(&key, body)?);
+    }
+    Ok(page)
 }
 
 /// Settings changed after a version.

@@ -31,6 +31,14 @@ pub(crate) fn main(connection: &Connection, now: Timestamp) -> Result<(), StoreE
         .execute(params![blob(oldest), ROWS_MAX])
         .or_fault()?;
     connection
+        .prepare_cached(
+            "DELETE FROM outcome WHERE row IN (SELECT o.row FROM business b \
+             JOIN outcome o ON o.business = b.number AND o.operation < ?1 LIMIT ?2)",
+        )
+        .or_fault()?
+        .execute(params![blob(oldest), ROWS_MAX])
+        .or_fault()?;
+    connection
         .prepare_cached("DELETE FROM named_commit WHERE at < ?1")
         .or_fault()?
         .execute([now.plus_ms(-limits::COMMIT_ID_KEPT_MS).0])

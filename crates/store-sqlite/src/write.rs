@@ -3,17 +3,18 @@
 use crate::fault::OrFault;
 use crate::key::{BusinessNumber, blob, column, count};
 use crate::load::{Loader, fence};
+use crate::lookup;
 use lockstep_core::change::{Change, ChangeKind};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::Notice;
 use lockstep_core::ids::{BusinessId, SubscriptionId};
-use lockstep_core::operation::Operation;
+use lockstep_core::operation::{Operation, OperationId};
 use lockstep_core::record::Record;
 use lockstep_core::rules::working_set::WorkingSet;
 use lockstep_core::subscription::StartAt;
-use lockstep_store::batch::{Load, advance_sync};
+use lockstep_store::batch::{Load, Progress, advance_sync};
 use lockstep_store::heads::Moves;
-use lockstep_store::settings::{Control, Expect, Put, Setting};
+use lockstep_store::settings::{Control, Dropped, Expect, Put, Setting};
 use lockstep_store::settle::{LaneStep, NoticeSettle, NoticeStep, OutletSettle, Settle};
 use lockstep_store::{StoreError, codec};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -38,11 +39,11 @@ pub(crate) struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    fn connection(&self) -> &Connection {
+    pub(crate) fn connection(&self) -> &Connection {
         self.loader.connection
     }
 
-    fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, StoreError> {
+    pub(crate) fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, StoreError> {
         self.connection().prepare_cached(sql).or_fault()?.execute(values).or_fault()
     }
 
@@ -91,10 +92,14 @@ impl Writing<'_> {
                 )?;
             }
         }
+        for (entry, is_so) in &written.lookups {
+            lookup::write(self.connection(), business, entry, *is_so)?;
+        }
         for operation in &written.operations {
             self.operation(business, operation)?;
         }
         self.notices(&written.notices)?;
+        self.scans(&written.scans)?;
         if !written.changes.is_empty() {
             self.counts(business, &written.changes)?;
             self.execute(
@@ -139,7 +144,7 @@ impl Writing<'_> {
                     *living += 1;
                     *deleted -= i64::from(change.was_deleted);
                 }
-                ChangeKind::Deleted => {
+                ChangeKind::Deleted | ChangeKind::Merged => {
                     *living -= 1;
                     *deleted += 1;
                 }
@@ -156,7 +161,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn operation(&self, business: BusinessNumber, operation: &Operation) -> Result<(), StoreError> {
+    pub(crate) fn operation(&self, business: BusinessNumber, operation: &Operation) -> Result<(), StoreError> {
         self.execute(
             "INSERT INTO operation (business, id, body) VALUES (?1, ?2, ?3) \
              ON CONFLICT DO UPDATE SET body = excluded.body",
@@ -165,7 +170,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn notices(&mut self, notices: &[Notice]) -> Result<(), StoreError> {
+    pub(crate) fn notices(&mut self, notices: &[Notice]) -> Result<(), StoreError> {
         for notice in notices {
             self.execute(
                 "INSERT INTO notice (id, subscription, body) VALUES (?1, ?2, ?3)",
@@ -205,8 +210,13 @@ impl Writing<'_> {
             let business = self.loader.number(business)?;
             self.lane_step(business, *subscription, &LaneStep::Cursor(cursor))?;
         }
-        for (business, subscription) in &control.dropped {
-            self.drop_subscription(business, *subscription)?;
+        for dropped in &control.dropped {
+            self.drop_subscription(dropped, control.audit.at)?;
+        }
+        for (operation, scan) in &control.scans {
+            let business = self.loader.number(&scan.business)?;
+            self.operation(business, operation)?;
+            self.scans(std::slice::from_ref(scan))?;
         }
         self.notices(&control.notices)?;
         let audit = &control.audit;
@@ -214,14 +224,30 @@ impl Writing<'_> {
         Ok(version)
     }
 
-    fn drop_subscription(&mut self, business: &BusinessId, subscription: SubscriptionId) -> Result<(), StoreError> {
-        let business = self.loader.number(business)?;
-        let own = params![business.0, blob(subscription.0)];
+    fn drop_subscription(&mut self, dropped: &Dropped, at: Timestamp) -> Result<(), StoreError> {
+        let business = self.loader.number(&dropped.business)?;
+        self.drop_waited(dropped, at)?;
+        let own = params![business.0, blob(dropped.subscription.0)];
         self.execute("DELETE FROM lane WHERE business = ?1 AND subscription = ?2", own)?;
         self.execute("DELETE FROM parked WHERE business = ?1 AND subscription = ?2", own)?;
         self.execute("DELETE FROM dead_letter WHERE business = ?1 AND subscription = ?2", own)?;
-        self.execute("DELETE FROM notice WHERE subscription = ?1", [blob(subscription.0)])?;
         Ok(())
+    }
+
+    /// Moves an operation on; one that has no row any more is let go.
+    pub(crate) fn advance(
+        &mut self,
+        business: &BusinessId,
+        id: OperationId,
+        progress: Progress,
+        (tell, at): (&[SubscriptionId], Timestamp),
+    ) -> Result<(), StoreError> {
+        let number = self.loader.number(business)?;
+        let Some(operation) = operation(self.connection(), number, id.number())? else { return Ok(()) };
+        let head = (self.loader.head(business)?.0, at);
+        let (operation, notices) = advance_sync(operation, progress, tell, business, head);
+        self.operation(number, &operation)?;
+        self.notices(&notices)
     }
 
     fn believe(&self, put: &Put) -> Result<(), StoreError> {
@@ -248,6 +274,9 @@ impl Writing<'_> {
         }
         for outlet in &settle.outlets {
             self.outlet(outlet)?;
+        }
+        for scan in &settle.scans {
+            self.settle_scan(scan, settle.at)?;
         }
         for notice in &settle.notices {
             self.notice(notice, settle.at)?;
@@ -314,12 +343,8 @@ impl Writing<'_> {
                 // A replay asked for twice has two rows of one id, and went out once.
                 self.execute("DELETE FROM notice WHERE id = ?1", [blob(settle.id.0)])?;
                 let Some(id) = sync else { return Ok(()) };
-                let business = self.loader.number(&settle.business)?;
-                let Some(operation) = operation(self.connection(), business, id.number())? else { return Ok(()) };
-                let head = (self.loader.head(&settle.business)?.0, at);
-                let (operation, notices) = advance_sync(operation, *is_sent, tell, &settle.business, head);
-                self.operation(business, &operation)?;
-                self.notices(&notices)?;
+                let progress = Progress { sent: u64::from(*is_sent), over: 1, ..Progress::default() };
+                self.advance(&settle.business, *id, progress, (tell, at))?;
             }
         }
         Ok(())

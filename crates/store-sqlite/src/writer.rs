@@ -150,8 +150,7 @@ impl Writer {
             return worked.map(|(answers, rider_answers, _)| (answers, rider_answers));
         };
         shared.settings_version.store(version, Ordering::Release);
-        let commands: usize =
-            commits.iter().map(|commit| if let Work::Commands(all) = &commit.work { all.len() } else { 0 }).sum();
+        let commands: usize = commits.iter().map(|commit| commit.work.commands()).sum();
         shared.commands.fetch_add(commands as u64, Ordering::Relaxed);
         for (business, changes) in &brought.changes {
             shared.recent.add(business, changes);
@@ -224,6 +223,12 @@ impl Turn<'_> {
                 Work::Control(control) => {
                     self.flush(&mut sets)?;
                     self.control(control)?
+                }
+                Work::Upload(batch) => {
+                    let outcomes = decide_all(&mut self.writing.loader, self.schema, &mut sets, batch.commands())?;
+                    // The upload's end is told after its lines: they are written first.
+                    self.flush(&mut sets)?;
+                    Ok(self.writing.upload(batch, outcomes, self.now)?)
                 }
             };
             if let (Some(id), Ok(committed)) = (commit.id, &answer) {

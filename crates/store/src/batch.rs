@@ -4,15 +4,17 @@
 //! order over one working set a business, and hands back the sets to be written.
 
 use crate::StoreError;
+use crate::settle::ScanSettle;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::command::{Command, Outcome};
 use lockstep_core::delivery::{Notice, NoticeBody};
 use lockstep_core::external_id::ExternalKey;
-use lockstep_core::ids::{BusinessId, DeliveryId, SubscriptionId};
+use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, SubscriptionId};
 use lockstep_core::limits;
 use lockstep_core::operation::{Operation, OperationState};
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::rules::ingest::{Step, decide, keys};
+use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::rules::working_set::{Keys, Remembered, WorkingSet};
 use lockstep_core::schema::Schema;
 use std::collections::BTreeMap;
@@ -39,6 +41,11 @@ pub trait Load {
     /// # Errors
     /// [`StoreError`].
     fn remembered(&mut self, business: &BusinessId, key: [u8; 16]) -> Result<Option<Remembered>, StoreError>;
+    /// Records with a value, at most [`limits::MATCHES_MAX`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn lookup(&mut self, business: &BusinessId, key: &LookupKey) -> Result<Vec<RecordId>, StoreError>;
 }
 
 /// Working sets by business, ready to be written.
@@ -101,27 +108,64 @@ fn fill(load: &mut impl Load, set: &mut WorkingSet, keys: Keys, now: Timestamp) 
             set.idempotency.insert(key, remembered);
         }
     }
+    for key in keys.lookups {
+        if !set.lookups.contains_key(&key) {
+            let found = load.lookup(&set.business, &key)?;
+            set.lookups.insert(key, found);
+        }
+    }
     Ok(())
 }
 
-/// What the end of one notification makes of its sync: the operation after it, and the notices due if it was the
-/// last.
+/// What has come of a sync since it was last written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// Notifications found to be due.
+    pub matched: u64,
+    /// Those that arrived.
+    pub sent: u64,
+    /// Notices that began to be waited for.
+    pub begun: u64,
+    /// Notices and scans that are over.
+    pub over: u64,
+}
+
+/// The progress that a scan's move brings.
+#[must_use]
+pub fn progress_of(settle: &ScanSettle) -> Progress {
+    let (begun, over) = (settle.put_off.len() as u64, u64::from(settle.is_over));
+    Progress { matched: settle.matched, sent: settle.sent, begun, over }
+}
+
+/// What progress makes of a sync: the operation after it, and the notices due if nothing is waited for any more.
 #[must_use]
 pub fn advance_sync(
     mut operation: Operation,
-    is_sent: bool,
+    progress: Progress,
     tell: &[SubscriptionId],
     business: &BusinessId,
     (head, at): (u64, Timestamp),
 ) -> (Operation, Vec<Notice>) {
-    let OperationState::Sync { sent, waiting, .. } = &mut operation.state else {
+    let OperationState::Sync { matched, sent, waiting } = &mut operation.state else {
         return (operation, Vec::new());
     };
-    *sent += u64::from(is_sent);
-    *waiting = waiting.saturating_sub(1);
-    if *waiting > 0 {
+    *matched += progress.matched;
+    *sent += progress.sent;
+    *waiting = (*waiting + progress.begun).saturating_sub(progress.over);
+    if *waiting > 0 || progress.over == 0 {
         return (operation, Vec::new());
     }
+    let notices = ended(&operation, tell, business, (head, at));
+    (operation, notices)
+}
+
+/// Word of an operation's end.
+pub(crate) fn ended(
+    operation: &Operation,
+    tell: &[SubscriptionId],
+    business: &BusinessId,
+    (head, at): (u64, Timestamp),
+) -> Vec<Notice> {
     let notice = |subscription: &SubscriptionId| Notice {
         id: DeliveryId::of_operation(operation.id, "ended", *subscription),
         business: business.clone(),
@@ -132,6 +176,5 @@ pub fn advance_sync(
         attempt: 0,
         next_at: at,
     };
-    let notices = tell.iter().map(notice).collect();
-    (operation, notices)
+    tell.iter().map(notice).collect()
 }

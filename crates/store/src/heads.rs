@@ -15,6 +15,8 @@ pub struct Moves {
     pub businesses: BTreeSet<BusinessId>,
     /// Whether there are new notices.
     pub has_notices: bool,
+    /// Whether there are new scans.
+    pub has_scans: bool,
     /// Whether settings changed.
     pub has_settings: bool,
 }
@@ -33,6 +35,7 @@ impl Moves {
             }
         }
         self.has_notices |= other.has_notices;
+        self.has_scans |= other.has_scans;
         self.has_settings |= other.has_settings;
     }
 }

@@ -16,6 +16,7 @@ pub mod heads;
 pub mod memory;
 pub mod settings;
 pub mod settle;
+pub mod upload;
 
 use async_trait::async_trait;
 use heads::HeadWatch;
@@ -23,13 +24,16 @@ use lockstep_core::change::Change;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::command::{Command, Outcome};
 use lockstep_core::delivery::{Attempt, DeadLetter, Notice, Parked};
-use lockstep_core::ids::{BusinessId, CommitId, SubscriptionId, TypeId};
-use lockstep_core::operation::{Operation, OperationId};
+use lockstep_core::ids::{BusinessId, CommitId, RecordId, SubscriptionId, TypeId};
+use lockstep_core::operation::{Operation, OperationId, Upload};
 use lockstep_core::record::{Record, RecordKey};
+use lockstep_core::rules::matching::LookupKey;
+use lockstep_core::scan::Scan;
 use settings::{Control, SettingKey, SettingsPage};
 use settle::{Fence, Settle};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use upload::{Batch, LineOutcome};
 
 /// Why a store did not do what it was asked. Nothing was written.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -93,6 +97,30 @@ pub enum Work {
     Commands(Vec<Command>),
     /// A change of settings.
     Control(Box<Control>),
+    /// Some lines of an upload; they wait behind every other commit.
+    Upload(Box<Batch>),
+}
+
+impl Work {
+    /// How many commands it holds.
+    #[must_use]
+    pub fn commands(&self) -> usize {
+        match self {
+            Self::Commands(commands) => commands.len(),
+            Self::Control(_) => 0,
+            Self::Upload(batch) => batch.lines.len(),
+        }
+    }
+
+    /// About how many bytes its commands hold.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Commands(commands) => commands.iter().map(|command| command.bytes).sum(),
+            Self::Control(_) => 0,
+            Self::Upload(batch) => batch.commands().map(|command| command.bytes).sum(),
+        }
+    }
 }
 
 /// What a commit came to. It is durable.
@@ -102,6 +130,8 @@ pub enum Committed {
     Outcomes(Vec<Outcome>),
     /// The version at which the settings now stand.
     Settings(u64),
+    /// How the upload stands after its lines.
+    Upload(Upload),
 }
 
 /// A page of one business's log.
@@ -113,6 +143,15 @@ pub struct ChangePage {
     pub head: u64,
     /// The version at which settings stood when the page was read.
     pub settings_version: u64,
+}
+
+/// A page of one type's records, as they stood at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct RecordPage {
+    /// Records in order of id, tombstones too.
+    pub records: Vec<Record>,
+    /// Whether there may be more.
+    pub is_last: bool,
 }
 
 /// Where the outlets of one business stand.
@@ -207,6 +246,36 @@ pub trait Store: Send + Sync {
     /// [`StoreError`].
     async fn record(&self, business: &BusinessId, key: &RecordKey) -> Result<Option<Record>, StoreError>;
 
+    /// Records of a type after an id, at most `limit`, fewer where they are large.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn records(
+        &self,
+        business: &BusinessId,
+        ty: &TypeId,
+        after: RecordId,
+        limit: usize,
+    ) -> Result<RecordPage, StoreError>;
+
+    /// Living records with a value, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn lookup(&self, business: &BusinessId, key: &LookupKey, limit: usize) -> Result<Vec<RecordId>, StoreError>;
+
+    /// A record's changes before a seq, newest first, found by walking its chain; at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn history(
+        &self,
+        business: &BusinessId,
+        record: &RecordKey,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Change>>, StoreError>;
+
     /// How many records of each type a business has: living, and tombstones.
     ///
     /// # Errors
@@ -218,6 +287,17 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn operation(&self, business: &BusinessId, id: OperationId) -> Result<Option<Operation>, StoreError>;
+
+    /// What became of an upload's lines after this one, in order; some of them, none when there are no more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn outcomes(
+        &self,
+        business: &BusinessId,
+        id: OperationId,
+        after: u64,
+    ) -> Result<Vec<LineOutcome>, StoreError>;
 
     /// Settings changed after a version, in order of version.
     ///
@@ -243,6 +323,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn notices(&self, after_row: i64, limit: usize) -> Result<Vec<(i64, Notice)>, StoreError>;
+
+    /// Scans with rows after this one, with their row numbers.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn scans(&self, after_row: i64, limit: usize) -> Result<Vec<(i64, Scan)>, StoreError>;
 
     /// Dead letters of a subscription after a seq, oldest first.
     ///

@@ -3,11 +3,12 @@
 //! It commits inline under one lock, so a single-threaded world stays deterministic. Nothing outlives it; a
 //! simulated crash drops everything but the store, which is exactly what a durable store keeps.
 
-use crate::batch::{Load, Sets, advance_sync, decide_all};
+use crate::batch::{Load, Progress, Sets, advance_sync, decide_all, progress_of};
 use crate::heads::{HeadWatch, Heads, Moves};
-use crate::settings::{Control, Expect, Put, Setting, SettingKey, SettingRow, SettingsPage};
-use crate::settle::{Fence, LaneStep, NoticeSettle, NoticeStep, OutletSettle, Settle};
-use crate::{ChangePage, Commit, Committed, Count, OutletRows, Store, StoreError, StoreState, Work};
+use crate::settings::{Control, Dropped, Expect, Put, Setting, SettingKey, SettingRow, SettingsPage};
+use crate::settle::{Fence, LaneStep, NoticeSettle, NoticeStep, OutletSettle, ScanSettle, Settle};
+use crate::upload::{self, Batch, LineOutcome};
+use crate::{ChangePage, Commit, Committed, Count, OutletRows, RecordPage, Store, StoreError, StoreState, Work};
 use async_trait::async_trait;
 use lockstep_core::change::Change;
 use lockstep_core::clock::{Clock, Timestamp};
@@ -16,12 +17,14 @@ use lockstep_core::delivery::{Attempt, DeadLetter, Notice, Parked};
 use lockstep_core::external_id::ExternalKey;
 use lockstep_core::ids::{BusinessId, CommitId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::limits;
-use lockstep_core::operation::{Operation, OperationId};
+use lockstep_core::operation::{Operation, OperationId, OperationState};
 use lockstep_core::record::{Record, RecordKey};
+use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::rules::working_set::{Remembered, WorkingSet};
+use lockstep_core::scan::Scan;
 use lockstep_core::schema::Schema;
 use lockstep_core::subscription::StartAt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,6 +35,8 @@ struct Log {
     externals: BTreeMap<ExternalKey, RecordKey>,
     idempotency: BTreeMap<[u8; 16], Remembered>,
     operations: BTreeMap<OperationId, Operation>,
+    lookups: BTreeSet<(LookupKey, RecordId)>,
+    outcomes: BTreeMap<(OperationId, u64), Vec<LineOutcome>>,
     position: Option<u64>,
     lanes: BTreeMap<SubscriptionId, u64>,
     parked: BTreeMap<(SubscriptionId, RecordId), Parked>,
@@ -42,6 +47,11 @@ impl Log {
     fn head(&self) -> (u64, Timestamp) {
         self.changes.last().map_or((0, Timestamp(0)), |change| (change.seq, change.at))
     }
+
+    fn lookup(&self, key: &LookupKey, limit: usize) -> Vec<RecordId> {
+        let from = self.lookups.range((key.clone(), RecordId(0))..);
+        from.take_while(|(other, _)| other == key).take(limit).map(|(_, id)| *id).collect()
+    }
 }
 
 #[derive(Default)]
@@ -51,6 +61,8 @@ struct Inner {
     version: u64,
     notices: BTreeMap<i64, Notice>,
     next_notice: i64,
+    scans: BTreeMap<i64, Scan>,
+    next_scan: i64,
     commits: BTreeMap<CommitId, (Timestamp, Committed)>,
     fence: Fence,
     attempts: Vec<Attempt>,
@@ -97,25 +109,56 @@ impl Load for Inner {
     fn remembered(&mut self, business: &BusinessId, key: [u8; 16]) -> Result<Option<Remembered>, StoreError> {
         Ok(self.logs.get(business).and_then(|log| log.idempotency.get(&key)).cloned())
     }
+
+    fn lookup(&mut self, business: &BusinessId, key: &LookupKey) -> Result<Vec<RecordId>, StoreError> {
+        Ok(self.logs.get(business).map(|log| log.lookup(key, limits::MATCHES_MAX)).unwrap_or_default())
+    }
 }
 
 impl Inner {
     fn commands(&mut self, schema: &Schema, commands: &[Command], moves: &mut Moves) -> Result<Committed, StoreError> {
         let mut sets = Sets::new();
         let outcomes = decide_all(self, schema, &mut sets, commands)?;
+        self.write_all(sets, moves);
+        self.state.commands += commands.len() as u64;
+        Ok(Committed::Outcomes(outcomes))
+    }
+
+    fn upload(&mut self, schema: &Schema, batch: &Batch, moves: &mut Moves) -> Result<Committed, StoreError> {
+        let mut sets = Sets::new();
+        let outcomes = decide_all(self, schema, &mut sets, batch.commands())?;
+        let log = self.logs.get(&batch.business);
+        let log = log.ok_or_else(|| StoreError::UnknownBusiness(batch.business.clone()))?;
+        let operation = log.operations.get(&batch.operation).cloned().ok_or(StoreError::Fenced)?;
+        let (head, at) = sets.get(&batch.business).map_or_else(|| log.head(), |set| (set.head, set.last_at));
+        let advanced = upload::advance(operation, batch, outcomes, (head, at))?;
+        self.write_all(sets, moves);
+        let state = advanced.operation.state.clone();
+        if let Some(log) = self.logs.get_mut(&batch.business) {
+            log.operations.insert(batch.operation, advanced.operation);
+            log.outcomes.insert((batch.operation, batch.after), advanced.outcomes);
+        }
+        self.push_notices(advanced.notices, moves);
+        self.state.commands += batch.lines.len() as u64;
+        match state {
+            OperationState::Upload(upload) => Ok(Committed::Upload(upload)),
+            _ => Err(StoreError::Fenced),
+        }
+    }
+
+    fn write_all(&mut self, sets: Sets, moves: &mut Moves) {
         for (business, set) in sets {
             if !set.written.changes.is_empty() {
                 moves.businesses.insert(business.clone());
             }
             self.write(&business, set, moves);
         }
-        self.state.commands += commands.len() as u64;
-        Ok(Committed::Outcomes(outcomes))
     }
 
     fn write(&mut self, business: &BusinessId, set: WorkingSet, moves: &mut Moves) {
         let WorkingSet { mut records, mut externals, mut idempotency, written, .. } = set;
         self.push_notices(written.notices, moves);
+        self.push_scans(written.scans, moves);
         let Some(log) = self.logs.get_mut(business) else { return };
         log.changes.extend(written.changes);
         for key in written.records {
@@ -134,6 +177,13 @@ impl Inner {
                 log.idempotency.insert(key, remembered);
             }
         }
+        for (entry, is_so) in written.lookups {
+            if is_so {
+                log.lookups.insert(entry)
+            } else {
+                log.lookups.remove(&entry)
+            };
+        }
         log.operations.extend(written.operations.into_iter().map(|operation| (operation.id, operation)));
     }
 
@@ -142,6 +192,14 @@ impl Inner {
             moves.has_notices = true;
             self.next_notice += 1;
             self.notices.insert(self.next_notice, notice);
+        }
+    }
+
+    fn push_scans(&mut self, scans: Vec<Scan>, moves: &mut Moves) {
+        for scan in scans {
+            moves.has_scans = true;
+            self.next_scan += 1;
+            self.scans.insert(self.next_scan, scan);
         }
     }
 
@@ -171,16 +229,65 @@ impl Inner {
             };
             log.lanes.insert(subscription, cursor);
         }
-        for (business, subscription) in control.dropped {
-            self.notices.retain(|_, notice| notice.subscription != subscription);
-            if let Some(log) = self.logs.get_mut(&business) {
-                log.lanes.remove(&subscription);
-                log.parked.retain(|(owner, _), _| *owner != subscription);
-                log.dead.retain(|(owner, _), _| *owner != subscription);
-            }
+        for dropped in control.dropped {
+            self.drop_subscription(&dropped, control.audit.at, moves);
+        }
+        for (operation, scan) in control.scans {
+            let log = self.logs.get_mut(&scan.business);
+            let log = log.ok_or_else(|| StoreError::UnknownBusiness(scan.business.clone()))?;
+            log.operations.insert(operation.id, operation);
+            self.push_scans(vec![scan], moves);
         }
         self.push_notices(control.notices, moves);
         Ok(Committed::Settings(self.version))
+    }
+
+    fn drop_subscription(&mut self, dropped: &Dropped, at: Timestamp, moves: &mut Moves) {
+        let id = dropped.subscription;
+        let notices = self.notices.values().filter(|notice| notice.subscription == id);
+        let scans = self.scans.values().filter(|scan| scan.subscription == id);
+        let waited: Vec<OperationId> =
+            notices.filter_map(|notice| notice.body.sync()).chain(scans.map(|scan| scan.operation)).collect();
+        self.notices.retain(|_, notice| notice.subscription != id);
+        self.scans.retain(|_, scan| scan.subscription != id);
+        for operation in waited {
+            let progress = Progress { over: 1, ..Progress::default() };
+            self.advance(&dropped.business, operation, progress, (&dropped.tell, at), moves);
+        }
+        if let Some(log) = self.logs.get_mut(&dropped.business) {
+            log.lanes.remove(&id);
+            log.parked.retain(|(owner, _), _| *owner != id);
+            log.dead.retain(|(owner, _), _| *owner != id);
+        }
+    }
+
+    fn advance(
+        &mut self,
+        business: &BusinessId,
+        id: OperationId,
+        progress: Progress,
+        (tell, at): (&[SubscriptionId], Timestamp),
+        moves: &mut Moves,
+    ) {
+        let Some(log) = self.logs.get_mut(business) else { return };
+        let Some(operation) = log.operations.get(&id).cloned() else { return };
+        let head = (log.head().0, at);
+        let (operation, notices) = advance_sync(operation, progress, tell, business, head);
+        log.operations.insert(operation.id, operation);
+        self.push_notices(notices, moves);
+    }
+
+    fn settle_scan(&mut self, settle: ScanSettle, at: Timestamp, moves: &mut Moves) {
+        let is_own = |scan: &Scan| scan.operation == settle.operation && scan.subscription == settle.subscription;
+        let Some(row) = self.scans.iter().find(|(_, scan)| is_own(scan)).map(|(row, _)| *row) else { return };
+        if settle.is_over {
+            self.scans.remove(&row);
+        } else if let Some(scan) = self.scans.get_mut(&row) {
+            scan.done = settle.done;
+        }
+        let progress = progress_of(&settle);
+        self.push_notices(settle.put_off, moves);
+        self.advance(&settle.business, settle.operation, progress, (&settle.tell, at), moves);
     }
 
     /// A business that the control names, and that neither is there nor is made by it.
@@ -190,7 +297,7 @@ impl Inner {
         let is_known =
             |id: &BusinessId| self.logs.contains_key(id) || control.puts.iter().any(|put| is_made_by(put, id));
         let lanes = control.lanes.iter().map(|(business, ..)| business);
-        lanes.chain(control.dropped.iter().map(|(business, _)| business)).find(|id| !is_known(id))
+        lanes.chain(control.dropped.iter().map(|dropped| &dropped.business)).find(|id| !is_known(id))
     }
 
     fn is_as_believed(&self, put: &Put) -> bool {
@@ -242,12 +349,9 @@ impl Inner {
             NoticeStep::Done { is_sent, sync, tell } => {
                 // A replay asked for twice has two rows of one id, and went out once.
                 self.notices.retain(|_, notice| notice.id != settle.id);
-                let Some(log) = self.logs.get_mut(&settle.business) else { return };
-                let Some(operation) = sync.and_then(|id| log.operations.get(&id)).cloned() else { return };
-                let head = (log.head().0, at);
-                let (operation, notices) = advance_sync(operation, is_sent, &tell, &settle.business, head);
-                log.operations.insert(operation.id, operation);
-                self.push_notices(notices, moves);
+                let Some(operation) = sync else { return };
+                let progress = Progress { sent: u64::from(is_sent), over: 1, ..Progress::default() };
+                self.advance(&settle.business, operation, progress, (&tell, at), moves);
             }
         }
     }
@@ -264,6 +368,7 @@ impl Store for MemoryStore {
         let committed = match commit.work {
             Work::Commands(commands) => inner.commands(&self.schema, &commands, &mut moves),
             Work::Control(control) => inner.control(*control, &mut moves),
+            Work::Upload(batch) => inner.upload(&self.schema, &batch, &mut moves),
         }?;
         inner.state.commits += 1;
         if let Some(id) = commit.id {
@@ -291,6 +396,9 @@ impl Store for MemoryStore {
         }
         for outlet in settle.outlets {
             inner.settle_outlet(outlet);
+        }
+        for scan in settle.scans {
+            inner.settle_scan(scan, settle.at, &mut moves);
         }
         for notice in settle.notices {
             inner.settle_notice(notice, settle.at, &mut moves);
@@ -331,6 +439,39 @@ impl Store for MemoryStore {
         self.log(business, |log| log.records.get(key).cloned())
     }
 
+    async fn records(
+        &self,
+        business: &BusinessId,
+        ty: &TypeId,
+        after: RecordId,
+        limit: usize,
+    ) -> Result<RecordPage, StoreError> {
+        self.log(business, |log| {
+            let from = (Excluded(RecordKey { ty: ty.clone(), id: after }), Unbounded);
+            let own = log.records.range(from).take_while(|(key, _)| key.ty == *ty);
+            let records: Vec<_> = own.take(limit).map(|(_, record)| record.clone()).collect();
+            RecordPage { is_last: records.len() < limit, records }
+        })
+    }
+
+    async fn lookup(&self, business: &BusinessId, key: &LookupKey, limit: usize) -> Result<Vec<RecordId>, StoreError> {
+        self.log(business, |log| log.lookup(key, limit))
+    }
+
+    async fn history(
+        &self,
+        business: &BusinessId,
+        record: &RecordKey,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Change>>, StoreError> {
+        self.log(business, |log| {
+            let is_own = |change: &&Arc<Change>| change.record == record.id && change.ty == record.ty;
+            let earlier = log.changes.iter().rev().filter(|change| change.seq < before);
+            earlier.filter(is_own).take(limit).cloned().collect()
+        })
+    }
+
     async fn counts(&self, business: &BusinessId) -> Result<BTreeMap<TypeId, Count>, StoreError> {
         self.log(business, |log| {
             let mut counts: BTreeMap<TypeId, Count> = BTreeMap::new();
@@ -345,6 +486,18 @@ impl Store for MemoryStore {
 
     async fn operation(&self, business: &BusinessId, id: OperationId) -> Result<Option<Operation>, StoreError> {
         self.log(business, |log| log.operations.get(&id).cloned())
+    }
+
+    async fn outcomes(
+        &self,
+        business: &BusinessId,
+        id: OperationId,
+        after: u64,
+    ) -> Result<Vec<LineOutcome>, StoreError> {
+        self.log(business, |log| {
+            let own = log.outcomes.range((id, 0)..=(id, u64::MAX)).flat_map(|(_, lines)| lines);
+            own.filter(|outcome| outcome.line > after).take(limits::PAGE_ROWS_MAX).cloned().collect()
+        })
     }
 
     async fn settings(&self, after: u64, limit: usize) -> Result<SettingsPage, StoreError> {
@@ -381,6 +534,12 @@ impl Store for MemoryStore {
             .take(limit)
             .map(|(row, notice)| (*row, notice.clone()))
             .collect())
+    }
+
+    async fn scans(&self, after_row: i64, limit: usize) -> Result<Vec<(i64, Scan)>, StoreError> {
+        let inner = self.lock();
+        let later = inner.scans.range((Excluded(after_row), Unbounded)).take(limit);
+        Ok(later.map(|(row, scan)| (*row, scan.clone())).collect())
     }
 
     async fn dead_letters(
@@ -424,6 +583,8 @@ impl Store for MemoryStore {
         for log in inner.logs.values_mut() {
             log.idempotency.retain(|_, remembered| remembered.expires_at > now);
             log.operations.retain(|_, operation| operation.at.plus_ms(limits::OPERATION_KEPT_MS) > now);
+            let operations = &log.operations;
+            log.outcomes.retain(|(id, _), _| operations.contains_key(id));
         }
         Ok(())
     }

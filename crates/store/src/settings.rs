@@ -8,6 +8,8 @@ use lockstep_core::application::{Application, Business};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::Notice;
 use lockstep_core::ids::{ApplicationId, BusinessId, SubscriptionId};
+use lockstep_core::operation::Operation;
+use lockstep_core::scan::Scan;
 use lockstep_core::subscription::{StartAt, Subscription};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -131,11 +133,32 @@ pub struct Control {
     /// Lanes to open, with where they begin.
     pub lanes: Vec<(BusinessId, SubscriptionId, StartAt)>,
     /// Subscriptions whose work rows go.
-    pub dropped: Vec<(BusinessId, SubscriptionId)>,
+    pub dropped: Vec<Dropped>,
+    /// Scans to begin, with the operations they are of.
+    pub scans: Vec<(Operation, Scan)>,
     /// Notices to send.
     pub notices: Vec<Notice>,
     /// Who did what.
     pub audit: Audit,
+}
+
+impl Control {
+    /// One with nothing in it but who did what.
+    #[must_use]
+    pub const fn of(audit: Audit) -> Self {
+        Self { puts: Vec::new(), lanes: Vec::new(), dropped: Vec::new(), scans: Vec::new(), notices: Vec::new(), audit }
+    }
+}
+
+/// A subscription whose work rows go: cursors, parked records, dead letters, notices, scans.
+#[derive(Clone, Debug)]
+pub struct Dropped {
+    /// Its business.
+    pub business: BusinessId,
+    /// Which.
+    pub subscription: SubscriptionId,
+    /// Whom to tell of operations that end because it was the last they waited for.
+    pub tell: Vec<SubscriptionId>,
 }
 
 /// An entry of the audit log.

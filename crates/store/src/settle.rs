@@ -2,9 +2,10 @@
 //! whoever holds the work, so a worker that was taken over cannot move a cursor.
 
 use lockstep_core::clock::Timestamp;
-use lockstep_core::delivery::{DeadLetter, Parked};
+use lockstep_core::delivery::{DeadLetter, Notice, Parked};
 use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, SubscriptionId};
 use lockstep_core::operation::OperationId;
+use lockstep_core::scan::ScanKey;
 
 /// The number of a claim; higher ones shut lower ones out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +20,8 @@ pub struct Settle {
     pub at: Timestamp,
     /// By business.
     pub outlets: Vec<OutletSettle>,
+    /// Scans that have moved on; before notices, since those they put off become notices.
+    pub scans: Vec<ScanSettle>,
     /// Notices settled or put off.
     pub notices: Vec<NoticeSettle>,
 }
@@ -27,7 +30,7 @@ impl Settle {
     /// Whether there is nothing in it.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.outlets.is_empty() && self.notices.is_empty()
+        self.outlets.is_empty() && self.scans.is_empty() && self.notices.is_empty()
     }
 }
 
@@ -57,6 +60,29 @@ pub enum LaneStep {
     Bury(DeadLetter),
     /// A dead letter has been delivered after all, or dismissed.
     Unbury(u64),
+}
+
+/// A move of one scan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScanSettle {
+    /// The operation it is of.
+    pub operation: OperationId,
+    /// Its business.
+    pub business: BusinessId,
+    /// Whom it is for.
+    pub subscription: SubscriptionId,
+    /// Up to and with which key all is settled.
+    pub done: ScanKey,
+    /// Notifications found to be due since the last move.
+    pub matched: u64,
+    /// Of those due, how many arrived since.
+    pub sent: u64,
+    /// Those that were refused: they wait as notices, tried again on the schedule.
+    pub put_off: Vec<Notice>,
+    /// Whether it has come to its end.
+    pub is_over: bool,
+    /// Whom to tell when that was the operation's last.
+    pub tell: Vec<SubscriptionId>,
 }
 
 /// A move of one notice.

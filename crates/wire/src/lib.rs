@@ -7,4 +7,5 @@ pub mod error;
 pub mod management;
 pub mod notification;
 pub mod operation;
+pub mod record;
 pub mod subscription;

@@ -1,5 +1,6 @@
 //! Accepted calls and what became of them.
 
+use lockstep_core::command::Ending;
 use lockstep_core::error::Rejection;
 use lockstep_core::external_id::ExternalId;
 use lockstep_core::ids::{Provider, RecordId, TypeId};
@@ -61,13 +62,13 @@ pub struct OperationView {
     pub operation_id: OperationId,
     /// The call: `create`, `update` …
     pub operation: String,
-    /// `completed`, `unchanged`, `failed` or `running`.
+    /// `completed`, `unchanged`, `failed`, `running` or `interrupted`.
     pub state: &'static str,
     /// When it was accepted, RFC 3339.
     pub at: String,
-    /// The type it was about.
-    #[serde(rename = "type")]
-    pub ty: TypeId,
+    /// The type it was about, if it was about one.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub ty: Option<TypeId>,
     /// The record it was about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record_id: Option<RecordId>,
@@ -77,12 +78,101 @@ pub struct OperationView {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Rejection>,
-    /// Records a sync found.
+    /// Notifications that a sync or replay found to be due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub matched: Option<u64>,
-    /// Notifications of a sync that arrived.
+    /// Those of them that arrived.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent: Option<u64>,
+    /// How far an upload has come.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<UploadView>,
+}
+
+/// How far an upload has come; counts are of durable lines.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UploadView {
+    /// Lines durable: an interrupted upload goes on with the next.
+    pub lines: u64,
+    /// Those that changed a record.
+    pub changed: u64,
+    /// Those that asked for what already stood.
+    pub unchanged: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// What became of the lines asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcomes: Option<Vec<LineView>>,
+    /// The line after which to ask for more, where there may be more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+/// What became of one line.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LineView {
+    /// Which, from 1.
+    pub line: u64,
+    /// `changed`, `unchanged` or `failed`.
+    pub state: &'static str,
+    /// The record it was about, where one is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record_id: Option<RecordId>,
+    /// The seq of its change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// The record's version after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Rejection>,
+}
+
+impl LineView {
+    /// The view of a line's end.
+    #[must_use]
+    pub fn of(line: u64, record_id: Option<RecordId>, ending: Ending) -> Self {
+        let mut view = Self { line, state: "unchanged", record_id, seq: None, version: None, error: None };
+        match ending {
+            Ending::Changed { seq, version } => {
+                view.state = "changed";
+                view.seq = Some(seq);
+                view.version = Some(version);
+            }
+            Ending::Failed(rejection) | Ending::Refused(rejection) => {
+                view.state = "failed";
+                view.error = Some(rejection);
+            }
+            Ending::Unchanged | Ending::Syncing { .. } | Ending::Uploading => {}
+        }
+        view
+    }
+}
+
+/// The body of `/operation/get/{id}`: which outcomes of an upload's lines are wanted; none where it is empty.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OutcomesBody {
+    /// `all` or `failed`.
+    pub outcomes: Option<OutcomesWanted>,
+    /// Those after this line.
+    #[serde(default)]
+    pub after: u64,
+    /// At most so many.
+    pub limit: Option<usize>,
+}
+
+/// Which outcomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutcomesWanted {
+    /// Of every line.
+    All,
+    /// Of lines that failed.
+    Failed,
 }
 
 impl OperationView {
@@ -100,6 +190,7 @@ impl OperationView {
             error: None,
             matched: None,
             sent: None,
+            upload: None,
         };
         match &operation.state {
             OperationState::Completed { version } => view.version = Some(*version),
@@ -112,6 +203,17 @@ impl OperationView {
                 view.state = if *waiting == 0 { "completed" } else { "running" };
                 view.matched = Some(*matched);
                 view.sent = Some(*sent);
+            }
+            OperationState::Upload(upload) => {
+                view.state = if upload.is_complete { "completed" } else { "interrupted" };
+                view.upload = Some(UploadView {
+                    lines: upload.lines,
+                    changed: upload.changed,
+                    unchanged: upload.unchanged,
+                    failed: upload.failed,
+                    outcomes: None,
+                    next: None,
+                });
             }
         }
         view

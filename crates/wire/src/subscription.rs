@@ -1,7 +1,9 @@
 //! Subscription calls.
 
+use lockstep_core::change::ChangeKind;
 use lockstep_core::delivery::{Attempt, DeadLetter, Parked};
 use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, SubscriptionId, TypeId};
+use lockstep_core::operation::OperationId;
 use lockstep_core::subscription::{Format, Pause, Signing, Subscription};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -171,12 +173,41 @@ pub fn masked(url: &str) -> String {
     format!("{path}?{}", masked.collect::<Vec<_>>().join("&"))
 }
 
-/// `POST …/subscription/replay/{id}`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// `POST …/subscription/replay/{id}`: one change by `seq`, a range of them, or what was given up.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReplayBody {
-    /// The change to send once more.
-    pub seq: u64,
+    /// The one change to send once more.
+    pub seq: Option<u64>,
+    /// The first of a range, by seq.
+    pub from: Option<u64>,
+    /// The last of a range, by seq; the newest where left out.
+    pub to: Option<u64>,
+    /// The first of a range, by time.
+    pub since: Option<String>,
+    /// The end of a range, by time.
+    pub until: Option<String>,
+    /// Whether only changes that were given up are sent.
+    #[serde(default)]
+    pub dead_letters: bool,
+    /// Of these types, or `"*"`.
+    pub types: Option<Wanted<TypeId>>,
+    /// Of these kinds, or `"*"`.
+    pub kinds: Option<Wanted<ChangeKind>>,
+    /// Of these records, or `"*"`.
+    pub record_ids: Option<Wanted<RecordId>>,
+}
+
+/// The answer to a replay.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Replayed {
+    /// The delivery of the one change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery_id: Option<DeliveryId>,
+    /// The operation that sends many and counts them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation_id: Option<OperationId>,
 }
 
 /// The answer to a test send.

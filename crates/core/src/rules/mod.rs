@@ -7,6 +7,7 @@
 
 pub mod check;
 pub mod ingest;
+pub mod matching;
 pub mod retry;
 pub mod scope;
 pub mod signature;

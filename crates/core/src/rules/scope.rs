@@ -7,6 +7,7 @@
 use crate::Fields;
 use crate::change::{Change, ChangeKind};
 use crate::external_id::ExternalId;
+use crate::ids::RecordId;
 use crate::record::State;
 use lockstep_expr::Expr;
 use std::borrow::Cow;
@@ -120,6 +121,8 @@ pub struct Seen<'a> {
     pub old: Cow<'a, Fields>,
     /// The external ids after it.
     pub external_ids: &'a [ExternalId],
+    /// The record that took its place, where it was merged.
+    pub merged_into: Option<RecordId>,
 }
 
 /// What the reader sees of a change; nothing where both states are out of reach.
@@ -135,16 +138,18 @@ pub fn look<'a>(change: &'a Change, reach: &Reach) -> Option<Seen<'a>> {
         fields: reach.visible(&state.fields),
         old,
         external_ids: &state.external_ids,
+        merged_into: state.merged_into,
     };
     match (was_in, is_in) {
         (false, false) => None,
-        (true, false) if state.is_deleted => Some(told(ChangeKind::Deleted, None, nothing())),
+        (true, false) if state.is_deleted => Some(told(change.kind, None, nothing())),
         (true, false) => Some(Seen {
             kind: ChangeKind::Deleted,
             reason: Some(Reason::LeftScope),
             fields: nothing(),
             old: nothing(),
             external_ids: &[],
+            merged_into: None,
         }),
         (false, true) if change.existed_before() => {
             Some(told(ChangeKind::Created, Some(Reason::EnteredScope), nothing()))

@@ -8,9 +8,11 @@ use crate::clock::Timestamp;
 use crate::command::Outcome;
 use crate::delivery::Notice;
 use crate::external_id::ExternalKey;
-use crate::ids::BusinessId;
+use crate::ids::{BusinessId, RecordId};
 use crate::operation::Operation;
 use crate::record::{Record, RecordKey};
+use crate::rules::matching::LookupKey;
+use crate::scan::Scan;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,6 +26,8 @@ pub struct Keys {
     pub externals: Vec<ExternalKey>,
     /// Idempotency keys.
     pub idempotency: Vec<[u8; 16]>,
+    /// Values to find records by.
+    pub lookups: Vec<LookupKey>,
 }
 
 /// What is remembered under an idempotency key.
@@ -52,6 +56,8 @@ pub struct WorkingSet {
     pub externals: BTreeMap<ExternalKey, Option<RecordKey>>,
     /// Idempotency keys; none where one is unknown or expired.
     pub idempotency: BTreeMap<[u8; 16], Option<Remembered>>,
+    /// Records by a value of theirs, as they stood before this commit; at most [`crate::limits::MATCHES_MAX`] of each.
+    pub lookups: BTreeMap<LookupKey, Vec<RecordId>>,
     /// What is to be written.
     pub written: Written,
 }
@@ -67,10 +73,14 @@ pub struct Written {
     pub externals: BTreeSet<ExternalKey>,
     /// New idempotency keys.
     pub idempotency: BTreeSet<[u8; 16]>,
+    /// Values by which a record is found from now on, or no longer.
+    pub lookups: BTreeMap<(LookupKey, RecordId), bool>,
     /// Operations that need a row.
     pub operations: Vec<Operation>,
     /// Notices to subscriptions.
     pub notices: Vec<Notice>,
+    /// Scans that begin.
+    pub scans: Vec<Scan>,
 }
 
 impl WorkingSet {
@@ -84,6 +94,7 @@ impl WorkingSet {
             records: BTreeMap::new(),
             externals: BTreeMap::new(),
             idempotency: BTreeMap::new(),
+            lookups: BTreeMap::new(),
             written: Written::default(),
         }
     }
@@ -110,6 +121,24 @@ impl WorkingSet {
             Some(slot) => Ok(slot.as_ref()),
             None => Err(Keys { idempotency: vec![key], ..Keys::default() }),
         }
+    }
+
+    /// Records with a value, if that is loaded: as they stood, with what this commit has made of it.
+    pub(super) fn matches(&self, key: &LookupKey) -> Result<BTreeSet<RecordId>, Keys> {
+        let Some(stood) = self.lookups.get(key) else {
+            return Err(Keys { lookups: vec![key.clone()], ..Keys::default() });
+        };
+        let mut ids: BTreeSet<RecordId> = stood.iter().copied().collect();
+        let first = (key.clone(), RecordId(0));
+        let written = self.written.lookups.range(first..).take_while(|((other, _), _)| other == key);
+        for ((_, id), is_so) in written {
+            if *is_so {
+                ids.insert(*id)
+            } else {
+                ids.remove(id)
+            };
+        }
+        Ok(ids)
     }
 
     /// Gives an external id to a record, or to none.

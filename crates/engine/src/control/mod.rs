@@ -2,6 +2,7 @@
 
 pub mod application;
 pub mod business;
+pub mod replay;
 pub mod subscription;
 
 use crate::World;
@@ -17,7 +18,7 @@ use std::fmt::Display;
 fn blank(world: &World, principal: &Principal, action: &str, subject: impl Display) -> Control {
     let audit =
         Audit { at: world.clock.now(), by: principal.name(), action: action.to_owned(), subject: subject.to_string() };
-    Control { puts: Vec::new(), lanes: Vec::new(), dropped: Vec::new(), notices: Vec::new(), audit }
+    Control::of(audit)
 }
 
 /// Commits and takes in what was committed, so that the next request of this server sees it.

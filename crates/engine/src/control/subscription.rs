@@ -9,19 +9,17 @@ use crate::seal::subscription_place;
 use crate::settings::LiveSubscription;
 use lockstep_core::application::Business;
 use lockstep_core::change::ChangeKind;
-use lockstep_core::delivery::{Notice, NoticeBody};
 use lockstep_core::error::{Code, Rejection, shown};
 use lockstep_core::grant::{Ability, TypeAccess, compile_condition};
-use lockstep_core::ids::{DeliveryId, SubscriptionId, TypeId};
+use lockstep_core::ids::{SubscriptionId, TypeId};
 use lockstep_core::limits;
 use lockstep_core::rules::signature::{shown_public_key, shown_secret};
 use lockstep_core::subscription::{Format, Pause, SealedSecret, Signing, StartAt, Subscription};
-use lockstep_store::settings::{Expect, Put, Setting, SettingKey, SettingKind};
+use lockstep_store::settings::{Dropped, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_wire::subscription::{
-    DeliveriesView, ReplayBody, StartAtBody, SubscriptionBody, SubscriptionCreated, SubscriptionView, TestView, Wanted,
+    DeliveriesView, StartAtBody, SubscriptionBody, SubscriptionCreated, SubscriptionView, TestView, Wanted,
 };
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 const EVENTS: [&str; 6] = [
     "current",
@@ -220,7 +218,12 @@ pub async fn create(
 }
 
 /// One of the caller's own subscriptions; the administrator's are all.
-fn find(world: &World, principal: &Principal, business: &Business, id: &str) -> Result<LiveSubscription, Refusal> {
+pub(super) fn find(
+    world: &World,
+    principal: &Principal,
+    business: &Business,
+    id: &str,
+) -> Result<LiveSubscription, Refusal> {
     let id: SubscriptionId = id.parse()?;
     let found = world.settings.read(|settings| settings.subscriptions.get(&id).cloned());
     let is_own = |live: &LiveSubscription| {
@@ -233,7 +236,7 @@ fn find(world: &World, principal: &Principal, business: &Business, id: &str) -> 
     })
 }
 
-fn must_not_have_ended(live: &LiveSubscription) -> Result<(), Refusal> {
+pub(super) fn must_not_have_ended(live: &LiveSubscription) -> Result<(), Refusal> {
     if live.subscription.is_ended {
         let text = format!("{} has ended: its endpoint answered 410. Make a new one", live.subscription.id);
         return Err(Refusal::new(Code::SubscriptionEnded, text));
@@ -284,7 +287,10 @@ pub async fn delete(
     let mut control = blank(world, principal, "subscription.delete", live.subscription.id);
     let key = SettingKey::new(SettingKind::Subscription, live.subscription.id);
     control.puts.push(Put { key, value: None, expect: Expect::Version(live.version) });
-    control.dropped.push((business.id.clone(), live.subscription.id));
+    let owner = (business.id.clone(), live.subscription.application);
+    let tell = world.settings.read(|settings| settings.tell(&owner).completed.clone());
+    let tell = tell.into_iter().filter(|other| *other != live.subscription.id).collect();
+    control.dropped.push(Dropped { business: business.id.clone(), subscription: live.subscription.id, tell });
     commit(world, control).await?;
     Ok(SubscriptionView::of(&live.subscription))
 }
@@ -355,49 +361,6 @@ pub async fn test(
     let live = find(world, principal, &business, id)?;
     must_not_have_ended(&live)?;
     post_room.test(live.subscription.id).await
-}
-
-/// Sends one change once more, beside live deliveries, under the id it always had.
-///
-/// # Errors
-/// `business_not_found`, `forbidden`, `not_found`, `subscription_ended`.
-pub async fn replay(
-    world: &World,
-    principal: &Principal,
-    business: &str,
-    id: &str,
-    body: ReplayBody,
-) -> Result<DeliveryId, Refusal> {
-    let business = principal.business(world, business)?;
-    principal.must(Ability::Subscribe)?;
-    let live = find(world, principal, &business, id)?;
-    must_not_have_ended(&live)?;
-    let subscription = Arc::clone(&live.subscription);
-    let change = world.store.change(&business.id, body.seq).await?;
-    // Whether the caller may see the change is asked when it is sent, as for every delivery.
-    let change = change.filter(|change| subscription.types.as_ref().is_none_or(|types| types.contains(&change.ty)));
-    let change = change.ok_or_else(|| {
-        refuse(
-            "seq",
-            Code::NotFound,
-            format!("there is no change {} of a type that {} wants", body.seq, subscription.id),
-        )
-    })?;
-    let now = world.clock.now();
-    let delivery = DeliveryId::of_change(change.id, subscription.id);
-    let mut control = blank(world, principal, "subscription.replay", subscription.id);
-    control.notices.push(Notice {
-        id: delivery,
-        business: business.id.clone(),
-        subscription: subscription.id,
-        after_seq: change.seq,
-        at: now,
-        body: NoticeBody::Replay { seq: change.seq, ty: change.ty.clone(), record: change.record },
-        attempt: 0,
-        next_at: now,
-    });
-    commit(world, control).await?;
-    Ok(delivery)
 }
 
 /// How a subscription's deliveries stand: the newest attempts, what is parked, what was given up.

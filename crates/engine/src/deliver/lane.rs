@@ -5,6 +5,7 @@
 
 use super::addressee::Addressee;
 use super::post::{Fate, Landing};
+use super::walk::{Held, Step, Walk};
 use lockstep_core::change::Change;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::{DeadLetter, Notice, NoticeBody, Parked};
@@ -12,7 +13,8 @@ use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, TypeId};
 use lockstep_core::limits;
 use lockstep_core::record::RecordKey;
 use lockstep_core::rules::retry;
-use lockstep_store::settle::{LaneStep, NoticeSettle, NoticeStep};
+use lockstep_core::scan::Scan;
+use lockstep_store::settle::{LaneStep, NoticeSettle, NoticeStep, ScanSettle};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Weak};
@@ -38,6 +40,8 @@ pub(super) enum What {
     Parked(RecordKey, u64),
     /// A notice.
     Notice(Box<Notice>),
+    /// A step of a walk.
+    Step(Box<Step>),
 }
 
 impl What {
@@ -46,6 +50,7 @@ impl What {
             Self::Change(item) => Some(item.record),
             Self::Parked(key, _) => Some(key.id),
             Self::Notice(notice) => notice.body.record().map(|key| key.id),
+            Self::Step(step) => Some(step.record.id),
         }
     }
 }
@@ -124,7 +129,13 @@ pub(super) struct Lane {
     pub(super) notice_steps: Vec<(Notice, NoticeStep)>,
     /// Moves of notices that a failed settle gave back.
     pub(super) unsettled_notices: Vec<NoticeSettle>,
+    /// Moves of scans that a failed settle gave back.
+    pub(super) unsettled_scans: Vec<ScanSettle>,
+    /// Scans on their way.
+    pub(super) walks: Vec<Walk>,
     pub(super) gate: Gate,
+    /// Things given out, so that a walk has its share beside a flood of changes.
+    given: u64,
     unsettled: BTreeMap<u64, Timestamp>,
     ready: VecDeque<Item>,
     waiting: BTreeMap<RecordId, VecDeque<Item>>,
@@ -138,10 +149,15 @@ pub(super) struct Lane {
     parked: BTreeMap<RecordId, ParkedRecord>,
     parked_due: BTreeSet<(Timestamp, RecordId)>,
     notices: BTreeMap<(Timestamp, DeliveryId), Notice>,
+    /// Seqs of the past that wait as notices, by record: they go in order.
+    replays: BTreeMap<RecordId, BTreeSet<u64>>,
 }
 
 const NOTICES_IN_FLIGHT_MAX: usize = 4;
-const NOT_YET_MS: i64 = 20;
+/// Wait before what tells of something that has not come by yet is tried again.
+pub(super) const NOT_YET_MS: i64 = 20;
+/// Of so many things given out, a walk's step goes before waiting changes once.
+const WALK_EVERY: u64 = 8;
 
 impl Lane {
     /// A lane that has read up to a seq.
@@ -160,7 +176,10 @@ impl Lane {
             steps: Vec::new(),
             notice_steps: Vec::new(),
             unsettled_notices: Vec::new(),
+            unsettled_scans: Vec::new(),
+            walks: Vec::new(),
             gate: Gate::Open,
+            given: 0,
             unsettled: BTreeMap::new(),
             ready: VecDeque::new(),
             waiting: BTreeMap::new(),
@@ -174,6 +193,7 @@ impl Lane {
             parked: BTreeMap::new(),
             parked_due: BTreeSet::new(),
             notices: BTreeMap::new(),
+            replays: BTreeMap::new(),
         }
     }
 
@@ -234,12 +254,19 @@ impl Lane {
     pub(super) fn take_notice(&mut self, notice: Notice) {
         let is_here =
             self.notices_in_flight.contains(&notice.id) || self.notices.values().any(|held| held.id == notice.id);
+        if let (Some(_), Some(key)) = (notice.body.sync(), notice.body.record()) {
+            self.walks.iter_mut().for_each(|walk| walk.is_back(key.id));
+        }
         if is_here {
             return;
         }
         if self.notices.len() >= limits::NOTICES_MAX {
-            self.notice_steps.push((notice, NoticeStep::Done { is_sent: false, sync: None, tell: Vec::new() }));
+            let sync = notice.body.sync();
+            self.notice_steps.push((notice, NoticeStep::Done { is_sent: false, sync, tell: Vec::new() }));
             return;
+        }
+        if let NoticeBody::Replay { seq, record, .. } = &notice.body {
+            self.replays.entry(*record).or_default().insert(*seq);
         }
         self.notices.insert((notice.next_at, notice.id), notice);
     }
@@ -270,23 +297,33 @@ impl Lane {
         let parked = self.parked_due.range(later).next().map(|(at, _)| *at);
         let later = (Excluded((now, DeliveryId(u128::MAX))), Unbounded);
         let notice = self.notices.range(later).next().map(|((at, _), _)| *at);
-        let Gate::Closed(closed) = &self.gate else { return [parked, notice].into_iter().flatten().min() };
-        let has_something = !self.unsettled.is_empty() || !self.parked.is_empty() || !self.notices.is_empty();
+        let walk = self.walks.iter().filter_map(|walk| walk.due_after(now)).min();
+        let Gate::Closed(closed) = &self.gate else { return [parked, notice, walk].into_iter().flatten().min() };
+        let has_walks = self.walks.iter().any(Walk::has_more);
+        let has_something =
+            has_walks || !self.unsettled.is_empty() || !self.parked.is_empty() || !self.notices.is_empty();
         if closed.next_at > now { has_something.then_some(closed.next_at) } else { notice }
     }
 
-    /// What to send now, if anything may go.
-    pub(super) fn next(&mut self, now: Timestamp) -> Option<What> {
+    /// What to send now, if anything may go, given how far it has come.
+    pub(super) fn next(&mut self, now: Timestamp, reached: u64) -> Option<What> {
         self.to.as_ref()?;
         let is_probe = match &self.gate {
             Gate::Open if self.in_flight < self.width => false,
             Gate::Closed(closed) if !closed.is_probing && closed.next_at <= now && self.in_flight == 0 => true,
             _ => return None,
         };
+        let is_walks_turn = self.given.is_multiple_of(WALK_EVERY);
         let what = match is_probe {
             true => self.next_change().or_else(|| self.next_parked(None)).or_else(|| self.next_notice(now)),
-            false => self.next_parked(Some(now)).or_else(|| self.next_notice(now)).or_else(|| self.next_change()),
-        }?;
+            false => {
+                let first = self.next_parked(Some(now)).or_else(|| self.next_notice(now));
+                let first = first.or_else(|| is_walks_turn.then(|| self.next_step(now, reached)).flatten());
+                first.or_else(|| self.next_change())
+            }
+        };
+        let what = what.or_else(|| self.next_step(now, reached))?;
+        self.given += 1;
         if let (true, Gate::Closed(closed)) = (is_probe, &mut self.gate) {
             closed.is_probing = true;
         }
@@ -325,11 +362,47 @@ impl Lane {
         Some(What::Notice(Box::new(notice)))
     }
 
+    fn next_step(&mut self, now: Timestamp, reached: u64) -> Option<What> {
+        // Those that were put off are bounded by what may be parked.
+        if self.notices.len() >= limits::PARKED_MAX {
+            return None;
+        }
+        let mut walks = std::mem::take(&mut self.walks);
+        let is_held = |record: RecordId| {
+            self.busy.contains(&record)
+                || self.parked.contains_key(&record)
+                || self.ready.iter().any(|item| item.record == record)
+        };
+        let is_put_off = |record: RecordId| self.replays.contains_key(&record);
+        let step = walks.iter_mut().find_map(|walk| walk.next(now, reached, is_held, is_put_off));
+        self.walks = walks;
+        step.map(|step| What::Step(Box::new(step)))
+    }
+
+    /// Notes that a record has changed, for walks that have read it.
+    pub(super) fn note_change(&mut self, record: RecordId) {
+        self.walks.iter_mut().for_each(|walk| walk.note_change(record));
+    }
+
+    /// Takes a scan, unless it is under way already.
+    pub(super) fn take_scan(&mut self, scan: Scan) {
+        if self.walks.iter().all(|walk| walk.scan.operation != scan.operation) {
+            self.walks.push(Walk::new(scan));
+        }
+    }
+
     /// A record's present state is not told before the changes that led to it, nor a change of its past among them.
     fn may_go(&self, notice: &Notice) -> bool {
         let Some(key) = notice.body.record() else { return true };
         let is_owed = || self.parked.contains_key(&key.id) || self.ready.iter().any(|item| item.record == key.id);
-        !self.busy.contains(&key.id) && !is_owed()
+        let is_first = || match &notice.body {
+            NoticeBody::Replay { seq, .. } => {
+                let first = self.replays.get(&key.id).and_then(BTreeSet::first);
+                first.is_none_or(|first| first == seq)
+            }
+            _ => true,
+        };
+        !self.busy.contains(&key.id) && !is_owed() && is_first()
     }
 
     /// Takes in how a try went. `fraction` spreads the next one.
@@ -351,6 +424,7 @@ impl Lane {
             What::Change(item) => self.change_landed(item, landing, was_probe, fraction),
             What::Parked(key, seq) => self.parked_landed(key, seq, landing, fraction),
             What::Notice(notice) => self.notice_landed(*notice, landing, fraction),
+            What::Step(step) => self.step_landed(*step, landing, fraction),
         };
         if landing.fate == Fate::Gone { Effect::End } else { effect }
     }
@@ -379,6 +453,20 @@ impl Lane {
             }
             Fate::Gone | Fate::NotYet | Fate::Unread => self.put_back(item, false),
         }
+        Effect::Nothing
+    }
+
+    fn step_landed(&mut self, step: Step, landing: &Landing, fraction: f64) -> Effect {
+        let record = step.record.id;
+        let is_refused = matches!(landing.fate, Fate::Refused | Fate::Unreached | Fate::Throttled(_));
+        let is_held_against = is_refused && !self.failed(record, landing, fraction);
+        if let (Held::Change(change), Fate::Delivered) = (&step.held, landing.fate) {
+            self.steps.push(LaneStep::Unbury(change.seq));
+        }
+        if let Some(walk) = self.walks.iter_mut().find(|walk| walk.scan.operation == step.operation) {
+            walk.landed(step, landing, is_held_against, fraction);
+        }
+        self.release(record);
         Effect::Nothing
     }
 
@@ -619,23 +707,29 @@ impl Lane {
     }
 
     fn notice_done(&mut self, notice: Notice, is_sent: bool) {
-        let sync = match &notice.body {
-            NoticeBody::Current { operation, .. } => Some(*operation),
-            NoticeBody::Replay { seq, .. } => {
-                if is_sent {
-                    self.steps.push(LaneStep::Unbury(*seq));
+        if let NoticeBody::Replay { seq, record, .. } = &notice.body {
+            if let Some(seqs) = self.replays.get_mut(record) {
+                seqs.remove(seq);
+                if seqs.is_empty() {
+                    self.replays.remove(record);
                 }
-                None
             }
-            _ => None,
-        };
+            if is_sent {
+                self.steps.push(LaneStep::Unbury(*seq));
+            }
+        }
+        let sync = notice.body.sync();
         // Whom to tell is known to whoever settles.
         self.notice_steps.push((notice, NoticeStep::Done { is_sent, sync, tell: Vec::new() }));
     }
 
     /// Whether it has moves to settle.
     pub(super) fn has_moves(&self) -> bool {
-        !self.steps.is_empty() || !self.notice_steps.is_empty() || !self.unsettled_notices.is_empty()
+        !self.steps.is_empty()
+            || !self.notice_steps.is_empty()
+            || !self.unsettled_notices.is_empty()
+            || !self.unsettled_scans.is_empty()
+            || !self.walks.is_empty()
     }
 
     /// How the gate stands, for people.
@@ -649,7 +743,8 @@ impl Lane {
     }
 }
 
-fn after(at: Timestamp, wait: Option<Duration>) -> Timestamp {
+/// An instant and a wait after it.
+pub(super) fn after(at: Timestamp, wait: Option<Duration>) -> Timestamp {
     let ms = wait.map_or(0, |wait| wait.as_millis());
     at.plus_ms(i64::try_from(ms).unwrap_or(i64::MAX))
 }

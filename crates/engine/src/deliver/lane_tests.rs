@@ -39,13 +39,13 @@ fn seq(what: &What) -> u64 {
     match what {
         What::Change(item) => item.seq,
         What::Parked(_, seq) => *seq,
-        What::Notice(_) => 0,
+        What::Notice(_) | What::Step(_) => 0,
     }
 }
 
 /// Everything that may leave now, as seqs; all of it is under way then.
 fn leave(lane: &mut Lane, now: Timestamp) -> Vec<What> {
-    std::iter::from_fn(|| lane.next(now)).collect()
+    std::iter::from_fn(|| lane.next(now, u64::MAX)).collect()
 }
 
 fn seqs(list: &[What]) -> Vec<u64> {
@@ -105,13 +105,13 @@ fn a_refused_record_is_parked_with_one_row_and_its_later_changes_go_with_it() {
     lane.landed(out.remove(0), &landing(Fate::Delivered, NOW), MIDDLE);
     assert_eq!((lane.cursor(4), lane.held(), lane.parked_count()), (4, 0, 1));
     assert_eq!(lane.due_after(NOW), Some(NOW.plus_ms(5_000)));
-    let again = lane.next(NOW.plus_ms(5_000)).unwrap();
+    let again = lane.next(NOW.plus_ms(5_000), u64::MAX).unwrap();
     assert_eq!(seq(&again), 1);
     let key = RecordKey { ty: contact(), id: RecordId(7) };
     let effect = lane.landed(again, &landing(Fate::Delivered, NOW), MIDDLE);
     assert_eq!(effect, Effect::Follow(key.clone(), 1));
     assert_eq!(lane.followed(key, 1, &[2, 4], 4, NOW), Effect::Nothing);
-    assert_eq!(lane.next(NOW).as_ref().map(seq), Some(2));
+    assert_eq!(lane.next(NOW, u64::MAX).as_ref().map(seq), Some(2));
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_probe_that_fails_lets_another_record_be_the_next() {
     let mut order = Vec::new();
     for _ in 0..4 {
         let at = lane.due_after(NOW).unwrap();
-        let probe = lane.next(at).unwrap();
+        let probe = lane.next(at, u64::MAX).unwrap();
         order.push(seq(&probe));
         lane.landed(probe, &landing(Fate::Unreached, at), 0.0);
     }
@@ -195,7 +195,7 @@ fn the_schedule_ends_in_a_dead_letter_and_the_record_goes_on() {
     let mut now = NOW;
     let mut tries = 0;
     loop {
-        let what = lane.next(now).unwrap();
+        let what = lane.next(now, u64::MAX).unwrap();
         tries += 1;
         if let Effect::Follow(_, 1) = lane.landed(what, &landing(Fate::Refused, now), MIDDLE) {
             break;
@@ -216,7 +216,7 @@ fn the_schedule_ends_in_a_dead_letter_and_the_record_goes_on() {
 fn edits_bring_a_parked_record_forward_but_use_up_no_attempt() {
     let mut lane = lane();
     push(&mut lane, 1, 7);
-    let what = lane.next(NOW).unwrap();
+    let what = lane.next(NOW, u64::MAX).unwrap();
     lane.landed(what, &landing(Fate::Refused, NOW), MIDDLE);
     let scheduled = NOW.plus_ms(5_000);
     let edited = |lane: &mut Lane, seq, at| {
@@ -224,12 +224,12 @@ fn edits_bring_a_parked_record_forward_but_use_up_no_attempt() {
     };
     let soon = NOW.plus_ms(300);
     edited(&mut lane, 2, soon);
-    let what = lane.next(soon).unwrap();
+    let what = lane.next(soon, u64::MAX).unwrap();
     lane.landed(what, &landing(Fate::Refused, soon), MIDDLE);
     edited(&mut lane, 3, NOW.plus_ms(600));
     assert_eq!(leave(&mut lane, NOW.plus_ms(600)).len(), 0, "tried a moment ago");
     assert_eq!(lane.parked().map(|row| (row.attempt, row.next_at)).collect::<Vec<_>>(), [(1, scheduled)]);
-    let what = lane.next(scheduled).unwrap();
+    let what = lane.next(scheduled, u64::MAX).unwrap();
     lane.landed(what, &landing(Fate::Refused, scheduled), MIDDLE);
     assert_eq!(lane.parked().map(|row| row.attempt).collect::<Vec<_>>(), [2], "the schedule's own try counts");
 }
@@ -238,16 +238,16 @@ fn edits_bring_a_parked_record_forward_but_use_up_no_attempt() {
 fn a_change_found_along_the_chain_has_a_schedule_of_its_own() {
     let mut lane = lane();
     push(&mut lane, 1, 7);
-    let what = lane.next(NOW).unwrap();
+    let what = lane.next(NOW, u64::MAX).unwrap();
     lane.landed(what, &landing(Fate::Refused, NOW), MIDDLE);
     let soon = NOW.plus_ms(300);
     lane.push(Item { seq: 2, ty: contact(), record: RecordId(7), at: soon, held: Weak::new() }, soon);
-    let what = lane.next(soon).unwrap();
+    let what = lane.next(soon, u64::MAX).unwrap();
     let Effect::Follow(key, after) = lane.landed(what, &landing(Fate::Delivered, soon), MIDDLE) else {
         panic!("2 went by while 1 was parked")
     };
     lane.followed(key, after, &[2], 2, soon);
-    let what = lane.next(soon).unwrap();
+    let what = lane.next(soon, u64::MAX).unwrap();
     assert_eq!(seq(&what), 2);
     lane.landed(what, &landing(Fate::Refused, soon), MIDDLE);
     assert_eq!(lane.parked().map(|row| row.attempt).collect::<Vec<_>>(), [1], "its first try counts");

@@ -51,7 +51,7 @@ pub(super) fn of_change(to: &Addressee, change: &Change, seen: &Seen<'_>, is_rep
     let state = match seen.kind {
         ChangeKind::Created => "Created",
         ChangeKind::Updated | ChangeKind::Correlated => "Updated",
-        ChangeKind::Deleted => "Deleted",
+        ChangeKind::Deleted | ChangeKind::Merged => "Deleted",
     };
     let origin = OriginView {
         by: if change.origin == Origin::Admin { "admin" } else { "application" },

@@ -6,7 +6,7 @@ use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::{Notice, NoticeBody};
 use lockstep_core::ids::{DeliveryId, SubscriptionId};
 use lockstep_core::subscription::{Pause, Subscription};
-use lockstep_store::settings::{Audit, Control, Expect, Put, Setting, SettingKey, SettingKind};
+use lockstep_store::settings::{Audit, Control, Dropped, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_store::{Commit, StoreError, Work};
 use std::sync::Arc;
 
@@ -64,8 +64,12 @@ pub(super) fn control(world: &World, settings: &Settings, id: SubscriptionId, tu
     let key = SettingKey::new(SettingKind::Subscription, id);
     let changed = Put { key, value: Some(Setting::Subscription(subscription)), expect: Expect::Version(live.version) };
     let puts = if turn == Turn::Failing { Vec::new() } else { vec![changed] };
+    // Nothing will be sent to it again: what waits for it is waited for no more.
+    let tell = settings.tell(&owner).completed.iter().copied().filter(|other| *other != id).collect();
+    let gone = Dropped { business: owner.0, subscription: id, tell };
+    let dropped = if turn == Turn::Ended { vec![gone] } else { Vec::new() };
     let audit = Audit { at: now, by: "system".to_owned(), action: turn.event().to_owned(), subject: id.to_string() };
-    Some(Control { puts, lanes: Vec::new(), dropped: Vec::new(), notices, audit })
+    Some(Control { puts, dropped, notices, ..Control::of(audit) })
 }
 
 fn notice(world: &World, to: &Subscription, about: SubscriptionId, turn: Turn, at: Timestamp) -> Notice {

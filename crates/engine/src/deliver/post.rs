@@ -4,6 +4,7 @@
 
 use super::addressee::Addressee;
 use super::letter::{self, Letter};
+use super::walk::{Held, Step};
 use crate::World;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -90,6 +91,27 @@ pub(super) async fn change(
     };
     let id = DeliveryId::of_change(change.id, to.subscription.id);
     send(&world, &to, id, letter, is_replay).await
+}
+
+/// Sends a step of a walk.
+pub(super) async fn step(world: Arc<World>, to: Arc<Addressee>, step: Step, scanned: u64) -> Landing {
+    let now = world.clock.now();
+    let id = DeliveryId::of_sync(step.operation, step.record.id, to.subscription.id);
+    let letter = match &step.held {
+        Held::Change(held) => {
+            let seq = held.seq;
+            return change(world, to, Some(Arc::clone(held)), seq, true).await;
+        }
+        Held::Record(Some(record)) => match to.current(record) {
+            Some(fields) => letter::of_current(&to, record, &fields, step.operation, now),
+            None => return unsent(Fate::Unwanted, None, now),
+        },
+        Held::Record(None) => match current(&world, &to, &step.record, step.operation, scanned).await {
+            Ok(letter) => letter,
+            Err(landing) => return landing,
+        },
+    };
+    send(&world, &to, id, letter, false).await
 }
 
 /// Sends a notice. `scanned` is how far the lane has read: a record that is newer waits.

@@ -4,6 +4,7 @@
 //! what may be started, round-robin over lanes that have something to send.
 
 mod reading;
+mod walking;
 
 use super::Ask;
 use super::addressee::Addressee;
@@ -12,6 +13,7 @@ use super::owner::{self, Turn};
 use super::post::{self, Fate, Landing};
 use super::settling;
 use super::tail::Tail;
+use super::walk::Held;
 use crate::World;
 use crate::settings::{self, Settings};
 use futures_util::FutureExt;
@@ -22,7 +24,9 @@ use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::{Attempt, Notice, NoticeBody};
 use lockstep_core::ids::{BusinessId, SubscriptionId};
 use lockstep_core::limits;
+use lockstep_core::operation::OperationId;
 use lockstep_core::record::RecordKey;
+use lockstep_core::scan::Scan;
 use lockstep_store::heads::HeadWatch;
 use lockstep_store::settings::{SettingKind, SettingRow};
 use lockstep_store::settle::{Fence, Settle};
@@ -53,6 +57,8 @@ enum Event {
     TailPage(BusinessId, Result<ChangePage, StoreError>),
     LanePage(SubscriptionId, Result<ChangePage, StoreError>),
     Notices(Result<Vec<(i64, Notice)>, StoreError>),
+    Scans(Result<Vec<(i64, Scan)>, StoreError>),
+    WalkPage(SubscriptionId, OperationId, Result<walking::Page, StoreError>),
     Followed(SubscriptionId, RecordKey, u64, Result<Vec<u64>, StoreError>),
     Settled(Box<Settle>, Result<(), StoreError>),
     Tested,
@@ -80,6 +86,9 @@ pub(super) struct Room {
     is_reading_notices: bool,
     /// Whether word came of more while they were being read.
     must_read_notices_again: bool,
+    scan_row: i64,
+    is_reading_scans: bool,
+    must_read_scans_again: bool,
     attempts: Vec<Attempt>,
     attempts_at: Timestamp,
     is_settling: bool,
@@ -108,6 +117,9 @@ impl Room {
             notice_row: 0,
             is_reading_notices: false,
             must_read_notices_again: false,
+            scan_row: 0,
+            is_reading_scans: false,
+            must_read_scans_again: false,
             attempts: Vec::new(),
             attempts_at: now,
             is_settling: false,
@@ -128,6 +140,7 @@ impl Room {
             room.read_tail(&business);
         }
         room.read_notices();
+        room.read_scans();
         Ok(room)
     }
 
@@ -226,6 +239,8 @@ impl Room {
             Event::TailPage(business, page) => self.tail_page(&business, page).await?,
             Event::LanePage(id, page) => self.lane_page(id, page).await?,
             Event::Notices(page) => self.notices(page).await?,
+            Event::Scans(page) => self.scans(page).await?,
+            Event::WalkPage(id, operation, page) => self.walk_page(id, operation, page),
             Event::Followed(id, key, seq, seqs) => self.followed(id, key, seq, seqs),
             Event::Settled(settle, done) => self.settled(*settle, done)?,
             Event::Tested => self.in_flight = self.in_flight.saturating_sub(1),
@@ -258,6 +273,9 @@ impl Room {
         }
         if moves.has_notices {
             self.read_notices();
+        }
+        if moves.has_scans {
+            self.read_scans();
         }
         Ok(())
     }
@@ -332,6 +350,7 @@ impl Room {
             self.held = self.held.saturating_sub(lane.held());
             tail.lanes.remove(&id);
             tail.owing.remove(&id);
+            tail.walking.remove(&id);
             if tail.lanes.is_empty() {
                 self.tails.remove(&business);
             }
@@ -390,9 +409,9 @@ impl Room {
         lane.is_queued = false;
         let tail = self.tails.get(&lane.business).map_or(0, |tail| tail.position);
         for started in 0..BURST {
-            let Some((what, to)) = lane.next(now).zip(lane.to.clone()) else { break };
-            self.in_flight += 1;
             let reached = lane.reached(tail);
+            let Some((what, to)) = lane.next(now, reached).zip(lane.to.clone()) else { break };
+            self.in_flight += 1;
             self.work.push(send(Arc::clone(&self.world), id, to, what, reached));
             if started + 1 == BURST {
                 queue(&mut self.round, id, lane);
@@ -400,6 +419,7 @@ impl Room {
         }
         set_alarm(&mut self.alarms, id, lane, now);
         self.read_lane(id);
+        self.read_walks(id);
     }
 
     fn landed(&mut self, id: SubscriptionId, what: What, landing: &Landing) {
@@ -507,6 +527,10 @@ impl Room {
             What::Notice(notice) => match notice.body {
                 NoticeBody::Replay { seq, .. } => (seq, notice.attempt + 1),
                 _ => (0, notice.attempt + 1),
+            },
+            What::Step(step) => match &step.held {
+                Held::Change(change) => (change.seq, 1),
+                Held::Record(_) => (0, 1),
             },
         };
         if self.attempts.len() >= limits::ATTEMPTS_HELD_MAX {
@@ -701,6 +725,7 @@ fn send(
             }
             What::Parked(_, seq) => post::change(world, to, None, *seq, false).await,
             What::Notice(notice) => post::notice(world, to, (**notice).clone(), reached).await,
+            What::Step(step) => post::step(world, to, (**step).clone(), reached).await,
         };
         Event::Landed(id, Box::new(what), landing)
     }

@@ -2,11 +2,12 @@
 
 use super::lane::Lane;
 use super::tail::Tail;
+use super::walk::Walk;
 use crate::settings::Settings;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::Notice;
 use lockstep_core::ids::{BusinessId, SubscriptionId};
-use lockstep_store::settle::{Fence, LaneStep, NoticeSettle, NoticeStep, OutletSettle, Settle};
+use lockstep_store::settle::{Fence, LaneStep, NoticeSettle, NoticeStep, OutletSettle, ScanSettle, Settle};
 use std::collections::BTreeMap;
 
 /// The settle of everything dirty; the lanes' moves are taken out of them.
@@ -28,6 +29,10 @@ pub(super) fn gather(
             let Some(lane) = lanes.get_mut(id) else { continue };
             outlet.steps.extend(lane.steps.drain(..).map(|step| (*id, step)));
             outlet.steps.extend(row_step(lane, tail.position).map(|step| (*id, step)));
+            settle.scans.append(&mut lane.unsettled_scans);
+            let moves = lane.walks.iter_mut().filter_map(Walk::moves);
+            settle.scans.extend(moves.map(|moved| told_of_scan(moved, settings)));
+            lane.walks.retain(|walk| !walk.is_over());
             settle.notices.append(&mut lane.unsettled_notices);
             settle.notices.extend(lane.notice_steps.drain(..).map(|moved| told(moved, settings)));
         }
@@ -50,12 +55,22 @@ fn row_step(lane: &Lane, position: u64) -> Option<LaneStep> {
     }
 }
 
+fn told_of_scan(mut moved: ScanSettle, settings: &Settings) -> ScanSettle {
+    if moved.is_over {
+        moved.tell = whom_to_tell(moved.subscription, settings);
+    }
+    moved
+}
+
+/// Who asks for word of the end of what a subscription's owner asked for.
+fn whom_to_tell(id: SubscriptionId, settings: &Settings) -> Vec<SubscriptionId> {
+    let owner = settings.subscriptions.get(&id).map(|live| &live.subscription);
+    owner.map(|owner| settings.tell(&(owner.business.clone(), owner.application)).completed.clone()).unwrap_or_default()
+}
+
 fn told((notice, mut step): (Notice, NoticeStep), settings: &Settings) -> NoticeSettle {
     if let NoticeStep::Done { sync: Some(_), tell, .. } = &mut step {
-        let owner = settings.subscriptions.get(&notice.subscription).map(|live| &live.subscription);
-        if let Some(owner) = owner {
-            tell.clone_from(&settings.tell(&(owner.business.clone(), owner.application)).completed);
-        }
+        *tell = whom_to_tell(notice.subscription, settings);
     }
     NoticeSettle { id: notice.id, business: notice.business, subscription: notice.subscription, step }
 }
@@ -79,7 +94,10 @@ pub(super) fn stored(
         }
         let owes = |id: &SubscriptionId| {
             lanes.get(id).is_some_and(|lane| {
-                lane.row.is_some() || lane.is_behind || lane.cursor(tail.position) != tail.position || lane.has_moves()
+                // One that has read ahead of the tail owes what it holds, though its cursor is the tail's position: the
+                // tail will move on past it without a word.
+                let owes = lane.held() > 0 || lane.cursor(tail.position) != tail.position;
+                lane.row.is_some() || lane.is_behind || owes || lane.has_moves()
             })
         };
         tail.owing.retain(owes);
@@ -102,6 +120,14 @@ pub(super) fn put_back(
                 lane.steps.insert(0, step);
             }
         }
+    }
+    for scan in settle.scans {
+        let Some(lane) = lanes.get_mut(&scan.subscription) else { continue };
+        if let Some(tail) = tails.get_mut(&lane.business) {
+            tail.is_dirty = true;
+            tail.owing.insert(scan.subscription);
+        }
+        lane.unsettled_scans.push(scan);
     }
     for notice in settle.notices {
         let Some(lane) = lanes.get_mut(&notice.subscription) else { continue };

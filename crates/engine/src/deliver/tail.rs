@@ -17,6 +17,8 @@ pub(super) struct Tail {
     pub(super) lanes: BTreeSet<SubscriptionId>,
     /// Lanes that owe something, or have a row: the ones a settle looks at.
     pub(super) owing: BTreeSet<SubscriptionId>,
+    /// Lanes with scans under way: they hear of every change.
+    pub(super) walking: BTreeSet<SubscriptionId>,
     /// Whether a page is being read.
     pub(super) is_reading: bool,
     /// Whether word came of more while it was: that page may have been read before.

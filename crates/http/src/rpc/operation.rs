@@ -2,8 +2,7 @@
 
 use crate::Server;
 use crate::answer::{Answer, ok};
-use crate::request::Places;
-use crate::{auth, request};
+use crate::request::{self, Places};
 use axum::extract::{Request, State};
 use lockstep_engine::read;
 
@@ -12,7 +11,6 @@ pub(crate) async fn get(
     Places((business, id)): Places<(String, String)>,
     request: Request,
 ) -> Answer {
-    let principal = auth::principal(&server.world, request.headers())?;
-    request::parameters(request.uri(), &[])?;
-    ok(&read::operation(&server.world, &principal, &business, &id).await?)
+    let (principal, body) = request::control(&server, request, |_| Ok(())).await?;
+    ok(&read::operation(&server.world, &principal, &business, &id, &body).await?)
 }

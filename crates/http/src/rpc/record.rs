@@ -1,4 +1,5 @@
-//! `POST /v1/business/{business}/{type}/…`: create, update, delete, correlate, uncorrelate, sync by id.
+//! `POST /v1/business/{business}/{type}/…`: create, update, delete, correlate, uncorrelate, merge,
+//! unmerge, sync by id, sync all.
 
 use crate::Server;
 use crate::answer::{Answer, json};
@@ -7,12 +8,15 @@ use crate::{auth, request};
 use axum::extract::{Request, State};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
-use lockstep_core::error::Code;
+use lockstep_core::clock::Timestamp;
+use lockstep_core::error::{Code, shown};
 use lockstep_core::limits::{CONTROL_BYTES_MAX, RECORD_BYTES_MAX};
+use lockstep_core::scan::{Since, SinceField};
 use lockstep_engine::ingest::{Call, Verb, submit};
 use lockstep_engine::principal::Principal;
 use lockstep_engine::refusal::Refusal;
 use lockstep_wire::operation::Accepted;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// What every call of this file has in common, read.
@@ -55,10 +59,11 @@ type OfType = Places<(String, String)>;
 type OfRecord = Places<(String, String, String)>;
 
 pub(crate) async fn create(State(server): State<Server>, Places((business, ty)): OfType, request: Request) -> Answer {
-    let read = read(&server, request, &["externalId"], RECORD_BYTES_MAX).await?;
+    let read = read(&server, request, &["externalId", "match"], RECORD_BYTES_MAX).await?;
     let fields = request::object(&read.bytes)?;
     let external_id = read.parameters.get("externalId").map(String::as_str);
-    accept(&server, &read, (&business, &ty), Verb::Create { fields, external_id }).await
+    let matching = request::repeated(&read.uri, "match");
+    accept(&server, &read, (&business, &ty), Verb::Create { fields, external_id, matching: &matching }).await
 }
 
 pub(crate) async fn update(
@@ -99,6 +104,59 @@ pub(crate) async fn uncorrelate(
     let read = read(&server, request, &[], CONTROL_BYTES_MAX).await?;
     let with = request::body(&read.bytes)?;
     accept(&server, &read, (&business, &ty), Verb::Uncorrelate { id: &id, with }).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Into {
+    into: String,
+}
+
+pub(crate) async fn merge(
+    State(server): State<Server>,
+    Places((business, ty, id)): OfRecord,
+    request: Request,
+) -> Answer {
+    let read = read(&server, request, &[], CONTROL_BYTES_MAX).await?;
+    let Into { into } = request::body(&read.bytes)?;
+    accept(&server, &read, (&business, &ty), Verb::Merge { id: &id, into: &into }).await
+}
+
+pub(crate) async fn unmerge(
+    State(server): State<Server>,
+    Places((business, ty, id)): OfRecord,
+    request: Request,
+) -> Answer {
+    let read = read(&server, request, &[], CONTROL_BYTES_MAX).await?;
+    accept(&server, &read, (&business, &ty), Verb::Unmerge { id: &id }).await
+}
+
+pub(crate) async fn sync_all(State(server): State<Server>, Places((business, ty)): OfType, request: Request) -> Answer {
+    let read = read(&server, request, &["since", "sinceField", "subscription"], CONTROL_BYTES_MAX).await?;
+    let since = since(&read.parameters)?;
+    let subscription = read.parameters.get("subscription").map(String::as_str);
+    accept(&server, &read, (&business, &ty), Verb::SyncAll { since, subscription }).await
+}
+
+fn since(parameters: &BTreeMap<String, String>) -> Result<Option<Since>, Refusal> {
+    let invalid = |text: String| Refusal::new(Code::InvalidParameter, text);
+    let field = match parameters.get("sinceField").map(String::as_str) {
+        None | Some("changed") => SinceField::Changed,
+        Some("created") => SinceField::Created,
+        Some(other) => {
+            return Err(invalid(format!("sinceField is {}, but it takes created or changed", shown(other))));
+        }
+    };
+    match parameters.get("since") {
+        Some(text) => {
+            let at = Timestamp::parse(text).map_err(|refused| invalid(format!("since: {}", refused.message)))?;
+            Ok(Some(Since { at, field }))
+        }
+        None if parameters.contains_key("sinceField") => {
+            Err(invalid("sinceField says which time since is about: give since, or leave both out".to_owned()))
+        }
+        None => Ok(None),
+    }
 }
 
 pub(crate) async fn sync_by_id(

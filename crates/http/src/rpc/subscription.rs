@@ -5,11 +5,9 @@ use crate::answer::{Answer, ok};
 use crate::request;
 use crate::request::Places;
 use axum::extract::{Request, State};
-use lockstep_core::ids::DeliveryId;
-use lockstep_engine::control::subscription;
+use lockstep_engine::control::{replay, subscription};
 use lockstep_engine::principal::Principal;
 use lockstep_engine::refusal::Refusal;
-use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 async fn read<T: DeserializeOwned>(server: &Server, request: Request) -> Result<(Principal, T), Refusal> {
@@ -48,16 +46,9 @@ pub(crate) async fn test(State(server): State<Server>, Places((business, id)): O
     ok(&subscription::test(&server.world, &server.post_room, &principal, &business, &id).await?)
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Replayed {
-    delivery_id: DeliveryId,
-}
-
 pub(crate) async fn replay(State(server): State<Server>, Places((business, id)): OfOne, request: Request) -> Answer {
     let (principal, body) = read(&server, request).await?;
-    let delivery_id = subscription::replay(&server.world, &principal, &business, &id, body).await?;
-    ok(&Replayed { delivery_id })
+    ok(&replay::replay(&server.world, &principal, &business, &id, body).await?)
 }
 
 pub(crate) async fn rotate_secret(

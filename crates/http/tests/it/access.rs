@@ -16,7 +16,15 @@ fn bodies() -> Vec<(&'static str, &'static str, Value)> {
         v1("/v1/business/{business}/{type}/delete/{id}", "write", &nothing),
         v1("/v1/business/{business}/{type}/correlate/{id}", "write", &correlation),
         v1("/v1/business/{business}/{type}/uncorrelate/{id}", "write", &correlation),
+        v1("/v1/business/{business}/{type}/merge/{id}", "write", &json!({"into": "rec_00000000000000000000000001"})),
+        v1("/v1/business/{business}/{type}/unmerge/{id}", "write", &nothing),
         v1("/v1/business/{business}/{type}/sync-by-id", "read", &nothing),
+        v1("/v1/business/{business}/{type}/sync-all", "read", &nothing),
+        v1("/v1/business/{business}/{type}/create-many", "write", &nothing),
+        v1("/v1/business/{business}/{type}/history/{id}", "admin", &nothing),
+        v1("/v1/business/{business}/{type}/at/{id}", "admin", &nothing),
+        v1("/v1/business/{business}/{type}/why/{id}", "admin", &nothing),
+        v1("/v1/business/{business}/{type}/similar/{id}", "admin", &nothing),
         v1("/v1/business/{business}/operation/get/{id}", "", &nothing),
         v1("/v1/business/{business}/subscription/create", "subscribe", &hook),
         v1("/v1/business/{business}/subscription/update/{id}", "subscribe", &nothing),
@@ -47,7 +55,11 @@ fn filled(route: &str, business: &str, office: &Known) -> String {
         _ => office.record.as_str(),
     };
     let path = route.replace("{business}", business).replace("{type}", "contact").replace("{id}", id);
-    if path.ends_with("/sync-by-id") { format!("{path}?id={id}") } else { path }
+    match route {
+        _ if path.ends_with("/sync-by-id") => format!("{path}?id={id}"),
+        _ if route.contains("/at/") => format!("{path}?seq=1"),
+        _ => path,
+    }
 }
 
 /// Things of Acme's that another might try to reach.

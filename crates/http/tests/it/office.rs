@@ -117,6 +117,7 @@ impl Office {
             schema: Schema::ready_made(),
             settings: SharedSettings::default(),
             metrics: Metrics::default(),
+            uploads: lockstep_engine::upload::Uploads::default(),
             admin_key_digest: digest_of(ADMIN_KEY),
         });
         let (post_room, desk) = PostRoom::new();

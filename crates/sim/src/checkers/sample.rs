@@ -28,7 +28,7 @@ async fn story() -> anyhow::Result<Evidence> {
             json!({"city": city, "email": format!("mk-{number}@example.com"), "notes": format!("mk-{number}")});
         let Value::Object(fields) = fields else { continue };
         let verb = match number {
-            0 => Verb::Create { fields: fields.clone(), external_id: None },
+            0 => Verb::Create { fields: fields.clone(), external_id: None, matching: &[] },
             _ => Verb::Update { id: &record, patch: fields.clone() },
         };
         let outcome = world.submit(&app, "a1", "contact", verb).await?;

@@ -36,6 +36,7 @@ enum Deed {
     Correlate(String, String, bool),
     Uncorrelate(String, String),
     Sync(String),
+    SyncAll,
 }
 
 impl Play {
@@ -85,6 +86,7 @@ impl Play {
             14 => Deed::Delete(known),
             15 => Deed::Correlate(known, format!("u{}", self.chance.below(20)), self.chance.percent(50)),
             16 => Deed::Uncorrelate(known, format!("u{}", self.chance.below(20))),
+            17 => Deed::SyncAll,
             _ => Deed::Sync(known),
         }
     }
@@ -173,12 +175,15 @@ impl Order {
             object: None,
         };
         let verb = match &self.deed {
-            Deed::Create(fields, external) => Verb::Create { fields: fields.clone(), external_id: external.as_deref() },
+            Deed::Create(fields, external) => {
+                Verb::Create { fields: fields.clone(), external_id: external.as_deref(), matching: &[] }
+            }
             Deed::Update(id, patch) => Verb::Update { id, patch: patch.clone() },
             Deed::Delete(id) => Verb::Delete { id },
             Deed::Correlate(id, with, force) => Verb::Correlate { id, with: correlation(with), force: *force },
             Deed::Uncorrelate(id, with) => Verb::Uncorrelate { id, with: correlation(with) },
             Deed::Sync(id) => Verb::SyncById { id, subscription: None },
+            Deed::SyncAll => Verb::SyncAll { since: None, subscription: None },
         };
         let bytes = format!("{:?}", self.deed);
         let idempotency = self.key.as_deref().map(|key| (key, "/simulated"));

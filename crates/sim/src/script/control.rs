@@ -3,7 +3,7 @@
 use super::Play;
 use super::cast::{HOSTS, Wish, condition, grant};
 use crate::world::{principal, told};
-use lockstep_engine::control::{application, subscription};
+use lockstep_engine::control::{application, replay, subscription};
 use lockstep_engine::principal::Principal;
 use lockstep_store::Store;
 use lockstep_store::settings::{Setting, SettingKind};
@@ -118,9 +118,14 @@ impl Play {
         let Ok(engine) = self.world.engine() else { return };
         let Ok(caller) = principal(&engine, &player.app) else { return };
         let seq = 1 + self.chance.below(60);
-        let Ok(body) = serde_json::from_value(json!({"seq": seq})) else { return };
-        let done = subscription::replay(&engine, &caller, wish.business, &wish.id.to_string(), body).await;
-        self.note(format_args!("{} replays {seq}", wish.id), &done.map_err(told));
+        let which = match self.chance.below(4) {
+            0 | 1 => json!({"seq": seq}),
+            2 => json!({"from": seq, "kinds": ["updated", "deleted"]}),
+            _ => json!({"deadLetters": true}),
+        };
+        let Ok(body) = serde_json::from_value(which.clone()) else { return };
+        let done = replay::replay(&engine, &caller, wish.business, &wish.id.to_string(), body).await;
+        self.note(format_args!("{} replays {which}", wish.id), &done.map_err(told));
     }
 
     /// A grant becomes another; seldom, credentials are revoked.
@@ -150,6 +155,8 @@ impl Play {
             .iter()
             .flat_map(|outlet| outlet.parked.iter().map(|(id, _)| *id).chain(outlet.lanes.iter().map(|(id, _)| *id)));
         let notices = store.notices(0, usize::MAX).await?;
+        let scans = store.scans(0, usize::MAX).await?;
+        let rows = rows.chain(scans.iter().map(|(_, scan)| scan.subscription));
         let owing = rows.chain(notices.iter().map(|(_, notice)| notice.subscription));
         let owing: BTreeSet<_> = owing.collect();
         Ok(!owing.iter().any(|id| is_waiting(&id.to_string())))

@@ -2,7 +2,7 @@
 
 use lockstep_core::command::Ending;
 use lockstep_core::ids::{DeliveryId, RecordId, SubscriptionId};
-use lockstep_engine::control::{application, subscription};
+use lockstep_engine::control::{application, replay, subscription};
 use lockstep_engine::ingest::Verb;
 use lockstep_engine::principal::Principal;
 use lockstep_sim::endpoint::Arrival;
@@ -73,7 +73,7 @@ impl Desk {
     /// A new contact.
     pub(crate) async fn create(&self, number: usize) -> RecordId {
         let fields = json!({"notes": format!("made {number}")}).as_object().cloned().expect("an object");
-        let verb = Verb::Create { fields, external_id: None };
+        let verb = Verb::Create { fields, external_id: None, matching: &[] };
         self.world
             .submit(&self.crm, BUSINESS, "contact", verb)
             .await
@@ -103,8 +103,9 @@ impl Desk {
         let caller = principal(&engine, &self.mail).expect("the story goes as told");
         let body = serde_json::from_value(json!({"seq": seq})).expect("the story goes as told");
         let id = id.to_string();
-        let replayed = subscription::replay(&engine, &caller, BUSINESS, &id, body);
-        replayed.await.map_err(told).expect("the story goes as told")
+        let replayed = replay::replay(&engine, &caller, BUSINESS, &id, body);
+        let replayed = replayed.await.map_err(told).expect("the story goes as told");
+        replayed.delivery_id.expect("one change was asked for")
     }
 
     /// A new secret for a subscription.

@@ -61,7 +61,10 @@ async fn make(folder: &Folder) {
     let fence = desk.store.claim("worker").await.unwrap();
     let steps = vec![(OWN, LaneStep::Park(parked())), (OWN, LaneStep::Bury(letter()))];
     let outlets = vec![OutletSettle { business: desk.here.clone(), position: Some(4), steps }];
-    desk.store.settle(Settle { fence, at: desk.clock_now(), outlets, notices: Vec::new() }).await.unwrap();
+    desk.store
+        .settle(Settle { fence, at: desk.clock_now(), outlets, scans: Vec::new(), notices: Vec::new() })
+        .await
+        .unwrap();
     desk.store.close().await;
 }
 

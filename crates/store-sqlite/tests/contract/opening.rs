@@ -60,13 +60,13 @@ async fn a_dropped_store_frees_its_folder() {
 
 #[tokio::test]
 async fn a_file_of_a_later_format_is_refused_and_left_as_it_is() {
-    for name in ["lockstep.db", "attempts.db"] {
+    for (name, newest) in [("lockstep.db", 2), ("attempts.db", 1)] {
         let folder = closed().await;
         let file = folder.file(name);
         Connection::open(&file).unwrap().pragma_update(None, "user_version", 99).unwrap();
         let before = fs::read(&file).unwrap();
         let refused = refusal(folder.path());
-        assert!(matches!(refused, StoreError::Newer { found: 99, known: 1 }), "{name}: {refused}");
+        assert!(matches!(refused, StoreError::Newer { found: 99, known } if known == newest), "{name}: {refused}");
         assert!(fs::read(&file).unwrap() == before, "{name} was changed");
     }
 }

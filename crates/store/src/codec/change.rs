@@ -151,7 +151,9 @@ mod tests {
             state: Arc::new(State {
                 fields: fields(r#"{"firstName":"Ann","tags":["a","b"],"n":12}"#),
                 external_ids: vec![external.clone()],
+                aliases: vec![external.clone()],
                 is_deleted: false,
+                merged_into: Some(RecordId(4)),
             }),
             old: fields(r#"{"firstName":null}"#),
             old_external_ids: Some(vec![external]),

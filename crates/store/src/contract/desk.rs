@@ -1,7 +1,7 @@
 //! The desk at which a case sits: a store, a clock moved by hand, fresh ids, and short ways to say common things.
 
 use super::Subject;
-use crate::settings::{Audit, Control, Expect, Put, Setting, SettingKey, SettingKind};
+use crate::settings::{Audit, Control, Dropped, Expect, Put, Setting, SettingKey, SettingKind};
 use crate::settle::{Fence, LaneStep, OutletSettle, Settle};
 use crate::{Commit, Committed, OutletRows, Store, StoreError, Work};
 use lockstep_core::Fields;
@@ -124,13 +124,17 @@ impl<'a> Desk<'a> {
                 operation: OperationId::fresh(self.draw()),
             },
             tell: Arc::default(),
+            upload: None,
             bytes: 100,
         }
     }
 
     /// A command that creates a contact.
     pub fn creating(&self, business: &BusinessId, values: Value, called: Option<&str>) -> Command {
-        self.command(business, Action::Create { fields: fields(values), external_id: called.map(external) })
+        self.command(
+            business,
+            Action::Create { fields: fields(values), external_id: called.map(external), matching: Vec::new() },
+        )
     }
 
     /// A command that updates a contact.
@@ -235,7 +239,7 @@ impl<'a> Desk<'a> {
         steps: Vec<(SubscriptionId, LaneStep)>,
     ) -> Result<(), StoreError> {
         let outlets = vec![OutletSettle { business: business.clone(), position: None, steps }];
-        self.store.settle(Settle { fence, at: self.clock.now(), outlets, notices: Vec::new() }).await
+        self.store.settle(Settle { fence, at: self.clock.now(), outlets, scans: Vec::new(), notices: Vec::new() }).await
     }
 }
 
@@ -250,7 +254,7 @@ pub async fn commit_to(
 ) -> Result<Vec<Outcome>, StoreError> {
     match store.commit(Commit { id, work: Work::Commands(commands) }).await? {
         Committed::Outcomes(outcomes) => Ok(outcomes),
-        other @ Committed::Settings(_) => panic!("commands are answered with outcomes, not {other:?}"),
+        other => panic!("commands are answered with outcomes, not {other:?}"),
     }
 }
 
@@ -261,8 +265,13 @@ pub async fn commit_to(
 pub async fn control_to(store: &dyn Store, id: Option<CommitId>, control: Control) -> Result<u64, StoreError> {
     match store.commit(Commit { id, work: Work::Control(Box::new(control)) }).await? {
         Committed::Settings(version) => Ok(version),
-        other @ Committed::Outcomes(_) => panic!("a control is answered with a version, not {other:?}"),
+        other => panic!("a control is answered with a version, not {other:?}"),
     }
+}
+
+/// A subscription whose rows go, with nobody to tell.
+pub fn dropped(business: &BusinessId, subscription: SubscriptionId) -> Vec<Dropped> {
+    vec![Dropped { business: business.clone(), subscription, tell: Vec::new() }]
 }
 
 /// A business's id.
@@ -322,7 +331,7 @@ pub fn control(puts: Vec<Put>) -> Control {
         action: "contract.try".to_owned(),
         subject: "contract".to_owned(),
     };
-    Control { puts, lanes: Vec::new(), dropped: Vec::new(), notices: Vec::new(), audit }
+    Control { puts, ..Control::of(audit) }
 }
 
 /// A put of a business, whatever stands.

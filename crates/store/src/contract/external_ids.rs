@@ -105,7 +105,11 @@ pub async fn ids_of_other_objects_and_realms_are_others(subject: &impl Subject) 
     let places = [called("", None), called("nl", None), called("", Some("lead")), called("nl", Some("lead"))];
     let mut records = Vec::new();
     for place in &places {
-        let action = Action::Create { fields: fields(json!({"city": "Delft"})), external_id: Some(place.clone()) };
+        let action = Action::Create {
+            fields: fields(json!({"city": "Delft"})),
+            external_id: Some(place.clone()),
+            matching: Vec::new(),
+        };
         records.extend(desk.send(desk.command(&desk.here, action)).await.record);
     }
     for (place, record) in places.iter().zip(&records) {

@@ -32,7 +32,7 @@ pub async fn a_stale_fence_is_refused(subject: &impl Subject) {
     let fresh = desk.store.claim("two").await.expect("claimed");
     let outlets =
         vec![OutletSettle { business: desk.here.clone(), position: Some(9), steps: vec![(ONE, LaneStep::Cursor(9))] }];
-    let settle = Settle { fence: stale, at: desk.clock_now(), outlets, notices: Vec::new() };
+    let settle = Settle { fence: stale, at: desk.clock_now(), outlets, scans: Vec::new(), notices: Vec::new() };
     let refused = desk.store.settle(settle).await;
     assert!(matches!(refused, Err(StoreError::Fenced)), "{refused:?}");
     let outlet = desk.outlet(&desk.here).await;
@@ -57,7 +57,8 @@ pub async fn a_stale_settle_ends_no_sync(subject: &impl Subject) {
         subscription: ONE,
         step: NoticeStep::Done { is_sent: true, sync: Some(outcome.operation), tell: vec![ONE] },
     };
-    let settle = Settle { fence: stale, at: desk.clock_now(), outlets: Vec::new(), notices: vec![done] };
+    let settle =
+        Settle { fence: stale, at: desk.clock_now(), outlets: Vec::new(), scans: Vec::new(), notices: vec![done] };
     let refused = desk.store.settle(settle).await;
     assert!(matches!(refused, Err(StoreError::Fenced)), "{refused:?}");
     assert_eq!(desk.notices().await, before);

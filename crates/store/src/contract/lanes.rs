@@ -1,7 +1,7 @@
 //! Lanes: where a subscription begins, and that nothing is left of one that is dropped.
 
 use super::Subject;
-use super::desk::{Desk, business, commit_to, contact, control, put_business};
+use super::desk::{Desk, business, commit_to, contact, control, dropped, put_business};
 use crate::settings::Control;
 use crate::settle::LaneStep;
 use crate::{Commit, Committed, Work};
@@ -113,7 +113,7 @@ pub async fn a_dropped_subscription_leaves_no_rows(subject: &impl Subject) {
     desk.send(desk.command(&desk.here, sync)).await;
     assert_eq!(desk.notices().await.len(), 2);
 
-    let dropped = vec![(desk.here.clone(), gone)];
+    let dropped = dropped(&desk.here, gone);
     desk.control(Control { dropped, ..control(Vec::new()) }).await.expect("dropped");
     let desk = desk.reopen().await;
     let outlet = desk.outlet(&desk.here).await;

@@ -23,7 +23,7 @@ async fn sync(desk: &Desk<'_>, record: RecordId, subscriptions: Vec<Subscription
 
 async fn settle(desk: &Desk<'_>, fence: Fence, notice: &Notice, step: NoticeStep) {
     let one = NoticeSettle { id: notice.id, business: desk.here.clone(), subscription: notice.subscription, step };
-    let settle = Settle { fence, at: desk.clock_now(), outlets: Vec::new(), notices: vec![one] };
+    let settle = Settle { fence, at: desk.clock_now(), outlets: Vec::new(), scans: Vec::new(), notices: vec![one] };
     desk.store.settle(settle).await.expect("settled");
 }
 
@@ -91,7 +91,7 @@ pub async fn a_notice_put_off_says_when(subject: &impl Subject) {
     assert_eq!(desk.notices().await, [(row, expected), other]);
     assert_eq!(
         state(&desk, outcome.operation).await,
-        OperationState::Sync { matched: 1, sent: 0, waiting: 2 },
+        OperationState::Sync { matched: 2, sent: 0, waiting: 2 },
         "the sync waits"
     );
 }
@@ -117,17 +117,17 @@ pub async fn a_sync_ends_with_its_last_notice(subject: &impl Subject) {
     let fence = desk.store.claim("worker").await.expect("claimed");
     let record = desk.made(&desk.here, json!({"city": "Delft"}), None).await;
     let outcome = sync(&desk, record, vec![ONE, TWO]).await;
-    assert_eq!(outcome.ending, Ending::Syncing { matched: 1 });
+    assert_eq!(outcome.ending, Ending::Syncing { matched: 2 });
     let id = outcome.operation;
-    assert_eq!(state(&desk, id).await, OperationState::Sync { matched: 1, sent: 0, waiting: 2 });
+    assert_eq!(state(&desk, id).await, OperationState::Sync { matched: 2, sent: 0, waiting: 2 });
     let [(_, first), (second_row, second)] = desk.notices().await.try_into().expect("two notices");
     settle(&desk, fence, &first, done(true, Some(id))).await;
-    assert_eq!(state(&desk, id).await, OperationState::Sync { matched: 1, sent: 1, waiting: 1 });
+    assert_eq!(state(&desk, id).await, OperationState::Sync { matched: 2, sent: 1, waiting: 1 });
     assert_eq!(desk.notices().await.len(), 1, "nobody is told before the last");
     desk.create(&desk.here, json!({"city": "Breda"}), None).await;
     desk.clock.advance(1_000);
     settle(&desk, fence, &second, done(false, Some(id))).await;
-    let ended = OperationState::Sync { matched: 1, sent: 1, waiting: 0 };
+    let ended = OperationState::Sync { matched: 2, sent: 1, waiting: 0 };
     assert_eq!(state(&desk, id).await, ended, "what was not sent is not counted as sent");
     let [(row, told)] = desk.notices().await.try_into().expect("one notice, of the end");
     assert!(row > second_row);
@@ -147,11 +147,11 @@ pub async fn a_sync_told_twice_counts_once(subject: &impl Subject) {
     for _ in 0..2 {
         settle(&desk, fence, &first, done(true, Some(id))).await;
     }
-    assert_eq!(state(&desk, id).await, OperationState::Sync { matched: 1, sent: 1, waiting: 1 });
+    assert_eq!(state(&desk, id).await, OperationState::Sync { matched: 2, sent: 1, waiting: 1 });
     for _ in 0..2 {
         settle(&desk, fence, &second, done(true, Some(id))).await;
     }
-    assert_eq!(state(&desk, id).await, OperationState::Sync { matched: 1, sent: 2, waiting: 0 });
+    assert_eq!(state(&desk, id).await, OperationState::Sync { matched: 2, sent: 2, waiting: 0 });
     assert_eq!(desk.notices().await.len(), 1, "the end is told once");
 }
 

@@ -1,7 +1,7 @@
 //! Settings: what a put believes, what a reader of a version gets, all of a control or none of it.
 
 use super::Subject;
-use super::desk::{Desk, business, control, control_to, put_business, put_text, subscription};
+use super::desk::{Desk, business, control, control_to, dropped, put_business, put_text, subscription};
 use crate::StoreError;
 use crate::settings::{Control, Expect, Put, Setting, SettingKey, SettingKind, SettingRow};
 use lockstep_core::application::Application;
@@ -97,7 +97,7 @@ pub async fn a_control_that_names_an_unknown_business_writes_nothing(subject: &i
     ];
     let refused = desk.control(Control { lanes, ..control(puts()) }).await;
     assert!(matches!(refused, Err(StoreError::UnknownBusiness(_))), "{refused:?}");
-    let dropped = vec![(business("nowhere"), SubscriptionId(4))];
+    let dropped = dropped(&business("nowhere"), SubscriptionId(4));
     let refused = desk.control(Control { dropped, ..control(puts()) }).await;
     assert!(matches!(refused, Err(StoreError::UnknownBusiness(_))), "{refused:?}");
     assert_eq!(all(&desk).await, before);

@@ -45,6 +45,7 @@ pub async fn a_settle_is_all_or_nothing(subject: &impl Subject) {
         fence,
         at: desk.clock_now(),
         outlets: vec![outlet(&desk.here, 9, steps()), outlet(business, 9, steps())],
+        scans: Vec::new(),
         notices: Vec::new(),
     };
     let refused = desk.store.settle(settle(&business("nowhere"))).await;
@@ -72,7 +73,8 @@ pub async fn cursors_move_and_rejoin(subject: &impl Subject) {
         position: Some(8),
         steps: vec![(ONE, LaneStep::Rejoined), (SubscriptionId(99), LaneStep::Rejoined)],
     };
-    let settle = Settle { fence, at: desk.clock_now(), outlets: vec![rejoined], notices: Vec::new() };
+    let settle =
+        Settle { fence, at: desk.clock_now(), outlets: vec![rejoined], scans: Vec::new(), notices: Vec::new() };
     desk.store.settle(settle).await.expect("settled");
     let outlet = desk.outlet(&desk.here).await;
     assert_eq!((outlet.position, outlet.lanes), (Some(8), vec![(TWO, 1)]));
@@ -144,8 +146,13 @@ pub async fn work_rows_outlive_the_store(subject: &impl Subject) {
         (ONE, LaneStep::Park(parked(7, 3))),
         (ONE, LaneStep::Bury(letter(2, "given up"))),
     ];
-    let settle =
-        Settle { fence, at: desk.clock_now(), outlets: vec![outlet(&desk.here, 6, steps)], notices: Vec::new() };
+    let settle = Settle {
+        fence,
+        at: desk.clock_now(),
+        outlets: vec![outlet(&desk.here, 6, steps)],
+        scans: Vec::new(),
+        notices: Vec::new(),
+    };
     desk.store.settle(settle).await.expect("settled");
     let desk = desk.reopen().await;
     let outlet = desk.outlet(&desk.here).await;

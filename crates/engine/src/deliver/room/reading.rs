@@ -58,6 +58,9 @@ impl Room {
                 self.hand_out(business, change, now);
             }
         }
+        // What walks have read may wait for the tail to come by.
+        let walking: Vec<_> = self.tails.get(business).into_iter().flat_map(|tail| &tail.walking).copied().collect();
+        walking.into_iter().for_each(|id| self.touch(id));
         let is_behind = self.tails.get(business).is_some_and(|tail| tail.position < page.head || tail.must_read_again);
         if is_behind {
             self.read_tail(business);
@@ -68,6 +71,11 @@ impl Room {
     /// Gives a change to every caught-up lane that wants it.
     fn hand_out(&mut self, business: &BusinessId, change: &Arc<Change>, now: Timestamp) {
         let Some(tail) = self.tails.get_mut(business).filter(|tail| tail.position < change.seq) else { return };
+        for id in &tail.walking {
+            if let Some(lane) = self.lanes.get_mut(id) {
+                lane.note_change(change.record);
+            }
+        }
         let candidates: Vec<_> = tail.index.candidates(change).collect();
         for id in candidates {
             let Some(lane) = self.lanes.get_mut(&id).filter(|lane| !lane.is_behind && lane.scanned < change.seq) else {
@@ -150,6 +158,7 @@ impl Room {
         let before = lane.held();
         let already = lane.scanned;
         for change in page.changes.iter().filter(|change| change.seq > already) {
+            lane.note_change(change.record);
             if to.view(change).is_some() {
                 if lane.is_full() {
                     break;

@@ -1,6 +1,8 @@
 //! The heart, as a table of stories: what commands do to records, and what they refuse.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what a test's own furniture lacks fails the test")]
 
+mod merge;
+
 use lockstep_core::Fields;
 use lockstep_core::change::{Change, ChangeKind, Origin};
 use lockstep_core::clock::Timestamp;
@@ -68,6 +70,7 @@ impl Desk {
             idempotency: self.idempotency,
             fresh,
             tell: Arc::clone(&self.tell),
+            upload: None,
             bytes: 0,
         };
         let mut wanted = keys(&command);
@@ -77,6 +80,9 @@ impl Desk {
             }
             for key in wanted.externals {
                 self.set.externals.entry(key).or_insert(None);
+            }
+            for key in wanted.lookups {
+                self.set.lookups.entry(key).or_default();
             }
             for key in wanted.idempotency {
                 self.set.idempotency.entry(key).or_insert(None);
@@ -90,7 +96,7 @@ impl Desk {
     }
 
     fn create(&mut self, fields: Value, external: Option<&str>) -> Outcome {
-        self.send(Action::Create { fields: object(fields), external_id: external.map(ext) })
+        self.send(Action::Create { fields: object(fields), external_id: external.map(ext), matching: Vec::new() })
     }
 
     fn update(&mut self, id: RecordId, patch: Value) -> Outcome {
@@ -327,6 +333,8 @@ enum Move {
     Delete(usize),
     Correlate(usize, u8, bool),
     Uncorrelate(usize, u8),
+    Merge(usize, usize),
+    Unmerge(usize),
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -338,6 +346,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         (0..6_usize).prop_map(Move::Delete),
         (0..6_usize, 0..4_u8, any::<bool>()).prop_map(|(at, ext, force)| Move::Correlate(at, ext, force)),
         (0..6_usize, 0..4_u8).prop_map(|(at, ext)| Move::Uncorrelate(at, ext)),
+        (0..6_usize, 0..6_usize).prop_map(|(goes, stays)| Move::Merge(goes, stays)),
+        (0..6_usize).prop_map(Move::Unmerge),
     ];
     prop::collection::vec(one, 0..40)
 }
@@ -362,6 +372,11 @@ proptest! {
                 Move::Uncorrelate(index, id) => {
                     desk.send(Action::Uncorrelate { target: Target::Id(at(index, &ids)), external_id: ext(&id.to_string()) })
                 }
+                Move::Merge(goes, stays) => {
+                    let (target, into) = (Target::Id(at(goes, &ids)), Target::Id(at(stays, &ids)));
+                    desk.send(Action::Merge { target, into })
+                }
+                Move::Unmerge(index) => desk.send(Action::Unmerge { target: Target::Id(at(index, &ids)) }),
             };
             ids.extend(outcome.record.filter(|id| !ids.contains(id)));
         }
@@ -384,7 +399,10 @@ proptest! {
         }
         for (key, holder) in &desk.set.externals {
             let holders: Vec<_> = newest.values().filter(|change| {
-                change.state.external_ids.iter().any(|held| held.key(&change.ty) == *key)
+                // One that was merged keeps a list of what it was called; the ids themselves have moved.
+                let state = &change.state;
+                let called = state.external_ids.iter().chain(&state.aliases);
+                state.merged_into.is_none() && called.into_iter().any(|held| held.key(&change.ty) == *key)
             }).map(|change| change.record).collect();
             prop_assert_eq!(holders, holder.iter().map(|holder| holder.id).collect::<Vec<_>>());
         }

@@ -1,0 +1,78 @@
+//! `POST /v1/business/{business}/{type}/{history|at|why|similar}/{id}`: a record's past and its like, for an
+//! administrator, answered with their result.
+
+use crate::Server;
+use crate::answer::{Answer, ok};
+use crate::request::{self, Places};
+use axum::extract::{Request, State};
+use lockstep_core::error::Code;
+use lockstep_core::limits::CONTROL_BYTES_MAX;
+use lockstep_engine::principal::Principal;
+use lockstep_engine::read;
+use lockstep_engine::refusal::Refusal;
+use lockstep_wire::record::{By, ChangeView, FieldWhy, HistoryView, PastView, WhyView};
+use std::collections::BTreeMap;
+
+type OfRecord = Places<(String, String, String)>;
+
+async fn asked(
+    server: &Server,
+    request: Request,
+    known: &[&str],
+) -> Result<(Principal, BTreeMap<String, String>), Refusal> {
+    let principal = crate::auth::principal(&server.world, request.headers())?;
+    principal.must_administer()?;
+    let parameters = request::parameters(request.uri(), known)?;
+    // Whatever comes as a body is read, so that the connection can be used again, and ignored.
+    request::bytes(request.into_body(), CONTROL_BYTES_MAX).await?;
+    Ok((principal, parameters))
+}
+
+pub(crate) async fn history(
+    State(server): State<Server>,
+    Places((business, ty, id)): OfRecord,
+    request: Request,
+) -> Answer {
+    let (principal, parameters) = asked(&server, request, &["before", "limit"]).await?;
+    let before = request::number(&parameters, "before")?;
+    let limit = request::number(&parameters, "limit")?.and_then(|limit| usize::try_from(limit).ok());
+    let address = (&*business, &*ty, &*id);
+    let (business, changes, next) = read::history(&server.world, &principal, address, before, limit).await?;
+    let changes = changes.iter().map(|change| ChangeView::of(change, &business.id)).collect();
+    ok(&HistoryView { changes, next })
+}
+
+pub(crate) async fn at(State(server): State<Server>, Places((business, ty, id)): OfRecord, request: Request) -> Answer {
+    let (principal, parameters) = asked(&server, request, &["seq"]).await?;
+    let seq = request::number(&parameters, "seq")?.ok_or_else(|| {
+        Refusal::new(Code::InvalidParameter, "the query parameter seq is missing: give at/RECORD_ID?seq=1042")
+    })?;
+    ok(&PastView::of(&*read::at(&server.world, &principal, (&business, &ty, &id), seq).await?))
+}
+
+pub(crate) async fn why(
+    State(server): State<Server>,
+    Places((business, ty, id)): OfRecord,
+    request: Request,
+) -> Answer {
+    let (principal, _) = asked(&server, request, &[]).await?;
+    let record = read::why(&server.world, &principal, (&business, &ty, &id)).await?;
+    let mut fields = BTreeMap::new();
+    for entry in &record.provenance {
+        for field in &entry.fields {
+            let Some(value) = record.state.fields.get(field) else { continue };
+            let observed_at = entry.observed_at.to_string();
+            fields.insert(field.as_str(), FieldWhy { value, seq: entry.seq, observed_at, by: By::from(&entry.origin) });
+        }
+    }
+    ok(&WhyView { fields })
+}
+
+pub(crate) async fn similar(
+    State(server): State<Server>,
+    Places((business, ty, id)): OfRecord,
+    request: Request,
+) -> Answer {
+    let (principal, _) = asked(&server, request, &[]).await?;
+    ok(&read::similar(&server.world, &principal, (&business, &ty, &id)).await?)
+}

@@ -1,0 +1,176 @@
+//! Records of the past and where their values came from.
+
+use crate::notification::Changes;
+use crate::operation::ExternalIdView;
+use lockstep_core::Fields;
+use lockstep_core::change::{Change, ChangeKind, Origin};
+use lockstep_core::ids::{BusinessId, Provider, RecordId, TypeId};
+use lockstep_core::operation::OperationId;
+use lockstep_core::record::State;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Who made a change, and by which call.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct By<'a> {
+    /// `admin` or `application`.
+    pub by: &'static str,
+    /// The application's slug.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<&'a Provider>,
+}
+
+impl<'a> From<&'a Origin> for By<'a> {
+    fn from(origin: &'a Origin) -> Self {
+        let by = if *origin == Origin::Admin { "admin" } else { "application" };
+        Self { by, provider: origin.provider() }
+    }
+}
+
+/// One change of a record's history.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeView<'a> {
+    /// Its place in the business's log.
+    pub seq: u64,
+    /// When, RFC 3339.
+    pub at: String,
+    /// What happened.
+    pub kind: ChangeKind,
+    /// The record's version after it.
+    pub version: u64,
+    /// Who made it.
+    #[serde(flatten)]
+    pub by: By<'a>,
+    /// By which operation.
+    pub operation_id: OperationId,
+    /// Old and new values of what it changed.
+    pub changes: Changes<'a>,
+    /// What the record is called elsewhere after it, where that changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_ids: Option<Vec<ExternalIdView<'a>>>,
+    /// The record that took its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merged_into: Option<RecordId>,
+}
+
+impl<'a> ChangeView<'a> {
+    /// The view of a change.
+    #[must_use]
+    pub fn of(change: &'a Change, business: &BusinessId) -> Self {
+        let state = &change.state;
+        let external_ids =
+            change.old_external_ids.as_ref().map(|_| state.external_ids.iter().map(ExternalIdView::from).collect());
+        Self {
+            seq: change.seq,
+            at: change.at.to_string(),
+            kind: change.kind,
+            version: change.version,
+            by: By::from(&change.origin),
+            operation_id: change.operation(business),
+            changes: Changes { old: &change.old, new: &state.fields },
+            external_ids,
+            merged_into: state.merged_into.filter(|_| change.kind == ChangeKind::Merged),
+        }
+    }
+}
+
+/// A record's history, newest first.
+#[derive(Debug, Serialize)]
+pub struct HistoryView<'a> {
+    /// Its changes.
+    pub changes: Vec<ChangeView<'a>>,
+    /// The seq before which to ask for more, where there may be more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+/// A record as it was once.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PastView<'a> {
+    /// The record.
+    pub id: RecordId,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub ty: &'a TypeId,
+    /// Its version then.
+    pub version: u64,
+    /// The change that brought it there.
+    pub seq: u64,
+    /// When it was made, RFC 3339.
+    pub created_at: String,
+    /// When it had last changed, RFC 3339.
+    pub updated_at: String,
+    /// Whether it was a tombstone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+    /// The record that had taken its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merged_into: Option<RecordId>,
+    /// What it was called elsewhere.
+    pub external_ids: Vec<ExternalIdView<'a>>,
+    /// Its values.
+    pub fields: &'a Fields,
+}
+
+impl<'a> PastView<'a> {
+    /// The view of a record after a change.
+    #[must_use]
+    pub fn of(change: &'a Change) -> Self {
+        let state: &State = &change.state;
+        Self {
+            id: change.record,
+            ty: &change.ty,
+            version: change.version,
+            seq: change.seq,
+            created_at: change.created_at.to_string(),
+            updated_at: change.at.to_string(),
+            deleted: state.is_deleted,
+            merged_into: state.merged_into,
+            external_ids: state.external_ids.iter().map(ExternalIdView::from).collect(),
+            fields: &state.fields,
+        }
+    }
+}
+
+/// Where a record's values came from.
+#[derive(Debug, Serialize)]
+pub struct WhyView<'a> {
+    /// By field.
+    pub fields: BTreeMap<&'a str, FieldWhy<'a>>,
+}
+
+/// Where one value came from.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldWhy<'a> {
+    /// The value.
+    pub value: &'a Value,
+    /// The change that set it.
+    pub seq: u64,
+    /// When its source saw it, RFC 3339.
+    pub observed_at: String,
+    /// Who brought it.
+    #[serde(flatten)]
+    pub by: By<'a>,
+}
+
+/// Records that look like one.
+#[derive(Debug, Serialize)]
+pub struct SimilarView {
+    /// Which, with what they share.
+    pub similar: Vec<Similar>,
+}
+
+/// One that does.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Similar {
+    /// The record.
+    pub record_id: RecordId,
+    /// The match groups in which both agree, as `?match=` takes them.
+    pub agrees_in: Vec<String>,
+}
