@@ -18,13 +18,17 @@ pub mod heads;
 pub mod idempotency;
 pub mod lanes;
 pub mod log;
+pub mod matching;
 pub mod named_commit;
 pub mod notices;
 pub mod operations;
+pub mod past;
 pub mod reopen;
+pub mod scans;
 pub mod settings;
 pub mod settle;
 pub mod sweep;
+pub mod uploads;
 
 use crate::Store;
 use async_trait::async_trait;
@@ -124,6 +128,12 @@ macro_rules! contract {
                 a_page_knows_the_settings_completed_before_it
                 a_page_is_no_older_than_the_settings_before_its_changes
             }
+            matching {
+                a_value_is_found_while_it_stands
+                a_batch_matches_what_it_made_itself
+                of_several_that_match_none_is_written
+                long_values_are_compared_whole
+            }
             named_commit {
                 a_repeated_commit_has_effect_once
                 a_repeated_control_has_effect_once
@@ -148,10 +158,21 @@ macro_rules! contract {
                 an_operation_of_one_change_needs_none
                 operations_outlive_the_store
             }
+            past {
+                a_history_is_newest_first
+                records_come_in_pages_by_id
+                large_records_still_page
+            }
             reopen {
                 everything_is_there_after_reopening
                 a_closed_store_takes_no_more
                 closing_finishes_what_waits
+            }
+            scans {
+                a_scan_keeps_its_place_and_ends
+                what_is_put_off_is_waited_for
+                a_dropped_subscription_is_waited_for_no_more
+                a_replay_begins_with_its_operation
             }
             settings {
                 a_put_believes_what_stands
@@ -176,6 +197,12 @@ macro_rules! contract {
                 commit_names_are_kept_for_their_time
                 attempts_are_kept_for_their_time
                 records_changes_and_settings_are_never_swept
+            }
+            uploads {
+                a_batch_is_durable_with_its_outcomes
+                a_batch_out_of_turn_is_refused_whole
+                the_last_batch_ends_the_upload
+                uploads_and_single_commands_share_the_writer
             }
         );
     };
