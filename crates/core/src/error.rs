@@ -75,6 +75,8 @@ codes! {
     IdempotencyConflict => "idempotency_conflict",
     /// A limit on how many there may be.
     LimitReached => "limit_reached",
+    /// A position that the log does not have: it was restored from a backup.
+    LogRestored => "log_restored",
     /// The subscription has ended and cannot do this.
     SubscriptionEnded => "subscription_ended",
 

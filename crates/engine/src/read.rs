@@ -19,22 +19,28 @@ pub async fn operation(
 ) -> Result<OperationView, Refusal> {
     let business = principal.business(world, business)?;
     let id: OperationId = id.parse()?;
-    let found = match id.seq_in(&business.id) {
-        Some(seq) => world.store.change(&business.id, seq).await?.map(|change| Operation {
-            id,
-            verb: match change.kind {
-                lockstep_core::change::ChangeKind::Created => "create",
-                lockstep_core::change::ChangeKind::Updated => "update",
-                lockstep_core::change::ChangeKind::Deleted => "delete",
-                lockstep_core::change::ChangeKind::Correlated => "correlate",
-            }
-            .to_owned(),
-            at: change.at,
-            application: change.origin.application(),
-            ty: change.ty.clone(),
-            record: Some(change.record),
-            state: OperationState::Completed { version: change.version },
-        }),
+    // A change of a restored log may stand at the seq of a lost one: it is another operation's.
+    let found = match id.position_in(&business.id) {
+        Some(position) => world
+            .store
+            .change(&business.id, position.seq)
+            .await?
+            .filter(|change| change.operation(&business.id) == id)
+            .map(|change| Operation {
+                id,
+                verb: match change.kind {
+                    lockstep_core::change::ChangeKind::Created => "create",
+                    lockstep_core::change::ChangeKind::Updated => "update",
+                    lockstep_core::change::ChangeKind::Deleted => "delete",
+                    lockstep_core::change::ChangeKind::Correlated => "correlate",
+                }
+                .to_owned(),
+                at: change.at,
+                application: change.origin.application(),
+                ty: change.ty.clone(),
+                record: Some(change.record),
+                state: OperationState::Completed { version: change.version },
+            }),
         None => world.store.operation(&business.id, id).await?,
     };
     let is_own = |operation: &Operation| match principal {

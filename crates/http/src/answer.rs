@@ -85,6 +85,7 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::IdempotencyConflict
         | Code::LimitReached
         | Code::SubscriptionEnded
+        | Code::LogRestored
         | Code::RecordDeleted
         | Code::VersionConflict
         | Code::ExternalIdTaken

@@ -35,6 +35,7 @@ pages! {
     "invalid_value",
     "limit_reached",
     "listen_failed",
+    "log_restored",
     "method_not_allowed",
     "not_found",
     "outside_grant",

@@ -11,6 +11,7 @@ use lockstep_core::clock::{Clock, Timestamp};
 use lockstep_core::delivery::{Attempt, DeadLetter, Notice};
 use lockstep_core::ids::{BusinessId, SubscriptionId, TypeId};
 use lockstep_core::operation::{Operation, OperationId};
+use lockstep_core::position::Position;
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::subscription::StartAt;
 use lockstep_store::heads::HeadWatch;
@@ -184,6 +185,10 @@ impl Store for SlowStore {
             Ok(())
         })
         .await
+    }
+
+    async fn head(&self, business: &BusinessId) -> Result<Position, StoreError> {
+        self.slowly(self.inner.head(business)).await
     }
 
     async fn changes(&self, business: &BusinessId, after: u64, limit: usize) -> Result<ChangePage, StoreError> {

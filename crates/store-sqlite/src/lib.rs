@@ -11,6 +11,7 @@
 
 mod attempts;
 mod checkpoint;
+pub mod epoch;
 mod fault;
 mod key;
 mod load;
@@ -29,6 +30,7 @@ use lockstep_core::delivery::{Attempt, DeadLetter, Notice};
 use lockstep_core::ids::{BusinessId, SubscriptionId, TypeId};
 use lockstep_core::limits::WAL_BYTES_MAX;
 use lockstep_core::operation::{Operation, OperationId};
+use lockstep_core::position::Position;
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::schema::Schema;
 use lockstep_store::heads::HeadWatch;
@@ -152,6 +154,11 @@ impl Store for SqliteStore {
 
     async fn settle(&self, settle: Settle) -> Result<(), StoreError> {
         self.ride(|reply| Rider::Settle(settle, reply)).await
+    }
+
+    async fn head(&self, business: &BusinessId) -> Result<Position, StoreError> {
+        let business = business.clone();
+        self.readers.ask(move |connection| epoch::head(connection, &business)).await
     }
 
     async fn changes(&self, business: &BusinessId, after: u64, limit: usize) -> Result<ChangePage, StoreError> {

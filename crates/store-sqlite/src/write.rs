@@ -196,7 +196,7 @@ impl Writing<'_> {
             self.brought.moves.has_settings = true;
         }
         for (business, subscription, start) in &control.lanes {
-            let head = self.loader.head(business)?.0;
+            let head = self.loader.head(business)?.0.seq;
             let cursor = match start {
                 StartAt::Now => head,
                 StartAt::Beginning => 0,
@@ -316,7 +316,7 @@ impl Writing<'_> {
                 let Some(id) = sync else { return Ok(()) };
                 let business = self.loader.number(&settle.business)?;
                 let Some(operation) = operation(self.connection(), business, id.number())? else { return Ok(()) };
-                let head = (self.loader.head(&settle.business)?.0, at);
+                let head = (self.loader.head(&settle.business)?.0.seq, at);
                 let (operation, notices) = advance_sync(operation, *is_sent, tell, &settle.business, head);
                 self.operation(business, &operation)?;
                 self.notices(&notices)?;

@@ -25,6 +25,7 @@ use lockstep_core::command::{Command, Outcome};
 use lockstep_core::delivery::{Attempt, DeadLetter, Notice, Parked};
 use lockstep_core::ids::{BusinessId, CommitId, SubscriptionId, TypeId};
 use lockstep_core::operation::{Operation, OperationId};
+use lockstep_core::position::Position;
 use lockstep_core::record::{Record, RecordKey};
 use settings::{Control, SettingKey, SettingsPage};
 use settle::{Fence, Settle};
@@ -176,6 +177,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError::Fenced`] under an earlier fence.
     async fn settle(&self, settle: Settle) -> Result<(), StoreError>;
+
+    /// The place of a business's newest change: its log's epoch, and the seq, 0 where there is none yet.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownBusiness`].
+    async fn head(&self, business: &BusinessId) -> Result<Position, StoreError>;
 
     /// Changes of a business after a seq, at most `limit`.
     ///

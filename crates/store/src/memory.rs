@@ -17,6 +17,7 @@ use lockstep_core::external_id::ExternalKey;
 use lockstep_core::ids::{BusinessId, CommitId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::limits;
 use lockstep_core::operation::{Operation, OperationId};
+use lockstep_core::position::Position;
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::rules::working_set::{Remembered, WorkingSet};
 use lockstep_core::schema::Schema;
@@ -25,8 +26,8 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-#[derive(Default)]
 struct Log {
+    epoch: u32,
     changes: Vec<Arc<Change>>,
     records: BTreeMap<RecordKey, Record>,
     externals: BTreeMap<ExternalKey, RecordKey>,
@@ -38,7 +39,28 @@ struct Log {
     dead: BTreeMap<(SubscriptionId, u64), DeadLetter>,
 }
 
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            epoch: Position::FIRST_EPOCH,
+            changes: Vec::new(),
+            records: BTreeMap::new(),
+            externals: BTreeMap::new(),
+            idempotency: BTreeMap::new(),
+            operations: BTreeMap::new(),
+            position: None,
+            lanes: BTreeMap::new(),
+            parked: BTreeMap::new(),
+            dead: BTreeMap::new(),
+        }
+    }
+}
+
 impl Log {
+    fn place(&self) -> Position {
+        Position { epoch: self.epoch, seq: self.head().0 }
+    }
+
     fn head(&self) -> (u64, Timestamp) {
         self.changes.last().map_or((0, Timestamp(0)), |change| (change.seq, change.at))
     }
@@ -72,6 +94,14 @@ impl MemoryStore {
         Self { inner: Mutex::default(), heads: Heads::default(), schema: Schema::ready_made(), clock }
     }
 
+    /// Gives every log its next epoch, as a restore does.
+    pub fn begin_epoch(&self) {
+        let now = self.clock.now();
+        for log in self.lock().logs.values_mut() {
+            log.epoch = Position::next_epoch(log.epoch, now).unwrap_or(log.epoch);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -82,8 +112,9 @@ impl MemoryStore {
 }
 
 impl Load for Inner {
-    fn head(&mut self, business: &BusinessId) -> Result<(u64, Timestamp), StoreError> {
-        self.logs.get(business).map(Log::head).ok_or_else(|| StoreError::UnknownBusiness(business.clone()))
+    fn head(&mut self, business: &BusinessId) -> Result<(Position, Timestamp), StoreError> {
+        let head = |log: &Log| (log.place(), log.head().1);
+        self.logs.get(business).map(head).ok_or_else(|| StoreError::UnknownBusiness(business.clone()))
     }
 
     fn record(&mut self, business: &BusinessId, key: &RecordKey) -> Result<Option<Record>, StoreError> {
@@ -298,6 +329,10 @@ impl Store for MemoryStore {
         drop(inner);
         self.heads.publish(&moves);
         Ok(())
+    }
+
+    async fn head(&self, business: &BusinessId) -> Result<Position, StoreError> {
+        self.log(business, Log::place)
     }
 
     async fn changes(&self, business: &BusinessId, after: u64, limit: usize) -> Result<ChangePage, StoreError> {

@@ -18,6 +18,7 @@ use crate::external_id::ExternalId;
 use crate::ids::{ChangeId, DeliveryId, RecordId, SubscriptionId};
 use crate::limits;
 use crate::operation::{Operation, OperationId, OperationState};
+use crate::position::Position;
 use crate::record::{Provenance, Record, RecordKey, State};
 use crate::rules::check::merge_patch;
 use crate::rules::working_set::{Keys, Remembered, WorkingSet};
@@ -111,7 +112,7 @@ fn refused(command: &Command, rejection: Rejection) -> Outcome {
 /// Enters what is kept of the operation: its row where it needs one, its notices, its idempotency key.
 fn close(set: &mut WorkingSet, command: &Command, record: Option<RecordId>, ending: Ending) -> Outcome {
     let operation = match ending {
-        Ending::Changed { seq, .. } => OperationId::of_change(&set.business, seq),
+        Ending::Changed { seq, .. } => set.operation_of(seq),
         _ => command.fresh.operation,
     };
     let state = match &ending {
@@ -464,7 +465,8 @@ fn enter(
         prev_seq: before.last_seq,
         created_at: before.created_at,
         origin: command.origin.clone(),
-        operation: None,
+        // In the first epoch it follows from the seq.
+        operation: (set.epoch != Position::FIRST_EPOCH).then(|| set.operation_of(seq)),
         state: Arc::clone(&state),
         was_deleted: before.state.is_deleted,
         old: next.old,

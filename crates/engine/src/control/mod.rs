@@ -2,6 +2,7 @@
 
 pub mod application;
 pub mod business;
+mod position;
 pub mod subscription;
 
 use crate::World;

@@ -40,6 +40,10 @@ impl Subject for Folder {
         Arc::new(SqliteStore::open(self.path(), clock).expect("the folder opens"))
     }
 
+    async fn begin_epoch(&self, clock: Arc<dyn Clock>) {
+        lockstep_store_sqlite::epoch::begin_epoch(self.path(), clock.now()).expect("the folder is free");
+    }
+
     fn is_durable(&self) -> bool {
         true
     }
