@@ -18,6 +18,7 @@ use lockstep_store::heads::HeadWatch;
 use lockstep_store::memory::MemoryStore;
 use lockstep_store::settings::{Setting, SettingKey, SettingsPage};
 use lockstep_store::settle::{Fence, LaneStep, Settle};
+use lockstep_store::snapshot::Snapshot;
 use lockstep_store::{ChangePage, Commit, Committed, Count, OutletRows, Store, StoreError, StoreState, Work};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -266,6 +267,10 @@ impl Store for SlowStore {
 
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
         self.inner.sweep(now).await
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.inner.snapshot().await
     }
 
     fn state(&self) -> StoreState {

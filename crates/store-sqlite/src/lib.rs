@@ -19,6 +19,8 @@ mod open;
 mod queue;
 mod readers;
 mod recent;
+pub mod restore;
+mod snapshot;
 mod sweep;
 mod write;
 mod writer;
@@ -36,6 +38,7 @@ use lockstep_core::schema::Schema;
 use lockstep_store::heads::HeadWatch;
 use lockstep_store::settings::SettingsPage;
 use lockstep_store::settle::{Fence, Settle};
+use lockstep_store::snapshot::Snapshot;
 use lockstep_store::{ChangePage, Commit, Committed, Count, OutletRows, Store, StoreError, StoreState};
 use queue::Rider;
 use std::collections::BTreeMap;
@@ -51,6 +54,7 @@ const READERS: usize = 2;
 /// The store in a data folder.
 pub struct SqliteStore {
     shared: Arc<writer::Shared>,
+    files: open::Files,
     writer: Mutex<Option<JoinHandle<()>>>,
     checkpointer: checkpoint::Checkpointer,
     readers: readers::Readers,
@@ -83,6 +87,7 @@ impl SqliteStore {
             commits: AtomicU64::new(0),
             commands: AtomicU64::new(0),
             commit_us: AtomicU64::new(0),
+            snapshots: snapshot::Snapshots::default(),
         });
         shared.queue.refuse(writer::floor(&files, &shared.disk_free));
         let failed = |error: std::io::Error| StoreError::Failed(error.to_string());
@@ -94,7 +99,7 @@ impl SqliteStore {
         let attempts = attempts::Attempts::start(attempts)?;
         let writer = writer::Writer {
             connection,
-            files,
+            files: files.clone(),
             schema: Schema::ready_made(),
             clock,
             shared: Arc::clone(&shared),
@@ -105,6 +110,7 @@ impl SqliteStore {
         let writer = thread.spawn(move || writer.run()).map_err(failed)?;
         Ok(Self {
             shared,
+            files,
             writer: Mutex::new(Some(writer)),
             checkpointer,
             readers: readers::Readers::start(connections)?,
@@ -120,6 +126,7 @@ impl SqliteStore {
     }
 
     fn close_now(&self) {
+        self.shared.snapshots.close();
         self.shared.queue.close();
         self.checkpointer.close();
         self.readers.close();
@@ -267,6 +274,10 @@ impl Store for SqliteStore {
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
         self.attempts.sweep(now)?;
         self.ride(|reply| Rider::Sweep(now, reply)).await
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        snapshot::take(&self.shared, &self.files).await
     }
 
     fn state(&self) -> StoreState {

@@ -16,6 +16,7 @@ pub mod heads;
 pub mod memory;
 pub mod settings;
 pub mod settle;
+pub mod snapshot;
 
 use async_trait::async_trait;
 use heads::HeadWatch;
@@ -29,6 +30,7 @@ use lockstep_core::position::Position;
 use lockstep_core::record::{Record, RecordKey};
 use settings::{Control, SettingKey, SettingsPage};
 use settle::{Fence, Settle};
+use snapshot::Snapshot;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -285,6 +287,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Copies the whole store as it stands, while commits go on.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] while another copy is in use or too much is written beside it, [`StoreError::DiskFull`],
+    /// [`StoreError::Failed`] where this kind of store cannot be copied.
+    async fn snapshot(&self) -> Result<Snapshot, StoreError>;
 
     /// How the store stands.
     fn state(&self) -> StoreState;

@@ -7,6 +7,7 @@ use crate::batch::{Load, Sets, advance_sync, decide_all};
 use crate::heads::{HeadWatch, Heads, Moves};
 use crate::settings::{Control, Expect, Put, Setting, SettingKey, SettingRow, SettingsPage};
 use crate::settle::{Fence, LaneStep, NoticeSettle, NoticeStep, OutletSettle, Settle};
+use crate::snapshot::Snapshot;
 use crate::{ChangePage, Commit, Committed, Count, OutletRows, Store, StoreError, StoreState, Work};
 use async_trait::async_trait;
 use lockstep_core::change::Change;
@@ -461,6 +462,10 @@ impl Store for MemoryStore {
             log.operations.retain(|_, operation| operation.at.plus_ms(limits::OPERATION_KEPT_MS) > now);
         }
         Ok(())
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        Err(StoreError::Failed("a store in memory has no files to copy".to_owned()))
     }
 
     fn state(&self) -> StoreState {

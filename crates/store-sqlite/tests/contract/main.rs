@@ -7,6 +7,8 @@ mod crash;
 mod fixture;
 #[cfg(test)]
 mod opening;
+#[cfg(test)]
+mod snapshot;
 
 use async_trait::async_trait;
 use lockstep_core::clock::Clock;
