@@ -7,6 +7,7 @@
 //! Nothing before the log knows who reads it; nothing after the log alters it. Callers come with a
 //! [`principal::Principal`], and each use case asks it what it may do before it does anything.
 
+pub mod backup;
 pub mod control;
 pub mod deliver;
 pub mod ingest;
