@@ -118,6 +118,8 @@ codes! {
     SealingKeyWrong => "sealing_key_wrong",
     /// The sealing key cannot be read as one.
     SealingKeyInvalid => "sealing_key_invalid",
+    /// A backup that cannot be used.
+    BackupUnusable => "backup_unusable",
     /// The address to listen on is taken or not ours.
     ListenFailed => "listen_failed",
     /// A setting that cannot be read.

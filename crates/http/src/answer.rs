@@ -100,6 +100,7 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::StoreNewer
         | Code::SealingKeyWrong
         | Code::SealingKeyInvalid
+        | Code::BackupUnusable
         | Code::ListenFailed
         | Code::SettingsInvalid => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -13,6 +13,7 @@ macro_rules! pages {
 }
 
 pages! {
+    "backup_unusable",
     "body_too_large",
     "business_not_found",
     "busy",

@@ -39,6 +39,11 @@ pub(crate) fn sealing(settings: &Settings, ids: &dyn IdSource) -> Result<Found<[
     }
 }
 
+/// Whether there is a sealing key already.
+pub(crate) fn is_given(settings: &Settings) -> bool {
+    settings.secret_key.is_some() || settings.secret_key_file.is_some() || paths::sealing_key(&settings.data).exists()
+}
+
 /// That the keys given are keys, before a folder is made for them.
 pub(crate) fn check(settings: &Settings) -> Result<(), Failure> {
     if let Some(text) = &settings.secret_key {

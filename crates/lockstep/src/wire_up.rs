@@ -67,6 +67,7 @@ impl Hub {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings.data, Arc::clone(&clock))?);
+        must_bring_key(settings, store.as_ref()).await?;
         let sealing = keys::sealing(settings, ids.as_ref())?;
         let sealer = Sealer::new(&sealing.key)?;
         let admin = keys::admin(settings, ids.as_ref())?;
@@ -106,6 +107,21 @@ impl Hub {
         world.store.close().await;
         Ok(())
     }
+}
+
+/// That a key is there where the store has sealed values already, as one that was restored has: no other is made.
+async fn must_bring_key(settings: &Settings, store: &dyn Store) -> Result<(), Failure> {
+    if keys::is_given(settings) {
+        return Ok(());
+    }
+    let stored = SharedSettings::default();
+    stored.refresh(store).await?;
+    if stored.read(|settings| settings.sealing_check.is_none()) {
+        return Ok(());
+    }
+    let text = "this data folder holds what was sealed with a key that is not here: bring it, in LOCKSTEP_SECRET_KEY, \
+                --secret-key-file or the folder's lockstep.key";
+    Err(Failure::new(Code::SealingKeyWrong, text))
 }
 
 /// Tells a wrong sealing key before anything is sealed with it.

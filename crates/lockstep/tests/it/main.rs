@@ -37,6 +37,8 @@ mod reading;
 #[cfg(test)]
 mod receiver;
 #[cfg(test)]
+mod restore;
+#[cfg(test)]
 mod start;
 #[cfg(test)]
 mod stop;
