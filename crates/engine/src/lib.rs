@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod principal;
 pub mod read;
 pub mod refusal;
+pub mod rekey;
 pub mod seal;
 pub mod settings;
 pub mod sweep;

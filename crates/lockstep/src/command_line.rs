@@ -36,6 +36,11 @@ pub(crate) enum Command {
     /// Let deliveries of a restored hub go
     #[command(after_help = ADMIN_KEY_HELP)]
     Release(ReleaseArgs),
+    /// Seal a folder's secrets with another key; the folder must not be in use
+    #[command(after_help = "Keys are read from the environment, or from files:\n  \
+        LOCKSTEP_SECRET_KEY      the key as it is [default: DIR/lockstep.key]\n  \
+        LOCKSTEP_NEW_SECRET_KEY  the key to come [default: one is made, where the key is the folder's own]")]
+    Rekey(RekeyArgs),
     /// Explain an error code
     Explain(ExplainArgs),
     /// Measure this machine: the hub beside a bare server and a bare client, in one run
@@ -154,6 +159,22 @@ pub(crate) struct ReleaseArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) remote: RemoteArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RekeyArgs {
+    /// Folder of the store [default: ./lockstep-data]
+    #[arg(long, env = "LOCKSTEP_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// File with the sealing key as it is [default: DIR/lockstep.key]
+    #[arg(long, env = "LOCKSTEP_SECRET_KEY_FILE", value_name = "FILE")]
+    pub(crate) secret_key_file: Option<PathBuf>,
+    /// File with the sealing key to come
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_secret_key_file: Option<PathBuf>,
+    /// Print what was done as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

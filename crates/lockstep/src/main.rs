@@ -12,6 +12,7 @@ mod logging;
 mod paths;
 mod printer;
 mod progress;
+mod rekey;
 mod remote;
 mod serve;
 mod settings;
@@ -44,6 +45,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Backup(args) => backup::take(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Release(args) => backup::release(&args),
+        Command::Rekey(args) => rekey::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Bench(args) => wire_up::runtime()?.block_on(bench::run(args)).map_err(Failure::from),
     }

@@ -4,9 +4,9 @@
 //! requests cannot starve delivery. The store has threads of its own.
 
 use crate::failure::Failure;
-use crate::keys;
 use crate::settings::Settings;
 use crate::world::{SystemClock, SystemIds};
+use crate::{keys, paths};
 use futures_util::FutureExt;
 use lockstep_core::clock::{Clock, IdSource};
 use lockstep_core::error::Code;
@@ -87,7 +87,7 @@ impl Hub {
         // The post room is given as long to open as it may stand still later.
         world.metrics.delivery_turned_at_ms.set(world.clock.now().0);
         world.settings.refresh(world.store.as_ref()).await?;
-        check_sealing(&world).await?;
+        check_sealing(&world).await.map_err(|failure| interrupted(settings, failure))?;
         let (post_room, desk) = PostRoom::new();
         let made = sealing.made.into_iter().chain(admin.made).collect();
         Ok(Self { world, post_room, address, made, listener, desk })
@@ -110,7 +110,7 @@ impl Hub {
 }
 
 /// That a key is there where the store has sealed values already, as one that was restored has: no other is made.
-async fn must_bring_key(settings: &Settings, store: &dyn Store) -> Result<(), Failure> {
+pub(crate) async fn must_bring_key(settings: &Settings, store: &dyn Store) -> Result<(), Failure> {
     if keys::is_given(settings) {
         return Ok(());
     }
@@ -122,6 +122,23 @@ async fn must_bring_key(settings: &Settings, store: &dyn Store) -> Result<(), Fa
     let text = "this data folder holds what was sealed with a key that is not here: bring it, in LOCKSTEP_SECRET_KEY, \
                 --secret-key-file or the folder's lockstep.key";
     Err(Failure::new(Code::SealingKeyWrong, text))
+}
+
+/// A key that is wrong since a rekey broke off is told as that.
+fn interrupted(settings: &Settings, failure: Failure) -> Failure {
+    let next = paths::next_sealing_key(&settings.data);
+    match failure {
+        Failure::Coded(rejection) if rejection.code == Code::SealingKeyWrong && next.exists() => {
+            let text = format!(
+                "a rekey of this data folder has broken off, and {} is the key it is sealed with now: \
+                 `lockstep rekey --data {}` finishes it",
+                next.display(),
+                settings.data.display()
+            );
+            Failure::new(Code::SealingKeyWrong, text)
+        }
+        other => other,
+    }
 }
 
 /// Tells a wrong sealing key before anything is sealed with it.

@@ -37,6 +37,8 @@ mod reading;
 #[cfg(test)]
 mod receiver;
 #[cfg(test)]
+mod rekey;
+#[cfg(test)]
 mod restore;
 #[cfg(test)]
 mod start;
