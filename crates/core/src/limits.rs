@@ -131,6 +131,8 @@ pub const BACKUP_STALL_MS_MAX: u64 = 60_000;
 
 /// Connections at once; over it new ones wait to be taken.
 pub const CONNECTIONS_MAX: usize = 10_000;
+/// Time for a TLS handshake, in milliseconds.
+pub const TLS_HANDSHAKE_MS_MAX: u64 = 10_000;
 /// Time in which a request's head and body must arrive, in milliseconds.
 pub const REQUEST_READ_MS_MAX: u64 = 30_000;
 /// Time that a stopping server gives to requests and deliveries under way, in milliseconds.

@@ -11,6 +11,7 @@ mod request;
 pub mod router;
 mod rpc;
 pub mod serve;
+pub mod tls;
 
 use lockstep_engine::World;
 use lockstep_engine::deliver::PostRoom;

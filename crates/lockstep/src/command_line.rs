@@ -73,6 +73,12 @@ pub(crate) struct ServeArgs {
     /// File with the sealing key: 32 bytes in base64 or hex [default: DIR/lockstep.key]
     #[arg(long, env = "LOCKSTEP_SECRET_KEY_FILE", value_name = "FILE")]
     pub(crate) secret_key_file: Option<PathBuf>,
+    /// PEM file with the server's certificate and those that vouch for it: serve HTTPS
+    #[arg(long, env = "LOCKSTEP_TLS_CERT", value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// PEM file with the certificate's private key
+    #[arg(long, env = "LOCKSTEP_TLS_KEY", value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// How log lines are written [default: text]
     #[arg(long, env = "LOCKSTEP_LOG_FORMAT", value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,

@@ -44,6 +44,7 @@ async fn demo(args: DemoArgs) -> Result<(), Failure> {
         secret_key_file: None,
         secret_key: None,
         admin_key: Some(admin_key.clone()),
+        tls: None,
         log_format: LogFormat::Text,
         log: "warn".to_owned(),
     };

@@ -25,6 +25,6 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
             say("  it holds the administrator's API key");
         }
     }
-    say(&format!("lockstep is listening on http://{}", hub.address));
+    say(&format!("lockstep is listening on {}", hub.url()));
     hub.run(stop).await
 }

@@ -4,7 +4,7 @@
 //! requests cannot starve delivery. The store has threads of its own.
 
 use crate::failure::Failure;
-use crate::settings::Settings;
+use crate::settings::{Settings, TlsFiles};
 use crate::world::{SystemClock, SystemIds};
 use crate::{keys, paths};
 use futures_util::FutureExt;
@@ -17,13 +17,14 @@ use lockstep_engine::principal::digest_of;
 use lockstep_engine::seal::Sealer;
 use lockstep_engine::settings::SharedSettings;
 use lockstep_engine::{World, metrics::Metrics, sweep};
+use lockstep_http::tls::{BadTls, Tls};
 use lockstep_http::{Server, router, serve};
 use lockstep_store::settings::{Audit, Control, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_store::{Commit, Store, StoreError, Work};
 use lockstep_store_sqlite::SqliteStore;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -42,8 +43,22 @@ pub(crate) struct Hub {
     pub(crate) address: SocketAddr,
     /// Key files made at this start.
     pub(crate) made: Vec<PathBuf>,
+    tls: Option<Tls>,
     listener: TcpListener,
     desk: Desk,
+}
+
+/// TLS as the settings want it.
+fn read_tls(files: &TlsFiles) -> Result<Tls, Failure> {
+    let invalid = |file: &Path, what: String| {
+        Failure::new(Code::SettingsInvalid, format!("the TLS file {} cannot be used: {what}", file.display()))
+    };
+    let read = |file: &Path| std::fs::read(file).map_err(|error| invalid(file, error.to_string()));
+    let made = Tls::new(&read(&files.certificate)?, &read(&files.key)?);
+    made.map_err(|bad| {
+        let file = if matches!(bad, BadTls::Certificate(_)) { &files.certificate } else { &files.key };
+        invalid(file, bad.to_string())
+    })
 }
 
 /// A runtime for requests.
@@ -57,6 +72,7 @@ impl Hub {
     /// Binds the address, opens the store and checks the keys; nothing runs yet.
     pub(crate) async fn open(settings: &Settings) -> Result<Self, Failure> {
         keys::check(settings)?;
+        let tls = settings.tls.as_ref().map(read_tls).transpose()?;
         let listen_failed = |error: std::io::Error| {
             let text = format!("cannot listen on {}: {error}; name another address with --listen", settings.listen);
             Failure::new(Code::ListenFailed, text)
@@ -90,16 +106,22 @@ impl Hub {
         check_sealing(&world).await.map_err(|failure| interrupted(settings, failure))?;
         let (post_room, desk) = PostRoom::new();
         let made = sealing.made.into_iter().chain(admin.made).collect();
-        Ok(Self { world, post_room, address, made, listener, desk })
+        Ok(Self { world, post_room, address, made, tls, listener, desk })
+    }
+
+    /// Where it is reached.
+    pub(crate) fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Serves and delivers until told to stop, then finishes what is under way and closes the store.
     pub(crate) async fn run(self, stop: watch::Receiver<bool>) -> Result<(), Failure> {
-        let Self { world, post_room, listener, desk, .. } = self;
+        let Self { world, post_room, tls, listener, desk, .. } = self;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| Failure::Other(error.into()))?;
         let deliver = start_delivery(Arc::clone(&world), desk, stop.clone())?;
         let server = Server { world: Arc::clone(&world), post_room };
-        tokio::join!(serve::serve(listener, router::router(server), stop.clone()), sweep::run(&world, stop));
+        tokio::join!(serve::serve(listener, tls, router::router(server), stop.clone()), sweep::run(&world, stop));
         let ended = tokio::task::spawn_blocking(move || deliver.join()).await;
         if !matches!(ended, Ok(Ok(()))) {
             tracing::error!("the delivery thread panicked; this is a bug");

@@ -12,14 +12,14 @@ async fn subscribe(office: &Office, start: Value) -> (u16, String) {
 }
 
 async fn cursor(office: &Office, seq: u64) -> Value {
-    let business = BusinessId::parse("acme-1").unwrap();
-    let epoch = office.store.head(&business).await.unwrap().epoch;
+    let business = BusinessId::parse("acme-1").expect("legal");
+    let epoch = office.store.head(&business).await.expect("read").epoch;
     json!({"cursor": Position { epoch, seq }.cursor(&business)})
 }
 
 async fn create(office: &Office) -> String {
     let made = office.acme("/v1/business/acme-1/contact/create", &json!({"email": "a@b.nl"})).await;
-    made.body["operationId"].as_str().unwrap().to_owned()
+    made.body["operationId"].as_str().expect("an id").to_owned()
 }
 
 #[tokio::test]

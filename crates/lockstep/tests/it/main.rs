@@ -47,6 +47,8 @@ mod stop;
 #[cfg(test)]
 mod sync_before_answer;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod trial;
 #[cfg(test)]
 mod writers;
