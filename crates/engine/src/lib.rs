@@ -27,6 +27,9 @@ use lockstep_store::Store;
 use settings::SharedSettings;
 use std::sync::Arc;
 
+/// The target of spans, apart from log lines: it is wanted only where traces are on.
+pub const SPANS: &str = "lockstep_span";
+
 /// All that the use cases stand on, given once at the start.
 pub struct World {
     /// Keeps everything.

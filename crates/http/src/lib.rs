@@ -11,6 +11,7 @@ mod request;
 pub mod router;
 mod rpc;
 pub mod serve;
+pub mod spans;
 pub mod tls;
 
 use lockstep_engine::World;

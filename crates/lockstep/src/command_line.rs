@@ -79,6 +79,9 @@ pub(crate) struct ServeArgs {
     /// PEM file with the certificate's private key
     #[arg(long, env = "LOCKSTEP_TLS_KEY", value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Send traces of requests and deliveries to this OpenTelemetry collector, by OTLP over HTTP
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<String>,
     /// How log lines are written [default: text]
     #[arg(long, env = "LOCKSTEP_LOG_FORMAT", value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,

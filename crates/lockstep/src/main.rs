@@ -16,6 +16,7 @@ mod rekey;
 mod remote;
 mod serve;
 mod settings;
+mod telemetry;
 mod wire_up;
 mod world;
 

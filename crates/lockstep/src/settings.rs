@@ -29,6 +29,7 @@ pub(crate) struct Settings {
     pub(crate) secret_key: Option<String>,
     pub(crate) admin_key: Option<String>,
     pub(crate) tls: Option<TlsFiles>,
+    pub(crate) otlp_endpoint: Option<String>,
     pub(crate) log_format: LogFormat,
     pub(crate) log: String,
 }
@@ -43,6 +44,7 @@ struct SettingsFile {
     secret_key_file: Option<PathBuf>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    otlp_endpoint: Option<String>,
     log_format: Option<LogFormat>,
     log: Option<String>,
 }
@@ -71,6 +73,7 @@ impl Settings {
             secret_key: args.secret_key.or_else(|| variable("LOCKSTEP_SECRET_KEY")),
             admin_key: args.admin_key.or_else(|| variable("LOCKSTEP_ADMIN_KEY")),
             tls,
+            otlp_endpoint: args.otlp_endpoint.or(file.otlp_endpoint).filter(|given| !given.is_empty()),
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
             log: args.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
         })

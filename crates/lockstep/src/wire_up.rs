@@ -18,7 +18,7 @@ use lockstep_engine::seal::Sealer;
 use lockstep_engine::settings::SharedSettings;
 use lockstep_engine::{World, metrics::Metrics, sweep};
 use lockstep_http::tls::{BadTls, Tls};
-use lockstep_http::{Server, router, serve};
+use lockstep_http::{Server, router, serve, spans};
 use lockstep_store::settings::{Audit, Control, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_store::{Commit, Store, StoreError, Work};
 use lockstep_store_sqlite::SqliteStore;
@@ -44,6 +44,7 @@ pub(crate) struct Hub {
     /// Key files made at this start.
     pub(crate) made: Vec<PathBuf>,
     tls: Option<Tls>,
+    is_traced: bool,
     listener: TcpListener,
     desk: Desk,
 }
@@ -106,7 +107,8 @@ impl Hub {
         check_sealing(&world).await.map_err(|failure| interrupted(settings, failure))?;
         let (post_room, desk) = PostRoom::new();
         let made = sealing.made.into_iter().chain(admin.made).collect();
-        Ok(Self { world, post_room, address, made, tls, listener, desk })
+        let is_traced = settings.otlp_endpoint.is_some();
+        Ok(Self { world, post_room, address, made, tls, is_traced, listener, desk })
     }
 
     /// Where it is reached.
@@ -117,11 +119,12 @@ impl Hub {
 
     /// Serves and delivers until told to stop, then finishes what is under way and closes the store.
     pub(crate) async fn run(self, stop: watch::Receiver<bool>) -> Result<(), Failure> {
-        let Self { world, post_room, tls, listener, desk, .. } = self;
+        let Self { world, post_room, tls, is_traced, listener, desk, .. } = self;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| Failure::Other(error.into()))?;
         let deliver = start_delivery(Arc::clone(&world), desk, stop.clone())?;
-        let server = Server { world: Arc::clone(&world), post_room };
-        tokio::join!(serve::serve(listener, tls, router::router(server), stop.clone()), sweep::run(&world, stop));
+        let router = router::router(Server { world: Arc::clone(&world), post_room });
+        let router = if is_traced { spans::traced(router) } else { router };
+        tokio::join!(serve::serve(listener, tls, router, stop.clone()), sweep::run(&world, stop));
         let ended = tokio::task::spawn_blocking(move || deliver.join()).await;
         if !matches!(ended, Ok(Ok(()))) {
             tracing::error!("the delivery thread panicked; this is a bug");

@@ -49,6 +49,8 @@ mod sync_before_answer;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
+mod traces;
+#[cfg(test)]
 mod trial;
 #[cfg(test)]
 mod writers;
