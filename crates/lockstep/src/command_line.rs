@@ -116,6 +116,9 @@ pub(crate) struct DoctorArgs {
     /// File with the sealing key [default: DIR/lockstep.key]
     #[arg(long, env = "LOCKSTEP_SECRET_KEY_FILE", value_name = "FILE")]
     pub(crate) secret_key_file: Option<PathBuf>,
+    /// Look at the running server alone; that none answers is wrong then (for health checks)
+    #[arg(long)]
+    pub(crate) running: bool,
     /// Print findings as JSON
     #[arg(long)]
     pub(crate) json: bool,
