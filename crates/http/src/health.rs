@@ -47,6 +47,7 @@ pub(crate) async fn readyz(State(server): State<Server>) -> Response {
 pub(crate) async fn metrics(State(server): State<Server>) -> Response {
     let world = &server.world;
     world.metrics.observe_store(&world.store.state());
+    world.metrics.held.set(world.settings.read(|settings| settings.hold.is_some()).into());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(CONTENT_TYPE, kind)], world.metrics.text()).into_response()
 }

@@ -22,12 +22,16 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Longest wait for the next piece of a backup.
+const STALL: Duration = Duration::from_secs(300);
 
 /// Writes an archive of a running hub.
 pub(crate) fn take(args: &BackupArgs) -> Result<(), Failure> {
     must_be_free(&args.file, args.force)?;
     let part = Part::beside(&args.file)?;
-    let remote = Remote::as_administrator(&args.remote)?;
+    let remote = Remote::as_administrator(&args.remote)?.patient();
     let received = runtime()?.block_on(receive(&remote, &part, args.json));
     received?;
     // Read again from where it stands: this checks the disk as well as the way here.
@@ -59,10 +63,12 @@ fn must_be_free(file: &Path, may_replace: bool) -> Result<(), Failure> {
 }
 
 async fn receive(remote: &Remote, part: &Part, is_quiet: bool) -> Result<(), Failure> {
+    let copying = Progress::begin("the hub copies its store", None, is_quiet);
     let mut body = remote.ask("/management/backup").await?.into_body();
+    drop(copying);
     let mut progress = Progress::begin("receiving", None, is_quiet);
     let mut file = &part.file;
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = tokio::time::timeout(STALL, body.frame()).await.context("nothing more came")? {
         let frame =
             frame.context("the backup broke off on its way: the hub's log says why, if it was the hub's doing")?;
         if let Ok(piece) = frame.into_data() {

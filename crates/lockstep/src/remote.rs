@@ -26,8 +26,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// Time to connect and to be told whether a call is taken.
+/// Time for a call to be answered.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The same for one that copies a whole store before it answers.
+const LONG_PATIENCE: Duration = Duration::from_secs(6 * 3_600);
 /// Bytes read of an answer that is no stream.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
@@ -36,6 +38,7 @@ pub(crate) struct Remote {
     url: String,
     key: Option<String>,
     roots: RootCertStore,
+    patience: Duration,
 }
 
 impl Remote {
@@ -45,7 +48,7 @@ impl Remote {
         if let Some(path) = &args.ca {
             add_roots(&mut roots, path)?;
         }
-        Ok(Self { url: args.url.trim_end_matches('/').to_owned(), key: None, roots })
+        Ok(Self { url: args.url.trim_end_matches('/').to_owned(), key: None, roots, patience: PATIENCE })
     }
 
     /// The same with the administrator's key, from `LOCKSTEP_ADMIN_KEY` or the data folder.
@@ -67,6 +70,11 @@ impl Remote {
         Ok(Self { key: Some(key.trim().to_owned()), ..Self::new(args)? })
     }
 
+    /// The same for calls that take long to be answered.
+    pub(crate) fn patient(self) -> Self {
+        Self { patience: LONG_PATIENCE, ..self }
+    }
+
     /// Calls and gives the answer's head; its body is still to be read.
     pub(crate) async fn call(&self, method: Method, path: &str) -> anyhow::Result<Response<Incoming>> {
         let answer = async {
@@ -81,8 +89,8 @@ impl Remote {
             }
             Ok(sender.send_request(request.body(Empty::<Bytes>::new())?).await?)
         };
-        let answer = tokio::time::timeout(PATIENCE, answer).await;
-        answer.with_context(|| format!("{} did not answer in {} s", self.url, PATIENCE.as_secs()))?
+        let answer = tokio::time::timeout(self.patience, answer).await;
+        answer.with_context(|| format!("{} did not answer in {} s", self.url, self.patience.as_secs()))?
     }
 
     /// Calls as an administrator does; an answer other than 200 is a failure in the hub's own words.
@@ -110,7 +118,7 @@ impl Remote {
             _ => anyhow::bail!("{} begins with neither http:// nor https://", self.url),
         };
         let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
-        let stream = TcpStream::connect((bare, port)).await?;
+        let stream = tokio::time::timeout(PATIENCE, TcpStream::connect((bare, port))).await??;
         if !is_https {
             return speak(stream).await;
         }

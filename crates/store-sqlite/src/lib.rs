@@ -76,6 +76,7 @@ impl SqliteStore {
     fn open_bounded(folder: &Path, clock: Arc<dyn Clock>, wal_bytes_max: u64) -> Result<Self, StoreError> {
         let lock = open::take(folder)?;
         let files = open::Files::of(folder);
+        snapshot::clear(&files)?;
         let connection = open::main(&files)?;
         let shared = Arc::new(writer::Shared {
             queue: queue::Queue::default(),

@@ -24,15 +24,29 @@ use tokio::sync::oneshot;
 
 /// Pages of one step; between steps it is looked whether the copy may go on.
 const STEP_PAGES: i32 = 1_024;
+const SCRATCH: &str = "snapshot.tmp";
 
 /// Whether a snapshot is being taken, and the thread that takes it.
-#[derive(Default)]
 pub(crate) struct Snapshots {
+    /// Write-ahead log at which a copy is given up, in bytes.
+    wal_bytes_max: AtomicU64,
     is_copying: AtomicBool,
     is_closing: AtomicBool,
     /// Whether there is one: being taken, or taken and still in use.
     is_placed: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        Self {
+            wal_bytes_max: AtomicU64::new(limits::SNAPSHOT_WAL_BYTES_MAX),
+            is_copying: AtomicBool::new(false),
+            is_closing: AtomicBool::new(false),
+            is_placed: Arc::default(),
+            thread: Mutex::default(),
+        }
+    }
 }
 
 /// The place of the one snapshot there may be.
@@ -68,6 +82,17 @@ impl Snapshots {
     }
 }
 
+/// Removes what a crash in the middle of one left in the folder.
+pub(crate) fn clear(files: &Files) -> Result<(), StoreError> {
+    let path = files.folder.join(SCRATCH);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::Unusable(format!("{} cannot be removed: {error}", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Takes a snapshot.
 pub(crate) async fn take(shared: &Arc<Shared>, files: &Files) -> Result<Snapshot, StoreError> {
     let snapshots = &shared.snapshots;
@@ -79,10 +104,10 @@ pub(crate) async fn take(shared: &Arc<Shared>, files: &Files) -> Result<Snapshot
     let (owned, files) = (Arc::clone(shared), files.clone());
     let run = move || {
         owned.snapshots.is_copying.store(true, Ordering::Release);
-        let path = files.folder.join("snapshot.tmp");
+        let path = files.folder.join(SCRATCH);
         let taken = copy(&owned, &files, &path);
         owned.snapshots.is_copying.store(false, Ordering::Release);
-        // From here on the open file alone holds it. One that a crash left is written over by the next.
+        // From here on the open file alone holds it.
         if let Err(error) = std::fs::remove_file(&path) {
             tracing::warn!(error = %error, "the scratch file of a backup could not be removed");
         }
@@ -159,10 +184,63 @@ fn may_go_on(shared: &Shared, files: &Files) -> Result<(), StoreError> {
         return Err(StoreError::Closed);
     }
     let wal = std::fs::metadata(&files.wal).map_or(0, |file| file.len());
-    if wal > limits::SNAPSHOT_WAL_BYTES_MAX {
+    if wal > shared.snapshots.wal_bytes_max.load(Ordering::Relaxed) {
         return Err(StoreError::Busy(format!(
             "the write-ahead log has grown to {wal} bytes beside the copy: take the backup when less is written"
         )));
     }
     floor(files, &AtomicU64::new(0)).map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SqliteStore;
+    use async_trait::async_trait;
+    use lockstep_core::clock::Clock;
+    use lockstep_store::Store;
+    use lockstep_store::contract::Subject;
+    use lockstep_store::contract::desk::Desk;
+    use serde_json::json;
+    use tempfile::TempDir;
+
+    /// A folder in which a copy is given up at a write-ahead log of so many bytes.
+    struct Narrow(TempDir, u64);
+
+    #[async_trait]
+    impl Subject for Narrow {
+        async fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
+            let store = SqliteStore::open(self.0.path(), clock).unwrap();
+            store.shared.snapshots.wal_bytes_max.store(self.1, Ordering::Relaxed);
+            Arc::new(store)
+        }
+
+        async fn begin_epoch(&self, clock: Arc<dyn Clock>) {
+            epoch::begin_epoch(self.0.path(), clock.now()).unwrap();
+        }
+
+        fn is_durable(&self) -> bool {
+            true
+        }
+    }
+
+    #[tokio::test]
+    async fn a_copy_under_which_the_log_grows_too_long_is_given_up_and_writing_goes_on() {
+        let folder = Narrow(TempDir::new().unwrap(), 1024 * 1024);
+        let desk = Desk::open(&folder).await;
+        for _ in 0..12 {
+            desk.create(&desk.here, json!({"notes": "x".repeat(500_000)}), None).await;
+        }
+        for _ in 0..2 {
+            let refused = desk.store.snapshot().await.map(|snapshot| snapshot.bytes);
+            assert!(matches!(refused, Err(StoreError::Busy(_))), "{refused:?}");
+            assert!(!folder.0.path().join(SCRATCH).exists(), "nothing is left of it");
+            desk.create(&desk.here, json!({"code": "after"}), None).await;
+        }
+        // Opened anew the log is short, and what a crash left is gone.
+        std::fs::write(folder.0.path().join(SCRATCH), "left").unwrap();
+        let desk = desk.reopen().await;
+        assert!(!folder.0.path().join(SCRATCH).exists());
+        assert!(desk.store.snapshot().await.unwrap().bytes > 6_000_000);
+    }
 }

@@ -189,6 +189,8 @@ async fn is_lost(before: &Lost, hub: &Hub) -> Result<()> {
 async fn nothing_leaves(before: &Lost, hub: &Hub, receiver: &Receiver) -> Result<()> {
     let ready = Client::new(hub.address, "nobody").get("/readyz").await?.of_status(200)?;
     ensure!(ready["held"].as_str().is_some_and(|why| why.contains("lockstep release")), "{ready}");
+    let metrics = Client::new(hub.address, "nobody").get("/metrics").await?.of_status(200)?;
+    ensure!(metrics.as_str().is_some_and(|text| text.contains("lockstep_held 1")), "{metrics}");
     let url = format!("http://{}", hub.address);
     let doctor = lockstep(&["doctor", "--url", &url, "--data"], &[Path::new("/nowhere")]).await?;
     ensure!(String::from_utf8_lossy(&doctor.stdout).contains("held"), "{doctor:?}");
