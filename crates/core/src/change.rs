@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::external_id::ExternalId;
 use crate::ids::{ApplicationId, ChangeId, Provider, RecordId, TypeId};
 use crate::operation::OperationId;
+use crate::position::Position;
 use crate::record::State;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -115,7 +116,7 @@ pub struct Change {
     pub created_at: Timestamp,
     /// Who made it.
     pub origin: Origin,
-    /// The operation it belongs to, where that is not simply this change.
+    /// The operation it belongs to, where that is not simply this change in the log's first epoch.
     pub operation: Option<OperationId>,
     /// What the record holds after it.
     pub state: Arc<State>,
@@ -151,6 +152,6 @@ impl Change {
     /// The operation that made this change.
     #[must_use]
     pub fn operation(&self, business: &crate::ids::BusinessId) -> OperationId {
-        self.operation.unwrap_or_else(|| OperationId::of_change(business, self.seq))
+        self.operation.unwrap_or_else(|| OperationId::of_change(business, Position::first(self.seq)))
     }
 }

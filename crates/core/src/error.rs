@@ -77,6 +77,8 @@ codes! {
     IdempotencyConflict => "idempotency_conflict",
     /// A limit on how many there may be.
     LimitReached => "limit_reached",
+    /// A position that the log does not have: it was restored from a backup.
+    LogRestored => "log_restored",
     /// The subscription has ended and cannot do this.
     SubscriptionEnded => "subscription_ended",
 
@@ -122,6 +124,8 @@ codes! {
     SealingKeyWrong => "sealing_key_wrong",
     /// The sealing key cannot be read as one.
     SealingKeyInvalid => "sealing_key_invalid",
+    /// A backup that cannot be used.
+    BackupUnusable => "backup_unusable",
     /// The address to listen on is taken or not ours.
     ListenFailed => "listen_failed",
     /// A setting that cannot be read.

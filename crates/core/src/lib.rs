@@ -16,6 +16,7 @@ pub mod ids;
 pub mod kind;
 pub mod limits;
 pub mod operation;
+pub mod position;
 pub mod record;
 pub mod rules;
 pub mod scan;

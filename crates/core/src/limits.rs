@@ -137,8 +137,17 @@ pub const URL_BYTES_MAX: usize = 2_048;
 /// A condition, in bytes.
 pub const CONDITION_BYTES_MAX: usize = 4 * 1024;
 
+/// Write-ahead log, in bytes, at which a backup's copy is given up: it cannot be emptied while it is read.
+pub const SNAPSHOT_WAL_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Pieces of a backup, of 64 KiB, that wait for a slow caller.
+pub const BACKUP_PIECES_MAX: usize = 16;
+/// How long a backup waits for a caller that takes nothing, in milliseconds.
+pub const BACKUP_STALL_MS_MAX: u64 = 60_000;
+
 /// Connections at once; over it new ones wait to be taken.
 pub const CONNECTIONS_MAX: usize = 10_000;
+/// Time for a TLS handshake, in milliseconds.
+pub const TLS_HANDSHAKE_MS_MAX: u64 = 10_000;
 /// Time in which a request's head and body must arrive, in milliseconds.
 pub const REQUEST_READ_MS_MAX: u64 = 30_000;
 /// Time that a stopping server gives to requests and deliveries under way, in milliseconds.

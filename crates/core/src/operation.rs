@@ -1,13 +1,14 @@
 //! Operations: what became of an accepted call.
 //!
-//! An operation that made one change needs no row of its own: its id carries the seq of that change and a check
-//! of its business, and what there is to say of it is read from the log. Failed, unchanged and sync operations
+//! An operation that made one change needs no row of its own: its id carries the place of that change in the log and
+//! a check of its business, and what there is to say of it is read from the log. Failed, unchanged and sync operations
 //! have rows, kept for thirty days.
 
 use crate::clock::Timestamp;
 use crate::command::Ending;
 use crate::error::{Code, Rejection, shown};
 use crate::ids::{ApplicationId, BusinessId, RecordId, TypeId};
+use crate::position::{Position, check_of};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::str::FromStr;
@@ -15,7 +16,7 @@ use std::str::FromStr;
 /// The id of an operation: `op_` and 26 characters.
 ///
 /// The upper 64 bits of one that is a change are a check of its business with the top bit set; the lower are its
-/// seq. Others are ULIDs, whose top bit stays clear until the year 6429.
+/// epoch and seq. Others are ULIDs, whose top bit stays clear until the year 6429.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OperationId(u128);
 
@@ -24,8 +25,8 @@ const IS_CHANGE: u128 = 1 << 127;
 impl OperationId {
     /// The id of the operation that made one change.
     #[must_use]
-    pub fn of_change(business: &BusinessId, seq: u64) -> Self {
-        Self(IS_CHANGE | (u128::from(check_of(business)) << 64) | u128::from(seq))
+    pub fn of_change(business: &BusinessId, at: Position) -> Self {
+        Self(IS_CHANGE | (u128::from(check_of(business)) << 64) | u128::from(at.packed()))
     }
 
     /// The id of an operation with a row, from a fresh ordered number.
@@ -34,11 +35,11 @@ impl OperationId {
         Self(number & !IS_CHANGE)
     }
 
-    /// The seq that the id carries, if it is that of a change in this business.
+    /// The place in the log that the id carries, if it is that of a change in this business.
     #[must_use]
-    pub fn seq_in(self, business: &BusinessId) -> Option<u64> {
-        let seq = u64::try_from(self.0 & u128::from(u64::MAX)).ok()?;
-        (self == Self::of_change(business, seq)).then_some(seq)
+    pub fn position_in(self, business: &BusinessId) -> Option<Position> {
+        let position = Position::unpacked(u64::try_from(self.0 & u128::from(u64::MAX)).ok()?);
+        (self == Self::of_change(business, position)).then_some(position)
     }
 
     /// The id as a number, for stores.
@@ -52,16 +53,6 @@ impl OperationId {
     pub const fn from_number(number: u128) -> Self {
         Self(number)
     }
-}
-
-/// FNV-1a over the business id, 63 bits: it keeps an id from being read in another business by mistake.
-/// Access is decided by grants, never by this.
-fn check_of(business: &BusinessId) -> u64 {
-    let hash = business
-        .as_str()
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    hash & (u64::MAX >> 1)
 }
 
 impl fmt::Display for OperationId {
@@ -190,12 +181,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_operation_carries_the_seq_of_its_change_and_only_in_its_business() {
+    fn an_operation_carries_the_place_of_its_change_and_only_in_its_business() {
         let (here, there) = (BusinessId::parse("here").unwrap(), BusinessId::parse("there").unwrap());
-        let id = OperationId::of_change(&here, 1042);
-        let read: OperationId = id.to_string().parse().unwrap();
-        assert_eq!(read.seq_in(&here), Some(1042));
-        assert_eq!(read.seq_in(&there), None);
-        assert_eq!(OperationId::fresh(u128::MAX).seq_in(&here), None);
+        for position in [Position::first(1_042), Position { epoch: 3, seq: 1_042 }] {
+            let id = OperationId::of_change(&here, position);
+            let read: OperationId = id.to_string().parse().unwrap();
+            assert_eq!(read.position_in(&here), Some(position));
+            assert_eq!(read.position_in(&there), None);
+        }
+        assert_eq!(OperationId::fresh(u128::MAX).position_in(&here), None);
     }
 }

@@ -7,6 +7,7 @@
 //! Nothing before the log knows who reads it; nothing after the log alters it. Callers come with a
 //! [`principal::Principal`], and each use case asks it what it may do before it does anything.
 
+pub mod backup;
 pub mod control;
 pub mod deliver;
 pub mod ingest;
@@ -14,6 +15,7 @@ pub mod metrics;
 pub mod principal;
 pub mod read;
 pub mod refusal;
+pub mod rekey;
 pub mod seal;
 pub mod settings;
 pub mod sweep;
@@ -25,6 +27,9 @@ use lockstep_egress::{AddressPolicy, Transport};
 use lockstep_store::Store;
 use settings::SharedSettings;
 use std::sync::Arc;
+
+/// The target of spans, apart from log lines: it is wanted only where traces are on.
+pub const SPANS: &str = "lockstep_span";
 
 /// All that the use cases stand on, given once at the start.
 pub struct World {

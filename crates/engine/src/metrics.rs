@@ -38,6 +38,8 @@ pub struct Metrics {
     pub in_flight: Gauge,
     /// Endpoints whose gate is closed.
     pub gates_closed: Gauge,
+    /// 1 while the hub is held and nothing leaves.
+    pub held: Gauge,
     /// Records parked.
     pub parked: Gauge,
     /// Lanes that owe something.
@@ -67,6 +69,7 @@ impl Default for Metrics {
             attempt_seconds: Histogram::new(exponential_buckets(0.001, 2.5, 12)),
             in_flight: Gauge::default(),
             gates_closed: Gauge::default(),
+            held: Gauge::default(),
             parked: Gauge::default(),
             lanes_owing: Gauge::default(),
             oldest_undelivered_ms: Gauge::default(),
@@ -90,6 +93,7 @@ impl Metrics {
         registry.register("delivery_attempt_seconds", "Time of one HTTP try", self.attempt_seconds.clone());
         registry.register("deliveries_in_flight", "Deliveries under way", self.in_flight.clone());
         registry.register("endpoints_gate_closed", "Endpoints that only probes go to", self.gates_closed.clone());
+        registry.register("held", "1 while the hub is held since a restore, and nothing leaves", self.held.clone());
         registry.register("records_parked", "Records that wait for their next try", self.parked.clone());
         registry.register("lanes_owing", "Subscriptions that are owed something", self.lanes_owing.clone());
         let oldest = self.oldest_undelivered_ms.clone();

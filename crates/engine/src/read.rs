@@ -31,8 +31,12 @@ pub async fn operation(
 ) -> Result<OperationView, Refusal> {
     let business = principal.business(world, business)?;
     let id: OperationId = id.parse()?;
-    let found = match id.seq_in(&business.id) {
-        Some(seq) => world.store.change(&business.id, seq).await?.map(|change| of_change(id, &change)),
+    // A change of a restored log may stand at the seq of a lost one: it is another operation's.
+    let found = match id.position_in(&business.id) {
+        Some(position) => {
+            let change = world.store.change(&business.id, position.seq).await?;
+            change.filter(|change| change.operation(&business.id) == id).map(|change| of_change(id, &change))
+        }
         None => world.store.operation(&business.id, id).await?,
     };
     let is_own = |operation: &Operation| match principal {

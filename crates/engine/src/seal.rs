@@ -9,6 +9,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use lockstep_core::error::{Code, Rejection};
+use lockstep_core::subscription::Subscription;
 use std::fmt;
 
 const CHECK_TEXT: &[u8] = b"lockstep sealing check";
@@ -36,6 +37,12 @@ impl Sealer {
         let hash = digest(&SHA256, &[b"lockstep key id 1", &key[..]].concat());
         let key_id = hash.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { key: RandomizedNonceKey::new(&AES_256_GCM, key).map_err(invalid)?, key_id })
+    }
+
+    /// Names the key, and gives nothing of it away.
+    #[must_use]
+    pub fn key_id(&self) -> &str {
+        &self.key_id
     }
 
     /// Seals a secret for the place it will stand in.
@@ -100,6 +107,13 @@ pub fn subscription_place(
     subscription: lockstep_core::ids::SubscriptionId,
 ) -> String {
     format!("{business}/{subscription}/secret")
+}
+
+/// Every sealed value of a subscription, each with the place that it is bound to. Whoever seals another member adds it
+/// here, and nowhere else, so that a rekey finds it.
+pub fn sealed_places(subscription: &mut Subscription) -> Vec<(String, &mut String)> {
+    let place = subscription_place(&subscription.business, subscription.id);
+    subscription.secrets.iter_mut().map(|secret| (place.clone(), &mut secret.sealed)).collect()
 }
 
 #[cfg(test)]

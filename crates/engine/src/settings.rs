@@ -10,7 +10,7 @@ use lockstep_core::ids::{ApplicationId, BusinessId, SubscriptionId, TypeId};
 use lockstep_core::limits::PAGE_ROWS_MAX;
 use lockstep_core::rules::scope::Reach;
 use lockstep_core::subscription::Subscription;
-use lockstep_store::settings::{Setting, SettingKind, SettingRow};
+use lockstep_store::settings::{Hold, Setting, SettingKind, SettingRow};
 use lockstep_store::{Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -73,6 +73,8 @@ pub struct Settings {
     pub subscriptions: BTreeMap<SubscriptionId, LiveSubscription>,
     /// The value that tells a wrong sealing key.
     pub sealing_check: Option<String>,
+    /// Why nothing leaves, where the hub is held.
+    pub hold: Option<Hold>,
     by_key: BTreeMap<[u8; 32], ApplicationId>,
     by_client: BTreeMap<String, ApplicationId>,
     by_owner: BTreeMap<Owner, BTreeSet<SubscriptionId>>,
@@ -100,6 +102,9 @@ impl Settings {
                 }
             }
             (SettingKind::Sealing, Some(Setting::Sealing(value))) => self.sealing_check = Some(value),
+            (SettingKind::Hold, value) => {
+                self.hold = if let Some(Setting::Hold(hold)) = value { Some(hold) } else { None };
+            }
             _ => {}
         }
     }

@@ -86,6 +86,7 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::IdempotencyConflict
         | Code::LimitReached
         | Code::SubscriptionEnded
+        | Code::LogRestored
         | Code::RecordDeleted
         | Code::VersionConflict
         | Code::ExternalIdTaken
@@ -102,6 +103,7 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::StoreNewer
         | Code::SealingKeyWrong
         | Code::SealingKeyInvalid
+        | Code::BackupUnusable
         | Code::ListenFailed
         | Code::SettingsInvalid => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use lockstep_core::clock::Timestamp;
+use lockstep_engine::control::hold;
 use serde::Serialize;
 
 /// The post room turns at least once a second; without a turn for this long it is stuck.
@@ -24,6 +25,8 @@ struct Readiness {
     accepting: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delivering: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<&'static str>,
 }
 
 /// Whether commits are taken and deliveries go out; red when either does not.
@@ -33,7 +36,9 @@ pub(crate) async fn readyz(State(server): State<Server>) -> Response {
     let turned_at = Timestamp(world.metrics.delivery_turned_at_ms.get());
     let still_ms = world.clock.now().ms_since(turned_at);
     let delivering = (still_ms > STUCK_MS).then(|| "the post room has not turned for a while: see the log".to_owned());
-    let readiness = Readiness { ready: accepting.is_none() && delivering.is_none(), accepting, delivering };
+    // Somebody wants it so: that is no reason to start the server anew.
+    let held = world.settings.read(|settings| settings.hold.is_some()).then_some(hold::WHY);
+    let readiness = Readiness { ready: accepting.is_none() && delivering.is_none(), accepting, delivering, held };
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     json(status, &readiness)
 }
@@ -42,6 +47,7 @@ pub(crate) async fn readyz(State(server): State<Server>) -> Response {
 pub(crate) async fn metrics(State(server): State<Server>) -> Response {
     let world = &server.world;
     world.metrics.observe_store(&world.store.state());
+    world.metrics.held.set(world.settings.read(|settings| settings.hold.is_some()).into());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(CONTENT_TYPE, kind)], world.metrics.text()).into_response()
 }

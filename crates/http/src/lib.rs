@@ -11,6 +11,8 @@ mod request;
 pub mod router;
 mod rpc;
 pub mod serve;
+pub mod spans;
+pub mod tls;
 
 use lockstep_engine::World;
 use lockstep_engine::deliver::PostRoom;

@@ -4,8 +4,13 @@ use crate::Server;
 use crate::answer::{Answer, ok};
 use crate::request;
 use crate::request::Places;
+use axum::body::Body;
 use axum::extract::{Request, State};
-use lockstep_engine::control::{application, business};
+use axum::response::Response;
+use futures_util::stream;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use lockstep_engine::control::{application, business, hold};
 use lockstep_engine::principal::Principal;
 use lockstep_engine::refusal::Refusal;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -73,4 +78,19 @@ pub(crate) async fn delete_application(
 pub(crate) async fn list_applications(State(server): State<Server>, request: Request) -> Answer {
     let principal = caller(&server, request).await?;
     ok(&application::list(&server.world, &principal)?)
+}
+
+/// Streams an archive; one that breaks off ends without its last piece, so that nobody takes it for a whole one.
+pub(crate) async fn backup(State(server): State<Server>, request: Request) -> Answer {
+    let principal = caller(&server, request).await?;
+    let pieces = lockstep_engine::backup::begin(&server.world, &principal).await?;
+    let pieces = stream::unfold(pieces, |mut pieces| async move { pieces.recv().await.map(|piece| (piece, pieces)) });
+    let mut response = Response::new(Body::from_stream(pieces));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/zstd"));
+    Ok(response)
+}
+
+pub(crate) async fn release(State(server): State<Server>, request: Request) -> Answer {
+    let principal = caller(&server, request).await?;
+    ok(&hold::release(&server.world, &principal).await?)
 }

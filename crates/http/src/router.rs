@@ -57,6 +57,8 @@ pub fn table() -> Vec<(&'static str, MethodRouter<Server>)> {
         ("/management/auth/update/{id}", post(management::update_application)),
         ("/management/auth/delete/{id}", post(management::delete_application)),
         ("/management/auth/list-all", post(management::list_applications)),
+        ("/management/backup", post(management::backup)),
+        ("/management/release", post(management::release)),
     ]
 }
 

@@ -1,18 +1,20 @@
 //! Serving: connections in, bounded in number and time; on stop, what is under way is finished.
 
+use crate::tls::Tls;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use lockstep_core::limits;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 /// Serves until told to stop, then lets requests under way finish, within bounds.
-pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
+pub async fn serve(listener: TcpListener, tls: Option<Tls>, router: Router, mut stop: watch::Receiver<bool>) {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(Duration::from_millis(limits::REQUEST_READ_MS_MAX));
     let places = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
@@ -39,11 +41,13 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(error = %error, "a connection keeps its delay");
         }
-        let service = TowerToHyperService::new(router.clone());
-        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+        let talk = Talk { builder: builder.clone(), router: router.clone(), watcher: graceful.watcher() };
+        let tls = tls.clone();
         spawn(async move {
-            // A caller that breaks off is its own affair.
-            let _ = connection.await;
+            match tls {
+                None => talk.over(stream).await,
+                Some(tls) => talk.over_tls(stream, &tls).await,
+            }
             drop(place);
         });
     }
@@ -51,6 +55,32 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
     let patience = Duration::from_millis(limits::DRAIN_MS_MAX);
     if tokio::time::timeout(patience, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests under way did not finish in time");
+    }
+}
+
+/// One connection's worth of requests.
+struct Talk {
+    builder: http1::Builder,
+    router: Router,
+    watcher: Watcher,
+}
+
+impl Talk {
+    async fn over(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let service = TowerToHyperService::new(self.router);
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        // A caller that breaks off is its own affair.
+        let _ = self.watcher.watch(connection).await;
+    }
+
+    /// The handshake is the connection's own, so one that fails or takes its time is in nobody's way.
+    async fn over_tls(self, stream: TcpStream, tls: &Tls) {
+        let patience = Duration::from_millis(limits::TLS_HANDSHAKE_MS_MAX);
+        match tokio::time::timeout(patience, tls.0.accept(stream)).await {
+            Ok(Ok(stream)) => self.over(stream).await,
+            Ok(Err(error)) => tracing::debug!(error = %error, "a TLS handshake failed"),
+            Err(_elapsed) => tracing::debug!("a TLS handshake took too long"),
+        }
     }
 }
 

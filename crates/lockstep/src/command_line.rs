@@ -14,6 +14,9 @@ pub(crate) struct CommandLine {
     pub(crate) command: Command,
 }
 
+const ADMIN_KEY_HELP: &str =
+    "The administrator's key is read from LOCKSTEP_ADMIN_KEY, or from admin.key in the data folder.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the API and deliver changes
@@ -25,6 +28,19 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Say in plain words what is wrong, if something is
     Doctor(DoctorArgs),
+    /// Write a backup of a running hub into one file
+    #[command(after_help = ADMIN_KEY_HELP)]
+    Backup(BackupArgs),
+    /// Make a data folder of a backup; the hub is then held until it is released
+    Restore(RestoreArgs),
+    /// Let deliveries of a restored hub go
+    #[command(after_help = ADMIN_KEY_HELP)]
+    Release(ReleaseArgs),
+    /// Seal a folder's secrets with another key; the folder must not be in use
+    #[command(after_help = "Keys are read from the environment, or from files:\n  \
+        LOCKSTEP_SECRET_KEY      the key as it is [default: DIR/lockstep.key]\n  \
+        LOCKSTEP_NEW_SECRET_KEY  the key to come [default: one is made, where the key is the folder's own]")]
+    Rekey(RekeyArgs),
     /// Explain an error code
     Explain(ExplainArgs),
     /// Measure this machine: the hub beside a bare server and a bare client, in one run
@@ -57,6 +73,15 @@ pub(crate) struct ServeArgs {
     /// File with the sealing key: 32 bytes in base64 or hex [default: DIR/lockstep.key]
     #[arg(long, env = "LOCKSTEP_SECRET_KEY_FILE", value_name = "FILE")]
     pub(crate) secret_key_file: Option<PathBuf>,
+    /// PEM file with the server's certificate and those that vouch for it: serve HTTPS
+    #[arg(long, env = "LOCKSTEP_TLS_CERT", value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// PEM file with the certificate's private key
+    #[arg(long, env = "LOCKSTEP_TLS_KEY", value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Send traces of requests and deliveries to this OpenTelemetry collector, by OTLP over HTTP
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<String>,
     /// How log lines are written [default: text]
     #[arg(long, env = "LOCKSTEP_LOG_FORMAT", value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
@@ -86,16 +111,80 @@ pub(crate) struct DemoArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// Folder of the store [default: ./lockstep-data]
-    #[arg(long, env = "LOCKSTEP_DATA", value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// Where a running server listens
-    #[arg(long, env = "LOCKSTEP_URL", value_name = "URL", default_value = "http://127.0.0.1:7070")]
-    pub(crate) url: String,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
     /// File with the sealing key [default: DIR/lockstep.key]
     #[arg(long, env = "LOCKSTEP_SECRET_KEY_FILE", value_name = "FILE")]
     pub(crate) secret_key_file: Option<PathBuf>,
+    /// Look at the running server alone; that none answers is wrong then (for health checks)
+    #[arg(long)]
+    pub(crate) running: bool,
     /// Print findings as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A hub that runs.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RemoteArgs {
+    /// Where a running server listens
+    #[arg(long, env = "LOCKSTEP_URL", value_name = "URL", default_value = "http://127.0.0.1:7070")]
+    pub(crate) url: String,
+    /// A PEM file with certificates of authorities to trust over https, besides the public ones
+    #[arg(long, env = "LOCKSTEP_CA", value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Folder of the store [default: ./lockstep-data]
+    #[arg(long, env = "LOCKSTEP_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The file to write, such as hub.tar.zst
+    pub(crate) file: PathBuf,
+    /// Replace the file if it is there
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Print what was written as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// The backup
+    pub(crate) file: PathBuf,
+    /// The folder to make: empty, or not there yet
+    #[arg(long, env = "LOCKSTEP_DATA", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Print what was restored as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseArgs {
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RekeyArgs {
+    /// Folder of the store [default: ./lockstep-data]
+    #[arg(long, env = "LOCKSTEP_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// File with the sealing key as it is [default: DIR/lockstep.key]
+    #[arg(long, env = "LOCKSTEP_SECRET_KEY_FILE", value_name = "FILE")]
+    pub(crate) secret_key_file: Option<PathBuf>,
+    /// File with the sealing key to come
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_secret_key_file: Option<PathBuf>,
+    /// Print what was done as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

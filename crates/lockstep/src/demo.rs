@@ -30,7 +30,7 @@ const PEOPLE: [(&str, &str, &str); 4] =
 
 /// Runs until a signal, or as long as asked.
 pub(crate) fn run(args: DemoArgs) -> Result<(), Failure> {
-    logging::begin("warn", LogFormat::Text)?;
+    logging::begin("warn", LogFormat::Text, None)?;
     runtime()?.block_on(demo(args))
 }
 
@@ -44,6 +44,8 @@ async fn demo(args: DemoArgs) -> Result<(), Failure> {
         secret_key_file: None,
         secret_key: None,
         admin_key: Some(admin_key.clone()),
+        tls: None,
+        otlp_endpoint: None,
         log_format: LogFormat::Text,
         log: "warn".to_owned(),
     };

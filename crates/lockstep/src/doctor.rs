@@ -1,12 +1,15 @@
 //! `lockstep doctor`: looks at a data folder and a running server and says in plain words what is wrong.
 
-use crate::command_line::{DoctorArgs, ServeArgs};
+use crate::command_line::{DoctorArgs, RemoteArgs, ServeArgs};
 use crate::failure::Failure;
 use crate::printer::say;
-use crate::settings::{Settings, variable};
+use crate::progress::Progress;
+use crate::remote::Remote;
+use crate::settings::Settings;
 use crate::wire_up::Hub;
-use crate::{keys, paths, wire_up, world};
+use crate::{keys, paths, remote, wire_up};
 use lockstep_core::limits::DISK_FREE_BYTES_MIN;
+use lockstep_engine::control::hold;
 use lockstep_store::StoreError;
 use serde::Serialize;
 use std::io::Write;
@@ -22,15 +25,15 @@ struct Finding {
 
 /// Looks at everything and says what it found; fails if something is wrong.
 pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
-    let data = args.data.clone().unwrap_or_else(paths::default_data);
-    let mut findings = vec![folder(&data)];
-    if data.exists() {
+    let data = args.remote.data.clone().unwrap_or_else(paths::default_data);
+    let mut findings = if args.running { Vec::new() } else { vec![folder(&data)] };
+    if data.exists() && !args.running {
         findings.push(disk(&data));
         findings.push(sync(&data));
-        findings.push(store(&data));
+        findings.push(store(&data, args.json));
         findings.push(sealing(&data, args));
     }
-    findings.push(wire_up::runtime()?.block_on(server(&args.url)));
+    findings.push(wire_up::runtime()?.block_on(server(&args.remote, args.running)));
     if args.json {
         say(&serde_json::to_string_pretty(&findings).unwrap_or_default());
     } else {
@@ -106,8 +109,9 @@ fn instant() -> std::time::Instant {
     std::time::Instant::now()
 }
 
-fn store(data: &Path) -> Finding {
+fn store(data: &Path, is_quiet: bool) -> Finding {
     let what = "store";
+    let _progress = Progress::begin("reading every page of the store", None, is_quiet);
     match lockstep_store_sqlite::examine(data) {
         Ok(faults) if faults.is_empty() => Finding { what, fine: true, says: "every page reads well".to_owned() },
         Ok(faults) => Finding { what, fine: false, says: format!("damaged: {}", faults.join("; ")) },
@@ -126,25 +130,20 @@ fn sealing(data: &Path, args: &DoctorArgs) -> Finding {
         Ok(settings) => settings,
         Err(failure) => return Finding { what, fine: false, says: failure.to_string() },
     };
-    let has_key = settings.secret_key_file.is_some()
-        || variable("LOCKSTEP_SECRET_KEY").is_some()
-        || paths::sealing_key(data).exists();
-    if !has_key {
+    if !keys::is_given(&settings) && !data.join("lockstep.db").exists() {
         return Finding { what, fine: true, says: "none yet: the first start makes one".to_owned() };
-    }
-    if let Err(failure) = keys::sealing(&settings, &world::SystemIds) {
-        return Finding { what, fine: false, says: failure.to_string() };
     }
     let listen = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
     let opened = wire_up::runtime().and_then(|runtime| {
         runtime.block_on(async {
             let hub = Hub::open(&Settings { listen, ..settings }).await?;
             hub.world.store.close().await;
-            Ok(())
+            Ok(hub.world.settings.read(|settings| settings.hold.is_some()))
         })
     });
     match opened {
-        Ok(()) => Finding { what, fine: true, says: "opens what this folder has sealed".to_owned() },
+        Ok(false) => Finding { what, fine: true, says: "opens what this folder has sealed".to_owned() },
+        Ok(true) => Finding { what, fine: true, says: format!("opens what this folder has sealed; {}", hold::WHY) },
         Err(Failure::Coded(rejection)) if rejection.code == lockstep_core::error::Code::DataInUse => {
             Finding { what, fine: true, says: "readable; the running server has it open".to_owned() }
         }
@@ -153,31 +152,32 @@ fn sealing(data: &Path, args: &DoctorArgs) -> Finding {
 }
 
 /// Asks a running server whether it can do its work.
-async fn server(url: &str) -> Finding {
-    let what = "server";
-    match ask(url).await {
-        Ok((200, _)) => Finding { what, fine: true, says: format!("{url} takes writes and delivers") },
-        Ok((status, body)) => Finding { what, fine: false, says: format!("{url} answers {status}: {}", body.trim()) },
+async fn server(args: &RemoteArgs, must_run: bool) -> Finding {
+    let (what, url) = ("server", &args.url);
+    let remote = match Remote::new(args) {
+        Ok(remote) => remote,
+        Err(failure) => return Finding { what, fine: false, says: failure.to_string() },
+    };
+    let asked = async {
+        let answer = remote.call(http::Method::GET, "/readyz").await?;
+        anyhow::Ok((answer.status().as_u16(), remote::whole(answer).await?))
+    };
+    match asked.await {
+        Ok((200, body)) => {
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+            let says = match body.get("held").and_then(serde_json::Value::as_str) {
+                Some(why) => format!("{url} takes writes, and delivers nothing: {why}"),
+                None => format!("{url} takes writes and delivers"),
+            };
+            Finding { what, fine: true, says }
+        }
+        Ok((status, body)) => {
+            let says = format!("{url} answers {status}: {}", String::from_utf8_lossy(&body).trim());
+            Finding { what, fine: false, says }
+        }
         Err(error) => {
-            Finding { what, fine: true, says: format!("none runs at {url}, or --url names another place ({error})") }
+            let says = format!("none runs at {url}, or --url names another place ({error:#})");
+            Finding { what, fine: !must_run, says }
         }
     }
-}
-
-async fn ask(url: &str) -> anyhow::Result<(u16, String)> {
-    use http_body_util::{BodyExt, Empty, Limited};
-    let uri: http::Uri = format!("{}/readyz", url.trim_end_matches('/')).parse()?;
-    let host = uri.host().ok_or_else(|| anyhow::anyhow!("the URL has no host"))?.to_owned();
-    let stream = tokio::net::TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(80))).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream)).await?;
-    wire_up::spawn(async move {
-        // The request tells of a connection that broke.
-        let _ = connection.await;
-    });
-    let path = uri.path_and_query().map_or("/readyz", |path| path.as_str());
-    let request = http::Request::get(path).header("host", host).body(Empty::<bytes::Bytes>::new())?;
-    let response = sender.send_request(request).await?;
-    let status = response.status().as_u16();
-    let body = Limited::new(response.into_body(), 64 * 1024).collect().await.map_err(|error| anyhow::anyhow!(error))?;
-    Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
 }

@@ -14,6 +14,7 @@ macro_rules! pages {
 
 pages! {
     "ambiguous_match",
+    "backup_unusable",
     "body_too_large",
     "business_not_found",
     "busy",
@@ -37,6 +38,7 @@ pages! {
     "limit_reached",
     "listen_failed",
     "merge_refused",
+    "log_restored",
     "method_not_allowed",
     "not_found",
     "outside_grant",

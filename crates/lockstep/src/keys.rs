@@ -29,7 +29,7 @@ pub(crate) fn sealing(settings: &Settings, ids: &dyn IdSource) -> Result<Found<[
         Ok(text) => Ok(Found { key: parse(&text, &path.display().to_string())?, made: None }),
         Err(error) if error.kind() == ErrorKind::NotFound && settings.secret_key_file.is_none() => {
             let key = ids.secret();
-            write_once(path, &STANDARD.encode(key))?;
+            write_once(path, &key)?;
             Ok(Found { key, made: Some(path.clone()) })
         }
         Err(error) => Err(Failure::new(
@@ -37,6 +37,11 @@ pub(crate) fn sealing(settings: &Settings, ids: &dyn IdSource) -> Result<Found<[
             format!("the sealing key {} cannot be read: {error}", path.display()),
         )),
     }
+}
+
+/// Whether there is a sealing key already.
+pub(crate) fn is_given(settings: &Settings) -> bool {
+    settings.secret_key.is_some() || settings.secret_key_file.is_some() || paths::sealing_key(&settings.data).exists()
 }
 
 /// That the keys given are keys, before a folder is made for them.
@@ -60,7 +65,7 @@ fn long_enough(key: &str) -> Result<(), Failure> {
 }
 
 /// 32 bytes in base64 or hex.
-fn parse(text: &str, place: &str) -> Result<[u8; 32], Failure> {
+pub(crate) fn parse(text: &str, place: &str) -> Result<[u8; 32], Failure> {
     let text = text.trim();
     let hex = || -> Option<Vec<u8>> {
         let digits: Vec<u8> =
@@ -85,7 +90,7 @@ pub(crate) fn admin(settings: &Settings, ids: &dyn IdSource) -> Result<Found<Str
         (None, Ok(text)) => (text.trim().to_owned(), None),
         (None, Err(_)) => {
             let key = format!("lsa_{}", URL_SAFE_NO_PAD.encode(ids.secret()));
-            write_once(&path, &key)?;
+            write_text_once(&path, &key)?;
             (key, Some(path))
         }
     };
@@ -93,7 +98,24 @@ pub(crate) fn admin(settings: &Settings, ids: &dyn IdSource) -> Result<Found<Str
     Ok(Found { key, made })
 }
 
-fn write_once(path: &Path, text: &str) -> Result<(), Failure> {
+/// The sealing key of a file, if the file is there.
+pub(crate) fn read(path: &Path) -> Result<Option<[u8; 32]>, Failure> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(&text, &path.display().to_string()).map(Some),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            let text = format!("the sealing key {} cannot be read: {error}", path.display());
+            Err(Failure::new(Code::SealingKeyInvalid, text))
+        }
+    }
+}
+
+/// Writes a sealing key to a file that is not there yet, for its owner alone.
+pub(crate) fn write_once(path: &Path, key: &[u8; 32]) -> Result<(), Failure> {
+    write_text_once(path, &STANDARD.encode(key))
+}
+
+fn write_text_once(path: &Path, text: &str) -> Result<(), Failure> {
     let write = || -> std::io::Result<()> {
         let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path)?;
         writeln!(file, "{text}")?;

@@ -1,5 +1,6 @@
 //! `lockstep`: the one binary. Reads the command line and hands over to the file of each command.
 
+mod backup;
 mod bench;
 mod command_line;
 mod demo;
@@ -10,8 +11,12 @@ mod keys;
 mod logging;
 mod paths;
 mod printer;
+mod progress;
+mod rekey;
+mod remote;
 mod serve;
 mod settings;
+mod telemetry;
 mod wire_up;
 mod world;
 
@@ -38,6 +43,10 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Backup(args) => backup::take(&args),
+        Command::Restore(args) => backup::restore(&args),
+        Command::Release(args) => backup::release(&args),
+        Command::Rekey(args) => rekey::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Bench(args) => wire_up::runtime()?.block_on(bench::run(args)).map_err(Failure::from),
     }

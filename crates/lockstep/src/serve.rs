@@ -4,14 +4,22 @@ use crate::command_line::ServeArgs;
 use crate::failure::Failure;
 use crate::printer::say;
 use crate::settings::Settings;
+use crate::telemetry::Telemetry;
 use crate::wire_up::{Hub, runtime, stop_at_signal};
 use crate::{logging, paths};
 
 /// Serves until a signal.
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let settings = Settings::read(args)?;
-    logging::begin(&settings.log, settings.log_format)?;
-    runtime()?.block_on(serve(&settings))
+    runtime()?.block_on(async {
+        let telemetry = Telemetry::begin(&settings)?;
+        logging::begin(&settings.log, settings.log_format, telemetry.as_ref().map(Telemetry::tracer))?;
+        let served = serve(&settings).await;
+        if let Some(telemetry) = telemetry {
+            telemetry.end().await;
+        }
+        served
+    })
 }
 
 async fn serve(settings: &Settings) -> Result<(), Failure> {
@@ -25,6 +33,6 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
             say("  it holds the administrator's API key");
         }
     }
-    say(&format!("lockstep is listening on http://{}", hub.address));
+    say(&format!("lockstep is listening on {}", hub.url()));
     hub.run(stop).await
 }

@@ -12,6 +12,13 @@ use std::path::{Path, PathBuf};
 /// The port that a server has if nobody says otherwise.
 const PORT: u16 = 7070;
 
+/// Where TLS is read from.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
 /// Settings as a server needs them.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -21,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) secret_key_file: Option<PathBuf>,
     pub(crate) secret_key: Option<String>,
     pub(crate) admin_key: Option<String>,
+    pub(crate) tls: Option<TlsFiles>,
+    pub(crate) otlp_endpoint: Option<String>,
     pub(crate) log_format: LogFormat,
     pub(crate) log: String,
 }
@@ -33,6 +42,9 @@ struct SettingsFile {
     listen: Option<SocketAddr>,
     allow_private: Option<Vec<IpNet>>,
     secret_key_file: Option<PathBuf>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    otlp_endpoint: Option<String>,
     log_format: Option<LogFormat>,
     log: Option<String>,
 }
@@ -45,6 +57,14 @@ impl Settings {
             given if given.is_empty() => file.allow_private.unwrap_or_default(),
             given => given,
         };
+        let tls = match (args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key)) {
+            (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+            (None, None) => None,
+            _ => {
+                let text = "--tls-cert and --tls-key belong together: give both, or neither to serve plain HTTP";
+                return Err(Failure::new(Code::SettingsInvalid, text));
+            }
+        };
         Ok(Self {
             data: args.data.or(file.data).unwrap_or_else(paths::default_data),
             listen: args.listen.or(file.listen).unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))),
@@ -52,6 +72,8 @@ impl Settings {
             secret_key_file: args.secret_key_file.or(file.secret_key_file),
             secret_key: args.secret_key.or_else(|| variable("LOCKSTEP_SECRET_KEY")),
             admin_key: args.admin_key.or_else(|| variable("LOCKSTEP_ADMIN_KEY")),
+            tls,
+            otlp_endpoint: args.otlp_endpoint.or(file.otlp_endpoint).filter(|given| !given.is_empty()),
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
             log: args.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
         })

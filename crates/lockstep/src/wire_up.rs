@@ -4,9 +4,9 @@
 //! requests cannot starve delivery. The store has threads of its own.
 
 use crate::failure::Failure;
-use crate::keys;
-use crate::settings::Settings;
+use crate::settings::{Settings, TlsFiles};
 use crate::world::{SystemClock, SystemIds};
+use crate::{keys, paths};
 use futures_util::FutureExt;
 use lockstep_core::clock::{Clock, IdSource};
 use lockstep_core::error::Code;
@@ -18,13 +18,14 @@ use lockstep_engine::seal::Sealer;
 use lockstep_engine::settings::SharedSettings;
 use lockstep_engine::upload::Uploads;
 use lockstep_engine::{World, metrics::Metrics, sweep};
-use lockstep_http::{Server, router, serve};
+use lockstep_http::tls::{BadTls, Tls};
+use lockstep_http::{Server, router, serve, spans};
 use lockstep_store::settings::{Audit, Control, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_store::{Commit, Store, StoreError, Work};
 use lockstep_store_sqlite::SqliteStore;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -43,8 +44,23 @@ pub(crate) struct Hub {
     pub(crate) address: SocketAddr,
     /// Key files made at this start.
     pub(crate) made: Vec<PathBuf>,
+    tls: Option<Tls>,
+    is_traced: bool,
     listener: TcpListener,
     desk: Desk,
+}
+
+/// TLS as the settings want it.
+fn read_tls(files: &TlsFiles) -> Result<Tls, Failure> {
+    let invalid = |file: &Path, what: String| {
+        Failure::new(Code::SettingsInvalid, format!("the TLS file {} cannot be used: {what}", file.display()))
+    };
+    let read = |file: &Path| std::fs::read(file).map_err(|error| invalid(file, error.to_string()));
+    let made = Tls::new(&read(&files.certificate)?, &read(&files.key)?);
+    made.map_err(|bad| {
+        let file = if matches!(bad, BadTls::Certificate(_)) { &files.certificate } else { &files.key };
+        invalid(file, bad.to_string())
+    })
 }
 
 /// A runtime for requests.
@@ -58,6 +74,7 @@ impl Hub {
     /// Binds the address, opens the store and checks the keys; nothing runs yet.
     pub(crate) async fn open(settings: &Settings) -> Result<Self, Failure> {
         keys::check(settings)?;
+        let tls = settings.tls.as_ref().map(read_tls).transpose()?;
         let listen_failed = |error: std::io::Error| {
             let text = format!("cannot listen on {}: {error}; name another address with --listen", settings.listen);
             Failure::new(Code::ListenFailed, text)
@@ -68,6 +85,7 @@ impl Hub {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings.data, Arc::clone(&clock))?);
+        must_bring_key(settings, store.as_ref()).await?;
         let sealing = keys::sealing(settings, ids.as_ref())?;
         let sealer = Sealer::new(&sealing.key)?;
         let admin = keys::admin(settings, ids.as_ref())?;
@@ -88,25 +106,65 @@ impl Hub {
         // The post room is given as long to open as it may stand still later.
         world.metrics.delivery_turned_at_ms.set(world.clock.now().0);
         world.settings.refresh(world.store.as_ref()).await?;
-        check_sealing(&world).await?;
+        check_sealing(&world).await.map_err(|failure| interrupted(settings, failure))?;
         let (post_room, desk) = PostRoom::new();
         let made = sealing.made.into_iter().chain(admin.made).collect();
-        Ok(Self { world, post_room, address, made, listener, desk })
+        let is_traced = settings.otlp_endpoint.is_some();
+        Ok(Self { world, post_room, address, made, tls, is_traced, listener, desk })
+    }
+
+    /// Where it is reached.
+    pub(crate) fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Serves and delivers until told to stop, then finishes what is under way and closes the store.
     pub(crate) async fn run(self, stop: watch::Receiver<bool>) -> Result<(), Failure> {
-        let Self { world, post_room, listener, desk, .. } = self;
+        let Self { world, post_room, tls, is_traced, listener, desk, .. } = self;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| Failure::Other(error.into()))?;
         let deliver = start_delivery(Arc::clone(&world), desk, stop.clone())?;
-        let server = Server { world: Arc::clone(&world), post_room };
-        tokio::join!(serve::serve(listener, router::router(server), stop.clone()), sweep::run(&world, stop));
+        let router = router::router(Server { world: Arc::clone(&world), post_room });
+        let router = if is_traced { spans::traced(router) } else { router };
+        tokio::join!(serve::serve(listener, tls, router, stop.clone()), sweep::run(&world, stop));
         let ended = tokio::task::spawn_blocking(move || deliver.join()).await;
         if !matches!(ended, Ok(Ok(()))) {
             tracing::error!("the delivery thread panicked; this is a bug");
         }
         world.store.close().await;
         Ok(())
+    }
+}
+
+/// That a key is there where the store has sealed values already, as one that was restored has: no other is made.
+pub(crate) async fn must_bring_key(settings: &Settings, store: &dyn Store) -> Result<(), Failure> {
+    if keys::is_given(settings) {
+        return Ok(());
+    }
+    let stored = SharedSettings::default();
+    stored.refresh(store).await?;
+    if stored.read(|settings| settings.sealing_check.is_none()) {
+        return Ok(());
+    }
+    let text = "this data folder holds what was sealed with a key that is not here: bring it, in LOCKSTEP_SECRET_KEY, \
+                --secret-key-file or the folder's lockstep.key";
+    Err(Failure::new(Code::SealingKeyWrong, text))
+}
+
+/// A key that is wrong since a rekey broke off is told as that.
+fn interrupted(settings: &Settings, failure: Failure) -> Failure {
+    let next = paths::next_sealing_key(&settings.data);
+    match failure {
+        Failure::Coded(rejection) if rejection.code == Code::SealingKeyWrong && next.exists() => {
+            let text = format!(
+                "a rekey of this data folder has broken off, and {} is the key it is sealed with now: \
+                 `lockstep rekey --data {}` finishes it",
+                next.display(),
+                settings.data.display()
+            );
+            Failure::new(Code::SealingKeyWrong, text)
+        }
+        other => other,
     }
 }
 

@@ -11,6 +11,7 @@ use lockstep_core::clock::{Clock, Timestamp};
 use lockstep_core::delivery::{Attempt, DeadLetter, Notice};
 use lockstep_core::ids::{BusinessId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::operation::{Operation, OperationId};
+use lockstep_core::position::Position;
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::scan::Scan;
@@ -19,6 +20,7 @@ use lockstep_store::heads::HeadWatch;
 use lockstep_store::memory::MemoryStore;
 use lockstep_store::settings::{Setting, SettingKey, SettingsPage};
 use lockstep_store::settle::{Fence, LaneStep, Settle};
+use lockstep_store::snapshot::Snapshot;
 use lockstep_store::upload::LineOutcome;
 use lockstep_store::{
     ChangePage, Commit, Committed, Count, OutletRows, RecordPage, Store, StoreError, StoreState, Work,
@@ -191,6 +193,10 @@ impl Store for SlowStore {
         .await
     }
 
+    async fn head(&self, business: &BusinessId) -> Result<Position, StoreError> {
+        self.slowly(self.inner.head(business)).await
+    }
+
     async fn changes(&self, business: &BusinessId, after: u64, limit: usize) -> Result<ChangePage, StoreError> {
         self.slowly(self.inner.changes(business, after, limit)).await
     }
@@ -303,6 +309,10 @@ impl Store for SlowStore {
 
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
         self.inner.sweep(now).await
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.inner.snapshot().await
     }
 
     fn state(&self) -> StoreState {

@@ -89,6 +89,10 @@ mod tests {
             Arc::new(SqliteStore::open_bounded(self.0.path(), clock, self.1).unwrap())
         }
 
+        async fn begin_epoch(&self, clock: Arc<dyn Clock>) {
+            crate::epoch::begin_epoch(self.0.path(), clock.now()).unwrap();
+        }
+
         fn is_durable(&self) -> bool {
             true
         }

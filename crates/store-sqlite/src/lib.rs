@@ -11,6 +11,7 @@
 
 mod attempts;
 mod checkpoint;
+pub mod epoch;
 mod fault;
 mod key;
 mod load;
@@ -19,7 +20,9 @@ mod open;
 mod queue;
 mod readers;
 mod recent;
+pub mod restore;
 mod scan;
+mod snapshot;
 mod sweep;
 mod upload;
 mod write;
@@ -32,6 +35,7 @@ use lockstep_core::delivery::{Attempt, DeadLetter, Notice};
 use lockstep_core::ids::{BusinessId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::limits::WAL_BYTES_MAX;
 use lockstep_core::operation::{Operation, OperationId};
+use lockstep_core::position::Position;
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::scan::Scan;
@@ -39,6 +43,7 @@ use lockstep_core::schema::Schema;
 use lockstep_store::heads::HeadWatch;
 use lockstep_store::settings::SettingsPage;
 use lockstep_store::settle::{Fence, Settle};
+use lockstep_store::snapshot::Snapshot;
 use lockstep_store::upload::LineOutcome;
 use lockstep_store::{ChangePage, Commit, Committed, Count, OutletRows, RecordPage, Store, StoreError, StoreState};
 use queue::Rider;
@@ -55,6 +60,7 @@ const READERS: usize = 2;
 /// The store in a data folder.
 pub struct SqliteStore {
     shared: Arc<writer::Shared>,
+    files: open::Files,
     writer: Mutex<Option<JoinHandle<()>>>,
     checkpointer: checkpoint::Checkpointer,
     readers: readers::Readers,
@@ -76,6 +82,7 @@ impl SqliteStore {
     fn open_bounded(folder: &Path, clock: Arc<dyn Clock>, wal_bytes_max: u64) -> Result<Self, StoreError> {
         let lock = open::take(folder)?;
         let files = open::Files::of(folder);
+        snapshot::clear(&files)?;
         let connection = open::main(&files)?;
         let shared = Arc::new(writer::Shared {
             queue: queue::Queue::default(),
@@ -87,6 +94,7 @@ impl SqliteStore {
             commits: AtomicU64::new(0),
             commands: AtomicU64::new(0),
             commit_us: AtomicU64::new(0),
+            snapshots: snapshot::Snapshots::default(),
         });
         shared.queue.refuse(writer::floor(&files, &shared.disk_free));
         let failed = |error: std::io::Error| StoreError::Failed(error.to_string());
@@ -98,7 +106,7 @@ impl SqliteStore {
         let attempts = attempts::Attempts::start(attempts)?;
         let writer = writer::Writer {
             connection,
-            files,
+            files: files.clone(),
             schema: Schema::ready_made(),
             clock,
             shared: Arc::clone(&shared),
@@ -109,6 +117,7 @@ impl SqliteStore {
         let writer = thread.spawn(move || writer.run()).map_err(failed)?;
         Ok(Self {
             shared,
+            files,
             writer: Mutex::new(Some(writer)),
             checkpointer,
             readers: readers::Readers::start(connections)?,
@@ -124,6 +133,7 @@ impl SqliteStore {
     }
 
     fn close_now(&self) {
+        self.shared.snapshots.close();
         self.shared.queue.close();
         self.checkpointer.close();
         self.readers.close();
@@ -158,6 +168,11 @@ impl Store for SqliteStore {
 
     async fn settle(&self, settle: Settle) -> Result<(), StoreError> {
         self.ride(|reply| Rider::Settle(settle, reply)).await
+    }
+
+    async fn head(&self, business: &BusinessId) -> Result<Position, StoreError> {
+        let business = business.clone();
+        self.readers.ask(move |connection| epoch::head(connection, &business)).await
     }
 
     async fn changes(&self, business: &BusinessId, after: u64, limit: usize) -> Result<ChangePage, StoreError> {
@@ -310,6 +325,10 @@ impl Store for SqliteStore {
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
         self.attempts.sweep(now)?;
         self.ride(|reply| Rider::Sweep(now, reply)).await
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        snapshot::take(&self.shared, &self.files).await
     }
 
     fn state(&self) -> StoreState {

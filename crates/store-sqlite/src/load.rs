@@ -1,5 +1,6 @@
 //! Loading inside a commit: what the rules ask for, by key.
 
+use crate::epoch::position;
 use crate::fault::OrFault;
 use crate::key::{BusinessNumber, blob, column, count, number, unknown};
 use crate::lookup;
@@ -7,6 +8,7 @@ use lockstep_core::clock::Timestamp;
 use lockstep_core::external_id::ExternalKey;
 use lockstep_core::ids::{BusinessId, RecordId, TypeId};
 use lockstep_core::limits;
+use lockstep_core::position::Position;
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::rules::working_set::Remembered;
@@ -64,11 +66,11 @@ pub(crate) fn record(
 }
 
 impl Load for Loader<'_> {
-    fn head(&mut self, business: &BusinessId) -> Result<(u64, Timestamp), StoreError> {
+    fn head(&mut self, business: &BusinessId) -> Result<(Position, Timestamp), StoreError> {
         let number = self.number(business)?;
         let mut select =
-            self.connection.prepare_cached("SELECT head, last_at FROM business WHERE number = ?1").or_fault()?;
-        select.query_row([number.0], |row| Ok((count(row.get(0)?), Timestamp(row.get(1)?)))).or_fault()
+            self.connection.prepare_cached("SELECT epoch, head, last_at FROM business WHERE number = ?1").or_fault()?;
+        select.query_row([number.0], |row| Ok((position(row, "epoch", "head")?, Timestamp(row.get(2)?)))).or_fault()
     }
 
     fn record(&mut self, business: &BusinessId, key: &RecordKey) -> Result<Option<Record>, StoreError> {

@@ -74,6 +74,16 @@ pub(crate) fn main(files: &Files) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Opens a main file that is not in its place yet, migrated, without a log beside it.
+pub(crate) fn part(path: &Path) -> Result<Connection, StoreError> {
+    let mut connection = connect(path)?;
+    check_format(&connection, MAIN)?;
+    connection.pragma_update(None, "journal_mode", "DELETE").or_fault()?;
+    connection.pragma_update(None, "synchronous", "FULL").or_fault()?;
+    migrate(&mut connection, MAIN)?;
+    Ok(connection)
+}
+
 /// Opens the main file for a checkpointer.
 pub(crate) fn checkpointer(files: &Files) -> Result<Connection, StoreError> {
     let connection = connect(&files.main)?;
@@ -166,6 +176,11 @@ fn migrate(connection: &mut Connection, steps: &[Migration]) -> Result<(), Store
 /// What SQLite finds wrong with the main file; nothing, where it is well.
 pub(crate) fn examine(files: &Files) -> Result<Vec<String>, StoreError> {
     let connection = connect(&files.main)?;
+    faults(&connection)
+}
+
+/// What SQLite finds wrong with an open file.
+pub(crate) fn faults(connection: &Connection) -> Result<Vec<String>, StoreError> {
     let mut check = connection.prepare("PRAGMA quick_check").or_fault()?;
     let lines = check.query_map([], |row| row.get::<_, String>(0)).or_fault()?;
     let lines = lines.collect::<Result<Vec<_>, _>>().or_fault()?;

@@ -23,7 +23,7 @@ impl Writing<'_> {
     ) -> Result<Committed, StoreError> {
         let business = self.loader.number(&batch.business)?;
         let standing = operation(self.connection(), business, batch.operation.number())?.ok_or(StoreError::Fenced)?;
-        let head = self.loader.head(&batch.business)?.0;
+        let head = self.loader.head(&batch.business)?.0.seq;
         let advanced = upload::advance(standing, batch, outcomes, (head, now))?;
         self.operation(business, &advanced.operation)?;
         if let Some(last) = advanced.outcomes.last() {

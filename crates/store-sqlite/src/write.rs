@@ -201,7 +201,7 @@ impl Writing<'_> {
             self.brought.moves.has_settings = true;
         }
         for (business, subscription, start) in &control.lanes {
-            let head = self.loader.head(business)?.0;
+            let head = self.loader.head(business)?.0.seq;
             let cursor = match start {
                 StartAt::Now => head,
                 StartAt::Beginning => 0,
@@ -244,7 +244,7 @@ impl Writing<'_> {
     ) -> Result<(), StoreError> {
         let number = self.loader.number(business)?;
         let Some(operation) = operation(self.connection(), number, id.number())? else { return Ok(()) };
-        let head = (self.loader.head(business)?.0, at);
+        let head = (self.loader.head(business)?.0.seq, at);
         let (operation, notices) = advance_sync(operation, progress, tell, business, head);
         self.operation(number, &operation)?;
         self.notices(&notices)

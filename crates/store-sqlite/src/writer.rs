@@ -9,6 +9,7 @@ use crate::load::{Loader, Numbers, take_lease};
 use crate::open::Files;
 use crate::queue::{Job, Queue, Rider, Taken};
 use crate::recent::Recent;
+use crate::snapshot::Snapshots;
 use crate::write::{Brought, DELIVERY, Writing};
 use crate::{key, sweep};
 use lockstep_core::clock::Clock;
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) commits: AtomicU64,
     pub(crate) commands: AtomicU64,
     pub(crate) commit_us: AtomicU64,
+    pub(crate) snapshots: Snapshots,
 }
 
 /// The writer's own things.
@@ -163,7 +165,8 @@ impl Writer {
     fn look_after_disk(&mut self) {
         let wal = std::fs::metadata(&self.files.wal).map_or(0, |file| file.len());
         self.shared.wal_bytes.store(wal, Ordering::Relaxed);
-        if wal > self.wal_bytes_max {
+        // A snapshot reads the log: emptying it would wait for its end, and commits with it.
+        if wal > self.wal_bytes_max && !self.shared.snapshots.is_copying() {
             let emptied = self.connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()));
             if let Err(error) = emptied {
                 tracing::warn!(wal.bytes = wal, error = %error, "the log could not be emptied");

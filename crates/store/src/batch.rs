@@ -12,6 +12,7 @@ use lockstep_core::external_id::ExternalKey;
 use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, SubscriptionId};
 use lockstep_core::limits;
 use lockstep_core::operation::{Operation, OperationState};
+use lockstep_core::position::Position;
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::rules::ingest::{Step, decide, keys};
 use lockstep_core::rules::matching::LookupKey;
@@ -21,11 +22,11 @@ use std::collections::BTreeMap;
 
 /// How a store loads, inside the transaction of a commit.
 pub trait Load {
-    /// The head of a business's log and the time of its newest change.
+    /// The place of a business's newest change, and its time.
     ///
     /// # Errors
     /// [`StoreError::UnknownBusiness`] where it has no log.
-    fn head(&mut self, business: &BusinessId) -> Result<(u64, Timestamp), StoreError>;
+    fn head(&mut self, business: &BusinessId) -> Result<(Position, Timestamp), StoreError>;
     /// A record.
     ///
     /// # Errors
@@ -72,7 +73,8 @@ fn decide_one(
 ) -> Result<Outcome, StoreError> {
     if !sets.contains_key(&command.business) {
         let (head, last_at) = load.head(&command.business)?;
-        sets.insert(command.business.clone(), WorkingSet::new(command.business.clone(), head, last_at));
+        let set = WorkingSet::new(command.business.clone(), head.seq, last_at).in_epoch(head.epoch);
+        sets.insert(command.business.clone(), set);
     }
     let Some(set) = sets.get_mut(&command.business) else {
         return Err(StoreError::UnknownBusiness(command.business.clone()));

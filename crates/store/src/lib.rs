@@ -16,6 +16,7 @@ pub mod heads;
 pub mod memory;
 pub mod settings;
 pub mod settle;
+pub mod snapshot;
 pub mod upload;
 
 use async_trait::async_trait;
@@ -26,11 +27,13 @@ use lockstep_core::command::{Command, Outcome};
 use lockstep_core::delivery::{Attempt, DeadLetter, Notice, Parked};
 use lockstep_core::ids::{BusinessId, CommitId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::operation::{Operation, OperationId, Upload};
+use lockstep_core::position::Position;
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::scan::Scan;
 use settings::{Control, SettingKey, SettingsPage};
 use settle::{Fence, Settle};
+use snapshot::Snapshot;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use upload::{Batch, LineOutcome};
@@ -216,6 +219,12 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Fenced`] under an earlier fence.
     async fn settle(&self, settle: Settle) -> Result<(), StoreError>;
 
+    /// The place of a business's newest change: its log's epoch, and the seq, 0 where there is none yet.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownBusiness`].
+    async fn head(&self, business: &BusinessId) -> Result<Position, StoreError>;
+
     /// Changes of a business after a seq, at most `limit`.
     ///
     /// # Errors
@@ -364,6 +373,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Copies the whole store as it stands, while commits go on.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] while another copy is in use or too much is written beside it, [`StoreError::DiskFull`],
+    /// [`StoreError::Failed`] where this kind of store cannot be copied.
+    async fn snapshot(&self) -> Result<Snapshot, StoreError>;
 
     /// How the store stands.
     fn state(&self) -> StoreState;

@@ -7,6 +7,7 @@ use crate::batch::{Load, Progress, Sets, advance_sync, decide_all, progress_of};
 use crate::heads::{HeadWatch, Heads, Moves};
 use crate::settings::{Control, Dropped, Expect, Put, Setting, SettingKey, SettingRow, SettingsPage};
 use crate::settle::{Fence, LaneStep, NoticeSettle, NoticeStep, OutletSettle, ScanSettle, Settle};
+use crate::snapshot::Snapshot;
 use crate::upload::{self, Batch, LineOutcome};
 use crate::{ChangePage, Commit, Committed, Count, OutletRows, RecordPage, Store, StoreError, StoreState, Work};
 use async_trait::async_trait;
@@ -18,6 +19,7 @@ use lockstep_core::external_id::ExternalKey;
 use lockstep_core::ids::{BusinessId, CommitId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::limits;
 use lockstep_core::operation::{Operation, OperationId, OperationState};
+use lockstep_core::position::Position;
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::rules::working_set::{Remembered, WorkingSet};
@@ -28,8 +30,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-#[derive(Default)]
 struct Log {
+    epoch: u32,
     changes: Vec<Arc<Change>>,
     records: BTreeMap<RecordKey, Record>,
     externals: BTreeMap<ExternalKey, RecordKey>,
@@ -43,7 +45,30 @@ struct Log {
     dead: BTreeMap<(SubscriptionId, u64), DeadLetter>,
 }
 
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            epoch: Position::FIRST_EPOCH,
+            changes: Vec::new(),
+            records: BTreeMap::new(),
+            externals: BTreeMap::new(),
+            idempotency: BTreeMap::new(),
+            operations: BTreeMap::new(),
+            lookups: BTreeSet::new(),
+            outcomes: BTreeMap::new(),
+            position: None,
+            lanes: BTreeMap::new(),
+            parked: BTreeMap::new(),
+            dead: BTreeMap::new(),
+        }
+    }
+}
+
 impl Log {
+    fn place(&self) -> Position {
+        Position { epoch: self.epoch, seq: self.head().0 }
+    }
+
     fn head(&self) -> (u64, Timestamp) {
         self.changes.last().map_or((0, Timestamp(0)), |change| (change.seq, change.at))
     }
@@ -84,6 +109,14 @@ impl MemoryStore {
         Self { inner: Mutex::default(), heads: Heads::default(), schema: Schema::ready_made(), clock }
     }
 
+    /// Gives every log its next epoch, as a restore does.
+    pub fn begin_epoch(&self) {
+        let now = self.clock.now();
+        for log in self.lock().logs.values_mut() {
+            log.epoch = Position::next_epoch(log.epoch, now).unwrap_or(log.epoch);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -94,8 +127,9 @@ impl MemoryStore {
 }
 
 impl Load for Inner {
-    fn head(&mut self, business: &BusinessId) -> Result<(u64, Timestamp), StoreError> {
-        self.logs.get(business).map(Log::head).ok_or_else(|| StoreError::UnknownBusiness(business.clone()))
+    fn head(&mut self, business: &BusinessId) -> Result<(Position, Timestamp), StoreError> {
+        let head = |log: &Log| (log.place(), log.head().1);
+        self.logs.get(business).map(head).ok_or_else(|| StoreError::UnknownBusiness(business.clone()))
     }
 
     fn record(&mut self, business: &BusinessId, key: &RecordKey) -> Result<Option<Record>, StoreError> {
@@ -408,6 +442,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    async fn head(&self, business: &BusinessId) -> Result<Position, StoreError> {
+        self.log(business, Log::place)
+    }
+
     async fn changes(&self, business: &BusinessId, after: u64, limit: usize) -> Result<ChangePage, StoreError> {
         let inner = self.lock();
         let log = inner.logs.get(business).ok_or_else(|| StoreError::UnknownBusiness(business.clone()))?;
@@ -587,6 +625,10 @@ impl Store for MemoryStore {
             log.outcomes.retain(|(id, _), _| operations.contains_key(id));
         }
         Ok(())
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        Err(StoreError::Failed("a store in memory has no files to copy".to_owned()))
     }
 
     fn state(&self) -> StoreState {

@@ -49,11 +49,14 @@ pub enum SettingKind {
     Provider,
     /// The check value that tells a wrong sealing key.
     Sealing,
+    /// Whether nothing may leave.
+    Hold,
 }
 
 impl SettingKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Business, Self::Application, Self::Subscription, Self::Provider, Self::Sealing];
+    pub const ALL: [Self; 6] =
+        [Self::Business, Self::Application, Self::Subscription, Self::Provider, Self::Sealing, Self::Hold];
 
     /// The kind as stored.
     #[must_use]
@@ -64,6 +67,7 @@ impl SettingKind {
             Self::Subscription => "subscription",
             Self::Provider => "provider",
             Self::Sealing => "sealing",
+            Self::Hold => "hold",
         }
     }
 }
@@ -81,6 +85,17 @@ pub enum Setting {
     Provider(ApplicationId),
     /// The sealed check value.
     Sealing(String),
+    /// Nothing may leave.
+    Hold(Hold),
+}
+
+/// Why nothing may leave: no delivery, no probe, no test. Writes are taken as ever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Since when.
+    pub since: Timestamp,
+    /// What brought it about.
+    pub reason: String,
 }
 
 /// A setting as stored.

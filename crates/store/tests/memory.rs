@@ -17,6 +17,12 @@ impl Subject for Memory {
         Arc::<MemoryStore>::clone(self.0.get_or_init(|| Arc::new(MemoryStore::new(clock))))
     }
 
+    async fn begin_epoch(&self, _clock: Arc<dyn Clock>) {
+        if let Some(store) = self.0.get() {
+            store.begin_epoch();
+        }
+    }
+
     fn is_durable(&self) -> bool {
         false
     }

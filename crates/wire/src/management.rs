@@ -145,3 +145,14 @@ pub struct ApplicationChanged {
     /// Its id.
     pub id: ApplicationId,
 }
+
+/// The answer to `POST /management/release`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Released {
+    /// Whether there was a hold to end.
+    pub released: bool,
+    /// Since when it had been, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_since: Option<String>,
+}

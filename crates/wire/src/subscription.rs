@@ -35,15 +35,17 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Wanted<T> {
 }
 
 /// Where a subscription begins to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StartAtBody {
     /// With what comes after its making.
     Now,
     /// With the oldest change there is.
     Beginning,
-    /// After this seq.
+    /// After this seq of the log as it is.
     Seq(u64),
+    /// After the place that a cursor stands for.
+    Cursor(String),
 }
 
 /// What may be said of a subscription, at its making and later. What is left out stays as it is.
@@ -233,6 +235,9 @@ pub struct DeliveriesView {
     /// The highest seq below which all is settled, unwanted or parked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<u64>,
+    /// The same as a cursor to begin a subscription at: unlike a bare seq, it is known again after a restore.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
     /// `open`, or why nothing but probes goes out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gate: Option<String>,

@@ -22,6 +22,7 @@ use crate::error::{Code, Rejection, shown};
 use crate::ids::{ChangeId, DeliveryId, RecordId, SubscriptionId};
 use crate::limits;
 use crate::operation::{Operation, OperationId, OperationState, Upload};
+use crate::position::Position;
 use crate::record::{Provenance, Record, RecordKey, State};
 use crate::rules::matching;
 use crate::rules::working_set::{Keys, Remembered, WorkingSet};
@@ -137,7 +138,7 @@ fn refused(command: &Command, rejection: Rejection) -> Outcome {
 fn close(set: &mut WorkingSet, command: &Command, record: Option<RecordId>, ending: Ending) -> Outcome {
     let operation = match (command.upload, &ending) {
         (Some(upload), _) => upload,
-        (None, Ending::Changed { seq, .. }) => OperationId::of_change(&set.business, *seq),
+        (None, Ending::Changed { seq, .. }) => set.operation_of(*seq),
         _ => command.fresh.operation,
     };
     if command.upload.is_none() {
@@ -320,7 +321,8 @@ impl Case<'_> {
             prev_seq: before.last_seq,
             created_at: before.created_at,
             origin: command.origin.clone(),
-            operation: command.upload,
+            // In the first epoch it follows from the seq.
+            operation: command.upload.or_else(|| (set.epoch != Position::FIRST_EPOCH).then(|| set.operation_of(seq))),
             state: Arc::clone(&state),
             was_deleted: before.state.is_deleted,
             old: next.old,

@@ -9,7 +9,8 @@ use crate::command::Outcome;
 use crate::delivery::Notice;
 use crate::external_id::ExternalKey;
 use crate::ids::{BusinessId, RecordId};
-use crate::operation::Operation;
+use crate::operation::{Operation, OperationId};
+use crate::position::Position;
 use crate::record::{Record, RecordKey};
 use crate::rules::matching::LookupKey;
 use crate::scan::Scan;
@@ -48,6 +49,8 @@ pub struct WorkingSet {
     pub business: BusinessId,
     /// The newest seq.
     pub head: u64,
+    /// The log's epoch.
+    pub epoch: u32,
     /// When the newest change was made.
     pub last_at: Timestamp,
     /// Records by address; none where there is no such record.
@@ -84,12 +87,13 @@ pub struct Written {
 }
 
 impl WorkingSet {
-    /// An empty set over a business whose log stands at `head`.
+    /// An empty set over a business whose log, in its first epoch, stands at `head`.
     #[must_use]
     pub fn new(business: BusinessId, head: u64, last_at: Timestamp) -> Self {
         Self {
             business,
             head,
+            epoch: Position::FIRST_EPOCH,
             last_at,
             records: BTreeMap::new(),
             externals: BTreeMap::new(),
@@ -97,6 +101,17 @@ impl WorkingSet {
             lookups: BTreeMap::new(),
             written: Written::default(),
         }
+    }
+
+    /// The same in another epoch.
+    #[must_use]
+    pub fn in_epoch(self, epoch: u32) -> Self {
+        Self { epoch, ..self }
+    }
+
+    /// The operation that one change of this set is.
+    pub(super) fn operation_of(&self, seq: u64) -> OperationId {
+        OperationId::of_change(&self.business, Position { epoch: self.epoch, seq })
     }
 
     /// A record, if it is loaded.

@@ -11,6 +11,7 @@ use lockstep_core::error::Code;
 use lockstep_core::external_id::ExternalId;
 use lockstep_core::ids::{ApplicationId, BusinessId, ChangeId, Provider, RecordId, SubscriptionId, TypeId};
 use lockstep_core::operation::OperationId;
+use lockstep_core::position::Position;
 use lockstep_core::record::RecordKey;
 use lockstep_core::rules::ingest::{Step, decide, keys};
 use lockstep_core::rules::scope::{Reach, Reason, look};
@@ -144,7 +145,7 @@ fn a_change_holds_the_state_after_and_the_old_values() {
     assert_eq!(Value::Object(change.old.clone()), json!({"firstName": "Ann", "city": "Delft", "lastName": null}));
     assert_eq!(Value::Object(change.fields_before()), json!({"firstName": "Ann", "city": "Delft"}));
     assert_eq!((change.prev_seq, change.kind), (1, ChangeKind::Updated));
-    assert_eq!(outcome.operation.seq_in(&desk.set.business), Some(2));
+    assert_eq!(outcome.operation.position_in(&desk.set.business), Some(Position::first(2)));
 }
 
 #[test]

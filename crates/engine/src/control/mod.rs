@@ -2,6 +2,8 @@
 
 pub mod application;
 pub mod business;
+pub mod hold;
+mod position;
 pub mod replay;
 pub mod subscription;
 
@@ -25,6 +27,11 @@ fn blank(world: &World, principal: &Principal, action: &str, subject: impl Displ
 async fn commit(world: &World, control: Control) -> Result<(), StoreError> {
     world.store.commit(Commit { id: None, work: Work::Control(Box::new(control)) }).await?;
     world.settings.refresh(world.store.as_ref()).await
+}
+
+/// Enters in the audit log what changes no setting.
+pub(crate) async fn note(world: &World, principal: &Principal, action: &str, subject: &str) -> Result<(), StoreError> {
+    commit(world, blank(world, principal, action, subject)).await
 }
 
 /// The same for puts that claim a name: a conflict is said in the caller's words.

@@ -1,6 +1,6 @@
 //! Replays: one change, a range, or everything that was given up, once more.
 
-use super::{blank, commit};
+use super::{blank, commit, position};
 use crate::World;
 use crate::principal::Principal;
 use crate::refusal::Refusal;
@@ -25,7 +25,7 @@ fn refuse(field: &str, code: Code, text: String) -> Refusal {
 /// Sends changes once more, beside live deliveries, under the ids they always had.
 ///
 /// # Errors
-/// `business_not_found`, `forbidden`, `not_found`, `subscription_ended`, `invalid_value`.
+/// `business_not_found`, `forbidden`, `not_found`, `subscription_ended`, `invalid_value`, `log_restored`.
 pub async fn replay(
     world: &World,
     principal: &Principal,
@@ -74,6 +74,7 @@ async fn one(
     seq: u64,
 ) -> Result<Replayed, Refusal> {
     let subscription = &live.subscription;
+    position::check_seq(world, &business.id, seq).await?;
     let change = world.store.change(&business.id, seq).await?;
     // Whether the caller may see the change is asked when it is sent, as for every delivery.
     let change = change.filter(|change| subscription.types.as_ref().is_none_or(|types| types.contains(&change.ty)));
@@ -106,8 +107,7 @@ async fn many(
     body: ReplayBody,
 ) -> Result<Replayed, Refusal> {
     let subscription = &live.subscription;
-    let store = world.store.as_ref();
-    let (from, to) = range(store, &business.id, &body).await?;
+    let (from, to) = range(world, &business.id, &body).await?;
     let only = Picked {
         types: listed("types", body.types)?,
         kinds: listed("kinds", body.kinds)?,
@@ -152,18 +152,16 @@ fn listed<T: Ord>(field: &str, wanted: Option<Wanted<T>>) -> Result<Option<BTree
 }
 
 /// The first and last seq asked for: by seq, by time, or both, whichever is narrower.
-async fn range(store: &dyn Store, business: &BusinessId, body: &ReplayBody) -> Result<(u64, u64), Refusal> {
-    let head = store.changes(business, u64::MAX >> 1, 1).await?.head;
+async fn range(world: &World, business: &BusinessId, body: &ReplayBody) -> Result<(u64, u64), Refusal> {
+    let store = world.store.as_ref();
+    let head = store.head(business).await?.seq;
     let time = |field: &str, text: &Option<String>| -> Result<Option<Timestamp>, Refusal> {
         let parsed = text.as_deref().map(Timestamp::parse).transpose();
         parsed.map_err(|refused| refused.at_field(field).into())
     };
     let mut from = body.from.unwrap_or(1).max(1);
     let mut to = body.to.unwrap_or(head);
-    if to > head {
-        let text = format!("the log of {business} stands at {head}: there is no change {to} to replay");
-        return Err(refuse("to", Code::NotFound, text));
-    }
+    position::check_seq(world, business, to.max(body.from.unwrap_or(0))).await?;
     if let Some(since) = time("since", &body.since)? {
         from = from.max(first_at(store, business, head, since).await?);
     }

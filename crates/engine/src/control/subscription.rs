@@ -1,6 +1,6 @@
 //! Subscriptions: made, changed, dropped, listed, tested, replayed, their secrets replaced.
 
-use super::{blank, check_label, commit};
+use super::{blank, check_label, commit, position};
 use crate::World;
 use crate::deliver::PostRoom;
 use crate::principal::Principal;
@@ -13,11 +13,12 @@ use lockstep_core::error::{Code, Rejection, shown};
 use lockstep_core::grant::{Ability, TypeAccess, compile_condition};
 use lockstep_core::ids::{SubscriptionId, TypeId};
 use lockstep_core::limits;
+use lockstep_core::position::Position;
 use lockstep_core::rules::signature::{shown_public_key, shown_secret};
-use lockstep_core::subscription::{Format, Pause, SealedSecret, Signing, StartAt, Subscription};
+use lockstep_core::subscription::{Format, Pause, SealedSecret, Signing, Subscription};
 use lockstep_store::settings::{Dropped, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_wire::subscription::{
-    DeliveriesView, StartAtBody, SubscriptionBody, SubscriptionCreated, SubscriptionView, TestView, Wanted,
+    DeliveriesView, SubscriptionBody, SubscriptionCreated, SubscriptionView, TestView, Wanted,
 };
 use std::collections::BTreeSet;
 
@@ -162,7 +163,8 @@ fn created(subscription: &Subscription, secret: &[u8; 32]) -> SubscriptionCreate
 /// Makes a subscription; its secret is shown this once.
 ///
 /// # Errors
-/// `business_not_found`, `forbidden`, `url_refused`, `invalid_value`, `invalid_condition`, `limit_reached`.
+/// `business_not_found`, `forbidden`, `url_refused`, `invalid_value`, `invalid_condition`, `limit_reached`,
+/// `log_restored`.
 pub async fn create(
     world: &World,
     principal: &Principal,
@@ -182,11 +184,7 @@ pub async fn create(
         let text = format!("the business has {} subscriptions, the most it may: drop some", limits::SUBSCRIPTIONS_MAX);
         return Err(Refusal::new(Code::LimitReached, text));
     }
-    let start = match body.start_at {
-        None | Some(StartAtBody::Now) => StartAt::Now,
-        Some(StartAtBody::Beginning) => StartAt::Beginning,
-        Some(StartAtBody::Seq(seq)) => StartAt::After(seq),
-    };
+    let start = position::start_at(world, &business.id, body.start_at.clone()).await?;
     let id = SubscriptionId(world.ids.ordered());
     let (secret, sealed) = fresh_secret(world, &business, id)?;
     let blank_subscription = Subscription {
@@ -382,6 +380,8 @@ pub async fn deliveries(
     let mut view = post_room.standing(id).await?;
     let attempts = world.store.attempts(&business.id, id, NEWEST).await?;
     let dead = world.store.dead_letters(&business.id, id, 0, NEWEST).await?;
+    let epoch = world.store.head(&business.id).await?.epoch;
+    view.position = view.cursor.map(|seq| Position { epoch, seq }.cursor(&business.id));
     view.attempts = attempts.into_iter().map(Into::into).collect();
     view.dead_letters = dead.into_iter().map(Into::into).collect();
     Ok(view)

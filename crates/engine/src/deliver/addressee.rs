@@ -34,6 +34,9 @@ pub(super) struct Addressee {
 impl Addressee {
     /// The addressee, if anything may be sent to it now; otherwise why not.
     pub(super) fn of(world: &World, settings: &Settings, id: SubscriptionId) -> Result<Self, &'static str> {
+        if settings.hold.is_some() {
+            return Err(crate::control::hold::WHY);
+        }
         let live = settings.subscriptions.get(&id).ok_or("it is gone")?;
         let subscription = Arc::clone(&live.subscription);
         if !subscription.is_active() {

@@ -22,6 +22,8 @@ use lockstep_store::StoreError;
 use lockstep_wire::operation::OperationView;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 /// Wait after the store could not be read.
 const UNREAD_WAIT: Duration = Duration::from_millis(200);
@@ -169,13 +171,29 @@ async fn send(world: &World, to: &Addressee, id: DeliveryId, letter: Letter, is_
         timeout: Duration::from_millis(limits::DELIVERY_TIMEOUT_MS),
         response_bytes_max: limits::RESPONSE_KEPT_BYTES_MAX,
     };
-    let answer = world.transport.send(request).await;
+    let span = tracing::info_span!(
+        target: crate::SPANS,
+        "lockstep_engine::deliver::post",
+        otel.kind = "client",
+        otel.status_code = Empty,
+        business.id = %to.business.id,
+        subscription.id = %to.subscription.id,
+        delivery.id = %id,
+        http.response.status_code = Empty,
+    );
+    let answer = world.transport.send(request).instrument(span.clone()).await;
     let at = world.clock.now();
     let took_ms = u32::try_from(at.ms_since(started)).unwrap_or(u32::MAX);
     let (fate, status, failure) = match answer {
         Ok(response) => read(&response, at),
         Err(error) => (Fate::Unreached, None, Some(error.to_string())),
     };
+    if let Some(status) = status {
+        span.record("http.response.status_code", status);
+    }
+    if fate != Fate::Delivered {
+        span.record("otel.status_code", "ERROR");
+    }
     Landing { delivery: Some(id), fate, status, failure, at, took_ms }
 }
 

@@ -313,6 +313,7 @@ impl Room {
             SettingKind::Business => {
                 touched.extend(all().filter(|found| found.business.as_str() == row.key.id).map(|found| found.id));
             }
+            SettingKind::Hold => touched.extend(all().map(|found| found.id)),
             SettingKind::Provider | SettingKind::Sealing => {}
         }
     }

@@ -42,6 +42,8 @@ fn bodies() -> Vec<(&'static str, &'static str, Value)> {
         v1("/management/auth/update/{id}", "admin", &nothing),
         v1("/management/auth/delete/{id}", "admin", &nothing),
         v1("/management/auth/list-all", "admin", &nothing),
+        v1("/management/backup", "admin", &nothing),
+        v1("/management/release", "admin", &nothing),
     ]
 }
 

@@ -5,3 +5,4 @@ mod access;
 mod bad_input;
 mod calls;
 mod office;
+mod positions;

@@ -78,6 +78,8 @@ pub(crate) struct Office {
     /// Held so that the post room's door stays open; nobody answers it.
     _desk: Desk,
     pub(crate) store: Arc<dyn Store>,
+    /// The same, as what it is.
+    pub(crate) memory: Arc<MemoryStore>,
     /// Of Acme, whose businesses are `acme-1` and `acme-2`.
     pub(crate) acme: Badge,
     /// Of Globex, whose business is `globex`.
@@ -106,7 +108,8 @@ impl Answer {
 impl Office {
     pub(crate) async fn open() -> Self {
         let clock: Arc<dyn Clock> = Arc::new(StillClock);
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
+        let memory = Arc::new(MemoryStore::new(Arc::clone(&clock)));
+        let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(&memory);
         let world = Arc::new(World {
             store: Arc::clone(&store),
             clock,
@@ -123,7 +126,7 @@ impl Office {
         let (post_room, desk) = PostRoom::new();
         let blank = Badge { id: String::new(), key: String::new(), basic: String::new() };
         let router = router(Server { world, post_room });
-        let mut office = Self { router, _desk: desk, store, acme: blank.clone(), globex: blank };
+        let mut office = Self { router, _desk: desk, store, memory, acme: blank.clone(), globex: blank };
         for (organisation, id) in [("Acme", "acme-1"), ("Acme", "acme-2"), ("Globex", "globex")] {
             let body = json!({"organisationName": organisation, "name": id, "id": id});
             assert_eq!(office.admin("/management/business/create", &body).await.status, 200);

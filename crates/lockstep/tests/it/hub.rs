@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 /// The administrator's key of every hub started here.
 pub(crate) const ADMIN_KEY: &str = "administrator-of-the-integration-tests";
 const BINARY: &str = env!("CARGO_BIN_EXE_lockstep");
-const READY: &str = "lockstep is listening on http://";
+const READY: &str = "lockstep is listening on ";
 
 /// The root of the workspace.
 pub(crate) fn root() -> PathBuf {
@@ -83,7 +83,8 @@ impl Start {
         std::thread::spawn(move || {
             let mut tell = Some(tell);
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let address = line.strip_prefix(READY).and_then(|rest| rest.trim().parse::<SocketAddr>().ok());
+                let address =
+                    line.strip_prefix(READY).and_then(|url| url.split_once("://")?.1.trim().parse::<SocketAddr>().ok());
                 if let (Some(address), true) = (address, tell.is_some()) {
                     let _is_heard = tell.take().map(|tell| tell.send(address));
                 }

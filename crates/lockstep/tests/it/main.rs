@@ -37,11 +37,19 @@ mod reading;
 #[cfg(test)]
 mod receiver;
 #[cfg(test)]
+mod rekey;
+#[cfg(test)]
+mod restore;
+#[cfg(test)]
 mod start;
 #[cfg(test)]
 mod stop;
 #[cfg(test)]
 mod sync_before_answer;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod traces;
 #[cfg(test)]
 mod trial;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::desk::Desk;
 use crate::hub::{Start, binary, root};
+use crate::restore::lockstep;
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -147,6 +148,20 @@ async fn an_administrators_key_is_made_for_the_owner_alone() -> Result<()> {
     let hub = start.run().await?;
     Client::new(hub.address, key.trim()).post(path, &wanted).await?.of_status(200)?;
     hub.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_health_check_needs_a_server_that_answers() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let hub = Start::on(data.path()).run().await?;
+    let url = format!("http://{}", hub.address);
+    let check = async || lockstep(&["doctor", "--running", "--url", &url], &[]).await;
+    let done = check().await?;
+    ensure!(done.status.success(), "{done:?}");
+    hub.stop().await?;
+    let done = check().await?;
+    ensure!(!done.status.success(), "{done:?}");
+    Ok(())
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ mod crash;
 mod fixture;
 #[cfg(test)]
 mod opening;
+#[cfg(test)]
+mod snapshot;
 
 use async_trait::async_trait;
 use lockstep_core::clock::Clock;
@@ -38,6 +40,10 @@ impl Folder {
 impl Subject for Folder {
     async fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
         Arc::new(SqliteStore::open(self.path(), clock).expect("the folder opens"))
+    }
+
+    async fn begin_epoch(&self, clock: Arc<dyn Clock>) {
+        lockstep_store_sqlite::epoch::begin_epoch(self.path(), clock.now()).expect("the folder is free");
     }
 
     fn is_durable(&self) -> bool {

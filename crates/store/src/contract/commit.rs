@@ -9,6 +9,7 @@ use lockstep_core::command::{Action, Command, Ending, Idempotency, Outcome, Targ
 use lockstep_core::error::Code;
 use lockstep_core::ids::{ApplicationId, TypeId};
 use lockstep_core::operation::OperationState;
+use lockstep_core::position::Position;
 use serde_json::json;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -23,7 +24,7 @@ pub async fn all_that_a_command_brings_is_written_together(subject: &impl Subjec
     };
     let outcome = desk.send(create.clone()).await;
     assert_eq!(outcome.ending, Ending::Changed { seq: 1, version: 1 });
-    assert_eq!(outcome.operation.seq_in(&desk.here), Some(1));
+    assert_eq!(outcome.operation.position_in(&desk.here), Some(Position::first(1)));
     let id = outcome.record.expect("a created record has an id");
     assert_eq!(id, create.fresh.record);
 

@@ -80,6 +80,14 @@ impl<'a> Desk<'a> {
         self
     }
 
+    /// Closes the store and opens it again with every log in its next epoch.
+    pub async fn reopen_in_new_epoch(self) -> Self {
+        self.store.close().await;
+        let time: Arc<dyn Clock> = Arc::<HandClock>::clone(&self.clock);
+        self.subject.begin_epoch(time).await;
+        self.reopen().await
+    }
+
     /// Whether a closed store is shut for good.
     pub fn is_durable(&self) -> bool {
         self.subject.is_durable()

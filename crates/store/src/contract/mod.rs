@@ -12,6 +12,7 @@ pub mod attempts;
 pub mod businesses;
 pub mod commit;
 pub mod desk;
+pub mod epoch;
 pub mod external_ids;
 pub mod fencing;
 pub mod heads;
@@ -41,6 +42,9 @@ pub trait Subject: Send + Sync {
     /// Opens the store: empty the first time, later with what the one before it left. Whoever calls has closed that
     /// one. A store that outlives nothing gives the same one again.
     async fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn Store>;
+
+    /// Gives every log of the closed store its next epoch, as a restore does.
+    async fn begin_epoch(&self, clock: Arc<dyn Clock>);
 
     /// Whether a closed store is shut for good, so that opening again means reading again.
     fn is_durable(&self) -> bool;
@@ -80,6 +84,10 @@ macro_rules! contract {
                 counts_are_kept_with_each_commit
                 time_never_goes_back_in_a_business
                 an_empty_commit_is_no_trouble
+            }
+            epoch {
+                a_head_is_the_place_of_the_newest_change
+                no_operation_of_a_new_epoch_has_an_id_of_an_old_one
             }
             external_ids {
                 a_known_external_id_updates_its_record

@@ -6,6 +6,7 @@ use lockstep_core::command::Ending;
 use lockstep_core::error::Code;
 use lockstep_core::ids::{ApplicationId, RecordId};
 use lockstep_core::operation::{Operation, OperationState};
+use lockstep_core::position::Position;
 use serde_json::json;
 
 /// What failed or changed nothing can be asked after, whole.
@@ -37,7 +38,7 @@ pub async fn an_operation_of_one_change_needs_none(subject: &impl Subject) {
     let create = desk.creating(&desk.here, json!({"city": "Delft"}), None);
     let drawn = create.fresh.operation;
     let outcome = desk.send(create).await;
-    assert_eq!(outcome.operation.seq_in(&desk.here), Some(1));
+    assert_eq!(outcome.operation.position_in(&desk.here), Some(Position::first(1)));
     for id in [outcome.operation, drawn] {
         assert_eq!(desk.store.operation(&desk.here, id).await.expect("read"), None);
     }

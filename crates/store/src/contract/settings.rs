@@ -3,7 +3,7 @@
 use super::Subject;
 use super::desk::{Desk, business, control, control_to, dropped, put_business, put_text, subscription};
 use crate::StoreError;
-use crate::settings::{Control, Expect, Put, Setting, SettingKey, SettingKind, SettingRow};
+use crate::settings::{Control, Expect, Hold, Put, Setting, SettingKey, SettingKind, SettingRow};
 use lockstep_core::application::Application;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::grant::{Ability, BusinessAccessRule, Grant};
@@ -164,11 +164,13 @@ pub async fn every_kind_of_setting_reads_back(subject: &impl Subject) {
         is_revoked: false,
     };
     let own = SubscriptionId(4);
+    let hold = Hold { since: Timestamp(6), reason: "restored".to_owned() };
     let values = vec![
         (SettingKey::new(SettingKind::Application, application.id), Setting::Application(application)),
         (SettingKey::new(SettingKind::Subscription, own), Setting::Subscription(subscription(own, &desk.here))),
         (SettingKey::new(SettingKind::Provider, "Org crm"), Setting::Provider(ApplicationId(9))),
         (SettingKey::new(SettingKind::Sealing, "check"), Setting::Sealing("sealed".to_owned())),
+        (SettingKey::new(SettingKind::Hold, "delivery"), Setting::Hold(hold)),
     ];
     let put = |(key, value): &(SettingKey, Setting)| Put {
         key: key.clone(),

@@ -1,0 +1,169 @@
+//! Calls from the command line to a hub that runs, over HTTP or HTTPS.
+//!
+//! This is the operator's own hub at an address that the operator gave, so the policy for outgoing calls, which guards
+//! a hub against addresses that others gave it, has no say here.
+
+use crate::command_line::RemoteArgs;
+use crate::failure::Failure;
+use crate::settings::variable;
+use crate::{paths, wire_up};
+use anyhow::Context as _;
+use bytes::Bytes;
+use http::{Method, Request, Response, Uri};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use lockstep_core::error::Code;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// Time for a call to be answered.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The same for one that copies a whole store before it answers.
+const LONG_PATIENCE: Duration = Duration::from_secs(6 * 3_600);
+/// Bytes read of an answer that is no stream.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// A hub that runs somewhere.
+pub(crate) struct Remote {
+    url: String,
+    key: Option<String>,
+    roots: RootCertStore,
+    patience: Duration,
+}
+
+impl Remote {
+    /// The hub that the arguments name, called without a credential.
+    pub(crate) fn new(args: &RemoteArgs) -> Result<Self, Failure> {
+        let mut roots: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+        if let Some(path) = &args.ca {
+            add_roots(&mut roots, path)?;
+        }
+        Ok(Self { url: args.url.trim_end_matches('/').to_owned(), key: None, roots, patience: PATIENCE })
+    }
+
+    /// The same with the administrator's key, from `LOCKSTEP_ADMIN_KEY` or the data folder.
+    pub(crate) fn as_administrator(args: &RemoteArgs) -> Result<Self, Failure> {
+        let data = args.data.clone().unwrap_or_else(paths::default_data);
+        let file = paths::admin_key(&data);
+        let key = match (variable("LOCKSTEP_ADMIN_KEY"), std::fs::read_to_string(&file)) {
+            (Some(key), _) => key,
+            (None, Ok(text)) => text,
+            (None, Err(error)) => {
+                let text = format!(
+                    "the administrator's key is needed: set LOCKSTEP_ADMIN_KEY, or name the folder of its admin.key \
+                     with --data ({}: {error})",
+                    file.display()
+                );
+                return Err(Failure::new(Code::SettingsInvalid, text));
+            }
+        };
+        Ok(Self { key: Some(key.trim().to_owned()), ..Self::new(args)? })
+    }
+
+    /// The same for calls that take long to be answered.
+    pub(crate) fn patient(self) -> Self {
+        Self { patience: LONG_PATIENCE, ..self }
+    }
+
+    /// Calls and gives the answer's head; its body is still to be read.
+    pub(crate) async fn call(&self, method: Method, path: &str) -> anyhow::Result<Response<Incoming>> {
+        let answer = async {
+            let uri: Uri = self.url.parse().with_context(|| format!("{} is no URL", self.url))?;
+            let mut sender = self.connect(&uri).await?;
+            let prefix = uri.path().trim_end_matches('/');
+            let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
+            let mut request =
+                Request::builder().method(method).uri(format!("{prefix}{path}")).header("host", authority);
+            if let Some(key) = &self.key {
+                request = request.header("authorization", format!("Bearer {key}"));
+            }
+            Ok(sender.send_request(request.body(Empty::<Bytes>::new())?).await?)
+        };
+        let answer = tokio::time::timeout(self.patience, answer).await;
+        answer.with_context(|| format!("{} did not answer in {} s", self.url, self.patience.as_secs()))?
+    }
+
+    /// Calls as an administrator does; an answer other than 200 is a failure in the hub's own words.
+    pub(crate) async fn ask(&self, path: &str) -> Result<Response<Incoming>, Failure> {
+        let answer = self.call(Method::POST, path).await;
+        let answer = answer.with_context(|| format!("no hub answers at {}; name another with --url", self.url))?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status();
+        let body: Value = serde_json::from_slice(&whole(answer).await?).unwrap_or_default();
+        let text = |member: &str| body.pointer(&format!("/error/{member}")).and_then(Value::as_str).unwrap_or_default();
+        match Code::ALL.iter().find(|code| code.as_str() == text("code")) {
+            Some(code) => Err(Failure::new(*code, text("message"))),
+            None => Err(Failure::Other(anyhow::anyhow!("{} answers {status} to {path}", self.url))),
+        }
+    }
+
+    async fn connect(&self, uri: &Uri) -> anyhow::Result<SendRequest<Empty<Bytes>>> {
+        let host = uri.host().with_context(|| format!("{} has no host", self.url))?;
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let is_https = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => anyhow::bail!("{} begins with neither http:// nor https://", self.url),
+        };
+        let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+        let stream = tokio::time::timeout(PATIENCE, TcpStream::connect((bare, port))).await??;
+        if !is_https {
+            return speak(stream).await;
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(self.roots.clone())
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let name = ServerName::try_from(bare.to_owned())?;
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+        speak(stream.context("the TLS handshake failed; --ca names the certificate of an authority of your own")?).await
+    }
+}
+
+fn add_roots(roots: &mut RootCertStore, path: &Path) -> Result<(), Failure> {
+    let invalid = |what: String| {
+        let text = format!("--ca {}: {what}; give a PEM file with one or more CERTIFICATE blocks", path.display());
+        Failure::new(Code::SettingsInvalid, text)
+    };
+    let before = roots.len();
+    for found in CertificateDer::pem_file_iter(path).map_err(|error| invalid(error.to_string()))? {
+        let certificate = found.map_err(|error| invalid(error.to_string()))?;
+        roots.add(certificate).map_err(|error| invalid(error.to_string()))?;
+    }
+    if roots.len() == before {
+        return Err(invalid("it holds no certificate".to_owned()));
+    }
+    Ok(())
+}
+
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> anyhow::Result<SendRequest<Empty<Bytes>>> {
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    wire_up::spawn(async move {
+        // The request tells of a connection that broke.
+        let _ = connection.await;
+    });
+    Ok(sender)
+}
+
+/// The body of an answer that is no stream.
+pub(crate) async fn whole(answer: Response<Incoming>) -> anyhow::Result<Bytes> {
+    let read = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect();
+    let read = tokio::time::timeout(PATIENCE, read).await.context("the answer does not end")?;
+    Ok(read.map_err(|error| anyhow::anyhow!(error))?.to_bytes())
+}
