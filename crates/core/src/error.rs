@@ -67,6 +67,8 @@ codes! {
     UrlRefused => "url_refused",
     /// A condition that does not compile, or names what it may not.
     InvalidCondition => "invalid_condition",
+    /// A template that does not compile, or has a part it may not have.
+    InvalidTemplate => "invalid_template",
     /// A provider slug already in use in the organisation.
     ProviderTaken => "provider_taken",
     /// An id already in use.

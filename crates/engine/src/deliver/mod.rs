@@ -27,6 +27,7 @@ mod post;
 mod room;
 mod settling;
 mod tail;
+mod template;
 
 use crate::World;
 use crate::refusal::Refusal;

@@ -4,4 +4,5 @@
 mod access;
 mod bad_input;
 mod calls;
+mod letters;
 mod office;
