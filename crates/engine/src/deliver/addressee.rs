@@ -1,5 +1,6 @@
 //! An addressee: a subscription made ready to match and to sign, with the grant of now.
 
+use super::credential::Credentials;
 use super::template::Form;
 use crate::World;
 use crate::seal::subscription_place;
@@ -31,6 +32,7 @@ pub(super) struct Addressee {
     /// Its template, in the format of that name.
     pub(super) form: Option<Form>,
     pub(super) signer: Signer,
+    pub(super) credentials: Credentials,
     /// When the first of its secrets stops signing.
     pub(super) signs_until: Option<Timestamp>,
     everything: Arc<Reach>,
@@ -69,6 +71,7 @@ impl Addressee {
         }
         let signing = subscription.signing;
         let signer = Signer::new(&secrets, signing != Signing::Ed25519, signing != Signing::Hmac);
+        let credentials = Credentials::open(world, &subscription)?;
         let everything = Arc::new(Reach::everything());
         let template = subscription.template.as_ref().filter(|_| subscription.format == Format::Template);
         let form = template.and_then(Form::of);
@@ -79,6 +82,7 @@ impl Addressee {
             url,
             form,
             signer,
+            credentials,
             signs_until,
             everything,
             narrowed: BTreeMap::new(),
@@ -209,6 +213,7 @@ impl Addressee {
             application: None,
             url: Url::parse("https://a.example/").unwrap(),
             signer: Signer::new(&[], true, false),
+            credentials: Credentials::default(),
             signs_until: None,
             everything: Arc::new(Reach::everything()),
             narrowed: BTreeMap::new(),

@@ -19,6 +19,7 @@
 //! there are no locks, and a world on simulated time runs it the same way each time.
 
 mod addressee;
+mod credential;
 mod index;
 mod lane;
 mod letter;
@@ -28,6 +29,7 @@ mod room;
 mod settling;
 mod tail;
 mod template;
+mod token;
 
 use crate::World;
 use crate::refusal::Refusal;

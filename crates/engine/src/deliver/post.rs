@@ -148,27 +148,29 @@ async fn send(world: &World, to: &Addressee, id: DeliveryId, letter: Written, is
         // What cannot be written is refused as if the endpoint had: it waits as one record, and its reason is seen.
         Err(why) => return Landing { delivery: Some(id), ..unsent(Fate::Refused, Some(why), started) },
     };
+    let mut own = letter.headers;
+    to.credentials.dress(&mut own);
     let signature = to.signer.sign(&id.to_string(), started.seconds(), &letter.body);
     let request = Request {
         method: letter.method,
         url: letter.url,
-        headers: headers(letter.headers, id, &signature, is_replay, started),
+        headers: headers(own, id, &signature, is_replay, started),
         body: Bytes::from(letter.body),
         identity: None,
         timeout: Duration::from_millis(limits::DELIVERY_TIMEOUT_MS),
         response_bytes_max: limits::RESPONSE_KEPT_BYTES_MAX,
     };
-    let answer = world.transport.send(request).await;
+    let answer = to.credentials.send(world, request).await;
     let at = world.clock.now();
     let took_ms = u32::try_from(at.ms_since(started)).unwrap_or(u32::MAX);
     let (fate, status, failure) = match answer {
         Ok(response) => read(&response, at),
-        Err(error) => (Fate::Unreached, None, Some(error.to_string())),
+        Err(why) => (Fate::Unreached, None, Some(why)),
     };
     Landing { delivery: Some(id), fate, status, failure, at, took_ms }
 }
 
-/// The letter's own headers with those that every delivery has.
+/// The letter's headers with those that every delivery has.
 fn headers(mut headers: HeaderMap, id: DeliveryId, signature: &str, is_replay: bool, now: Timestamp) -> HeaderMap {
     headers.insert(HeaderName::from_static("webhook-timestamp"), HeaderValue::from(now.seconds()));
     let mut put = |name: &'static str, value: &str| {
