@@ -226,13 +226,13 @@ pub struct Subscription {
     pub payload_shape: PayloadShape,
     /// How its letters are written, in format `template`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub template: Option<Template>,
+    pub template: Option<Box<Template>>,
     /// Headers of the subscriber's own, by name in lower case; the values sealed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// How it proves itself to the endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auth: Option<Auth>,
+    pub auth: Option<Box<Auth>>,
     /// How it is signed.
     pub signing: Signing,
     /// Whether the owner's own changes are left out.

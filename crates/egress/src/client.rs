@@ -47,12 +47,13 @@ const DEFAULT_USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("lockst
 pub struct HttpTransport {
     client: Pool,
     /// A pool for each identity: a connection made as one client must not carry another's requests. Newest last.
-    identified: Arc<Mutex<Vec<(Arc<Identity>, Pool)>>>,
+    identified: Arc<Mutex<Identified>>,
     policy: Arc<AddressPolicy>,
     roots: Arc<RootCertStore>,
 }
 
 type Pool = Client<HttpsConnector<Connector>, Full<Bytes>>;
+type Identified = Vec<(Arc<Identity>, Pool)>;
 
 /// A file of extra root certificates that cannot be used.
 #[derive(Debug, thiserror::Error)]

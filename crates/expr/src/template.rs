@@ -119,7 +119,7 @@ impl Templates {
             return Err(failed(ExprError::eval(format!("it renders more than {bytes_max} bytes; tell less"))));
         }
         rendered.map_err(|error| failed(ExprError::from_template(&error)))?;
-        String::from_utf8(page.text).map_err(|_| failed(ExprError::eval("it renders what is no text")))
+        String::from_utf8(page.text).map_err(|_bytes| failed(ExprError::eval("it renders what is no text")))
     }
 }
 

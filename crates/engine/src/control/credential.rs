@@ -192,7 +192,7 @@ fn check_auth(world: &World, body: &AuthBody) -> Result<(), Refusal> {
 
 /// That headers, template and proof do not write the same header.
 pub(super) fn check_together(subscription: &Subscription) -> Result<(), Refusal> {
-    let Some(auth) = &subscription.auth else { return Ok(()) };
+    let Some(auth) = subscription.auth.as_deref() else { return Ok(()) };
     let taken = match auth {
         Auth::ApiKey { place: KeyPlace::Header, name, .. } => name.to_ascii_lowercase(),
         auth if auth.is_authorization() => "authorization".to_owned(),

@@ -99,13 +99,13 @@ fn changed(
     subscription.payload_shape = body.payload_shape.unwrap_or(subscription.payload_shape);
     if let Some(template) = body.template {
         credential::check_template(&template)?;
-        subscription.template = Some(template);
+        subscription.template = Some(Box::new(template));
     }
     if let Some(headers) = body.headers {
         subscription.headers = credential::sealed_headers(world, &subscription, headers)?;
     }
     if let Some(auth) = body.auth {
-        subscription.auth = credential::sealed_auth(world, &subscription, auth)?;
+        subscription.auth = credential::sealed_auth(world, &subscription, auth)?.map(Box::new);
     }
     subscription.signing = body.signing.unwrap_or(subscription.signing);
     subscription.exclude_own = body.exclude_own.unwrap_or(subscription.exclude_own);

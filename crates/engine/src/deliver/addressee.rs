@@ -73,7 +73,7 @@ impl Addressee {
         let signer = Signer::new(&secrets, signing != Signing::Ed25519, signing != Signing::Hmac);
         let credentials = Credentials::open(world, &subscription)?;
         let everything = Arc::new(Reach::everything());
-        let template = subscription.template.as_ref().filter(|_| subscription.format == Format::Template);
+        let template = subscription.template.as_deref().filter(|_| subscription.format == Format::Template);
         let form = template.and_then(Form::of);
         let mut addressee = Self {
             subscription,
@@ -207,7 +207,7 @@ impl Addressee {
         }
         let subscription: Subscription = serde_json::from_value(subscription).unwrap();
         Self {
-            form: subscription.template.as_ref().and_then(Form::of),
+            form: subscription.template.as_deref().and_then(Form::of),
             subscription: Arc::new(subscription),
             business: Arc::new(serde_json::from_value(business).unwrap()),
             application: None,

@@ -60,7 +60,7 @@ impl Credentials {
             let (name, value) = pair.ok_or("one of its headers does not read")?;
             headers.insert(name, value);
         }
-        let Some(auth) = &subscription.auth else { return Ok(Self { headers, proof: Proof::None }) };
+        let Some(auth) = subscription.auth.as_deref() else { return Ok(Self { headers, proof: Proof::None }) };
         let opened = open(world, auth.sealed(), &auth_place(business, id)).ok_or("its auth does not open")?;
         let proof = proof(auth, opened).ok_or("its auth does not read")?;
         Ok(Self { headers, proof })
