@@ -69,6 +69,8 @@ codes! {
     InvalidCondition => "invalid_condition",
     /// A group of match fields that the type does not declare.
     UnknownMatchGroup => "unknown_match_group",
+    /// A template that does not compile, or has a part it may not have.
+    InvalidTemplate => "invalid_template",
     /// A provider slug already in use in the organisation.
     ProviderTaken => "provider_taken",
     /// An id already in use.

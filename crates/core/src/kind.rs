@@ -55,6 +55,26 @@ pub struct Misfit(pub String);
 type Checked = Result<Value, Misfit>;
 
 impl Kind {
+    /// A value that fits, for a test or an example.
+    #[must_use]
+    pub fn sample(&self) -> Value {
+        match self {
+            Self::String | Self::Text => "text".into(),
+            Self::Integer => 1.into(),
+            Self::Decimal => "1.5".into(),
+            Self::Boolean => true.into(),
+            Self::Date => "2026-01-31".into(),
+            Self::Datetime => "2026-01-31T12:00:00Z".into(),
+            Self::Email => "someone@example.com".into(),
+            Self::Phone => "+31201234567".into(),
+            Self::Url => "https://example.com/".into(),
+            Self::Enum(words) => words.first().copied().unwrap_or_default().into(),
+            Self::Reference(_) | Self::File => crate::ids::RecordId(0).to_string().into(),
+            Self::List | Self::Set => Vec::from(["text"]).into(),
+            Self::Object => Value::Object([("key".to_owned(), "text".into())].into_iter().collect()),
+        }
+    }
+
     /// The kind's name in shapes and error texts.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -5,6 +5,7 @@
 //! writes no log line: everything it needs comes in as an argument, so each rule can be tested as a table.
 
 pub mod application;
+pub mod auth;
 pub mod change;
 pub mod clock;
 pub mod command;

@@ -143,6 +143,24 @@ pub const SNAPSHOT_WAL_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 pub const BACKUP_PIECES_MAX: usize = 16;
 /// How long a backup waits for a caller that takes nothing, in milliseconds.
 pub const BACKUP_STALL_MS_MAX: u64 = 60_000;
+/// Headers of a subscription's own.
+pub const OWN_HEADERS_MAX: usize = 20;
+/// Names and values of a subscription's own headers together, in bytes; servers take 8 KiB of head as a rule.
+pub const OWN_HEADERS_BYTES_MAX: usize = 4 * 1024;
+/// One header as a template renders it, in bytes.
+pub const HEADER_VALUE_BYTES_MAX: usize = 4 * 1024;
+/// A body as a template renders it, in bytes: twice the largest record.
+pub const LETTER_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// A secret, a token or a key that a subscription proves itself with, in bytes.
+pub const CREDENTIAL_BYTES_MAX: usize = 16 * 1024;
+/// Time to fetch a token, in milliseconds.
+pub const TOKEN_TIMEOUT_MS: u64 = 10_000;
+/// A token endpoint's answer, in bytes.
+pub const TOKEN_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// How long a token is used whose server does not say how long it lives, in milliseconds.
+pub const TOKEN_LIFE_MS: u64 = 3_600_000;
+/// Longest that a token is used, whatever its server says, in milliseconds (1 day).
+pub const TOKEN_LIFE_MS_MAX: u64 = 24 * 3_600_000;
 
 /// Connections at once; over it new ones wait to be taken.
 pub const CONNECTIONS_MAX: usize = 10_000;

@@ -1,9 +1,12 @@
 //! A subscription: an application's wish to be told, with its scope, and the endpoint it names.
 
+use crate::auth::Auth;
 use crate::clock::Timestamp;
+use crate::error::{Code, Rejection};
 use crate::ids::{ApplicationId, BusinessId, RecordId, SubscriptionId, TypeId};
+use lockstep_expr::Templates;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How a notification is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,12 +21,94 @@ pub enum Format {
     Fields,
     /// Type, id, business and seq.
     Thin,
+    /// The record in a list under its type's collection key (S4).
+    Collection,
+    /// A GET whose query names the record, without a body (S3).
+    Get,
+    /// A CloudEvent, all of it in the body.
+    CloudEvents,
+    /// A CloudEvent whose attributes are headers.
+    #[serde(rename = "cloudevents-binary")]
+    CloudEventsBinary,
+    /// As the subscriber's own template says.
+    Template,
 }
 
 impl Format {
     /// Every format, in the order of the docs.
-    pub const ALL: [(&'static str, Self); 4] =
-        [("standard", Self::Standard), ("envelope", Self::Envelope), ("fields", Self::Fields), ("thin", Self::Thin)];
+    pub const ALL: [(&'static str, Self); 9] = [
+        ("standard", Self::Standard),
+        ("envelope", Self::Envelope),
+        ("fields", Self::Fields),
+        ("thin", Self::Thin),
+        ("collection", Self::Collection),
+        ("get", Self::Get),
+        ("cloudevents", Self::CloudEvents),
+        ("cloudevents-binary", Self::CloudEventsBinary),
+        ("template", Self::Template),
+    ];
+
+    /// The format as written on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(_, format)| *format == self).map_or("", |(name, _)| name)
+    }
+
+    /// Whether it can tell less than the whole record.
+    #[must_use]
+    pub const fn has_levels(self) -> bool {
+        matches!(self, Self::Standard | Self::CloudEvents | Self::CloudEventsBinary)
+    }
+}
+
+/// How much of a record is told, by formats that have a choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Payload {
+    /// The record, and what changed.
+    #[default]
+    Full,
+    /// What changed.
+    Changes,
+    /// Which record.
+    Id,
+}
+
+impl Payload {
+    /// Whether it is what is told where nothing is said.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Whether an envelope holds its record bare or in a list of one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PayloadShape {
+    /// Bare.
+    #[default]
+    Object,
+    /// In a list.
+    Array,
+}
+
+impl PayloadShape {
+    /// Whether it is what is sent where nothing is said.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A record under which others stand: those whose reference field points there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Under {
+    /// The reference field.
+    pub field: String,
+    /// Where it points.
+    pub id: RecordId,
 }
 
 /// How notifications are signed.
@@ -61,6 +146,50 @@ pub struct SealedSecret {
     pub expires_at: Option<Timestamp>,
 }
 
+/// A letter as its subscriber writes it: Jinja templates for its parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Template {
+    /// The address, at the same scheme, host and port as the subscription's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The method; `POST` where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Headers, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: String,
+}
+
+impl Template {
+    /// The name under which a header's template is compiled.
+    #[must_use]
+    pub fn header_part(name: &str) -> String {
+        format!("header {name}")
+    }
+
+    /// Compiles every part: `url`, `method`, `body`, and each header as [`Template::header_part`] names it.
+    ///
+    /// # Errors
+    /// `invalid_template`, naming the part and its line.
+    pub fn compile(&self) -> Result<Templates, Rejection> {
+        let headers: Vec<_> =
+            self.headers.iter().map(|(name, text)| (Self::header_part(name), text.as_str())).collect();
+        let own = [("url", self.url.as_deref()), ("method", self.method.as_deref()), ("body", Some(&*self.body))];
+        let own = own.into_iter().filter_map(|(part, text)| Some((part, text?)));
+        let all = own.chain(headers.iter().map(|(part, text)| (part.as_str(), *text)));
+        Templates::compile(all).map_err(|error| {
+            let pointer = match error.part.strip_prefix("header ") {
+                Some(name) => format!("/template/headers/{}", name.replace('~', "~0").replace('/', "~1")),
+                None => format!("/template/{}", error.part),
+            };
+            Rejection::new(Code::InvalidTemplate, error.to_string()).at(pointer)
+        })
+    }
+}
+
 /// A subscription.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscription {
@@ -82,10 +211,28 @@ pub struct Subscription {
     pub fields: Option<BTreeSet<String>>,
     /// Records wanted; all where none are named.
     pub record_ids: Option<BTreeSet<RecordId>>,
+    /// Records wanted by what they refer to, beside those named; all where neither is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under: Option<BTreeSet<Under>>,
     /// A condition on the record.
     pub condition: Option<String>,
     /// How it is written.
     pub format: Format,
+    /// How much it tells.
+    #[serde(default, skip_serializing_if = "Payload::is_default")]
+    pub payload: Payload,
+    /// The shape of an envelope's payload.
+    #[serde(default, skip_serializing_if = "PayloadShape::is_default")]
+    pub payload_shape: PayloadShape,
+    /// How its letters are written, in format `template`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Box<Template>>,
+    /// Headers of the subscriber's own, by name in lower case; the values sealed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// How it proves itself to the endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Box<Auth>>,
     /// How it is signed.
     pub signing: Signing,
     /// Whether the owner's own changes are left out.
@@ -105,6 +252,12 @@ impl Subscription {
     #[must_use]
     pub const fn is_active(&self) -> bool {
         self.paused.is_none() && !self.is_ended
+    }
+
+    /// Whether it wants certain records alone.
+    #[must_use]
+    pub const fn names_records(&self) -> bool {
+        self.record_ids.is_some() || self.under.is_some()
     }
 
     /// Whether a kind is asked for: by name, or because none are named.
@@ -130,4 +283,72 @@ pub enum StartAt {
     Beginning,
     /// After this seq.
     After(u64),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn plain() -> serde_json::Value {
+        json!({
+            "id": SubscriptionId(1), "business": "a1", "application": null, "label": "", "url": "https://a.example/",
+            "types": null, "kinds": null, "fields": null, "record_ids": null, "condition": null, "format": "standard",
+            "signing": "hmac", "exclude_own": false, "secrets": [], "paused": null, "is_ended": false, "created_at": 0
+        })
+    }
+
+    #[test]
+    fn a_subscription_stored_before_there_were_templates_and_credentials_reads_and_writes_as_it_was() {
+        let old: Subscription = serde_json::from_value(plain()).unwrap();
+        assert_eq!(serde_json::to_value(&old).unwrap(), plain());
+    }
+
+    #[test]
+    fn a_subscription_with_everything_comes_back_whole() {
+        let mut all = plain();
+        all["under"] = json!([{"field": "projectId", "id": RecordId(2)}]);
+        all["payload"] = json!("id");
+        all["payload_shape"] = json!("array");
+        all["template"] = json!({"url": "u", "method": "PUT", "headers": {"x-a": "b"}, "body": "c"});
+        all["headers"] = json!({"x-shop": "sealed"});
+        for auth in [
+            json!({"kind": "basic", "username": "u", "password": "s"}),
+            json!({"kind": "bearer", "token": "s"}),
+            json!({"kind": "api-key", "place": "query", "name": "key", "value": "s"}),
+            json!({"kind": "oauth2", "token_url": "t", "client_id": "c", "client_secret": "s", "client_auth": "body"}),
+            json!({"kind": "mtls", "certificate": "c", "key": "s"}),
+        ] {
+            all["auth"] = auth;
+            let mut read: Subscription = serde_json::from_value(all.clone()).unwrap();
+            assert_eq!(serde_json::to_value(&read).unwrap(), all);
+            let auth = read.auth.as_mut().unwrap();
+            assert_eq!(auth.sealed(), "s");
+            auth.sealed_mut().push('t');
+            assert_eq!(auth.sealed(), "st");
+        }
+    }
+
+    #[test]
+    fn every_format_is_written_as_it_is_named() {
+        for (name, format) in Format::ALL {
+            assert_eq!(serde_json::to_value(format).unwrap(), json!(name));
+            assert_eq!(format.as_str(), name);
+        }
+    }
+
+    #[test]
+    fn a_template_that_does_not_compile_names_its_part_and_line() {
+        let template = Template {
+            body: "x".to_owned(),
+            headers: [("x-a".to_owned(), "\n{{".to_owned())].into(),
+            ..Template::default()
+        };
+        let refused = template.compile().unwrap_err();
+        assert_eq!((refused.code, refused.pointer.as_deref()), (Code::InvalidTemplate, Some("/template/headers/x-a")));
+        assert!(
+            refused.message.starts_with("the template of header x-a: ") && refused.message.contains("line 2"),
+            "{refused}"
+        );
+    }
 }

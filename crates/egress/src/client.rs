@@ -5,7 +5,7 @@
 //! closed before anything was sent goes out again on a new one; nothing else is retried.
 
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,11 +19,13 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::address::AddressPolicy;
 use crate::connect::{ConnectError, Connector};
 use crate::error::{SendError, root_cause};
+use crate::identity::Identity;
 use crate::transport::{Request, Response, Transport};
 
 /// Kept connections per host.
@@ -31,6 +33,8 @@ const IDLE_MAX: usize = 64;
 /// How long a connection is kept unused: shorter than most servers keep theirs, so that
 /// it is we who close it.
 const IDLE_FOR: Duration = Duration::from_secs(30);
+/// Identities whose connections are kept; with more, the one longest unused makes room.
+const IDENTITIES_MAX: usize = 256;
 /// Room for a response's head, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1_024;
 
@@ -41,8 +45,15 @@ const DEFAULT_USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("lockst
 /// Cheap to clone; clones share the kept connections.
 #[derive(Clone)]
 pub struct HttpTransport {
-    client: Client<HttpsConnector<Connector>, Full<Bytes>>,
+    client: Pool,
+    /// A pool for each identity: a connection made as one client must not carry another's requests. Newest last.
+    identified: Arc<Mutex<Identified>>,
+    policy: Arc<AddressPolicy>,
+    roots: Arc<RootCertStore>,
 }
+
+type Pool = Client<HttpsConnector<Connector>, Full<Bytes>>;
+type Identified = Vec<(Arc<Identity>, Pool)>;
 
 /// A file of extra root certificates that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +66,7 @@ impl HttpTransport {
     /// A transport that trusts Mozilla's root certificates.
     #[must_use]
     pub fn new(policy: Arc<AddressPolicy>) -> Self {
-        Self::build(policy, public_roots())
+        Self::build(policy, Arc::new(public_roots()))
     }
 
     /// A transport that trusts the certificates in `pem` as well.
@@ -73,45 +84,76 @@ impl HttpTransport {
         if roots.len() == public {
             return Err(bad("it holds no certificate".to_owned()));
         }
-        Ok(Self::build(policy, roots))
+        Ok(Self::build(policy, Arc::new(roots)))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the one home of the HTTP client")]
-    fn build(policy: Arc<AddressPolicy>, roots: RootCertStore) -> Self {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("aws-lc-rs speaks TLS 1.2 and 1.3")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(Connector::new(policy));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(IDLE_MAX)
-            .pool_idle_timeout(IDLE_FOR)
-            .pool_timer(TokioTimer::new())
-            .http1_max_buf_size(HEAD_BYTES_MAX)
-            .retry_canceled_requests(true)
-            .build(connector);
-        Self { client }
+    fn build(policy: Arc<AddressPolicy>, roots: Arc<RootCertStore>) -> Self {
+        let client = pool(Arc::clone(&policy), Arc::clone(&roots), None);
+        Self { client, identified: Arc::default(), policy, roots }
+    }
+
+    /// The pool whose connections present this identity.
+    fn pool_of(&self, identity: Option<&Arc<Identity>>) -> Pool {
+        let Some(identity) = identity else { return self.client.clone() };
+        let mut identified = self.identified.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = identified.iter().position(|(known, _)| known.is_same(identity));
+        let entry = match found {
+            Some(at) => identified.remove(at),
+            None => {
+                let made = pool(Arc::clone(&self.policy), Arc::clone(&self.roots), Some(identity));
+                (Arc::clone(identity), made)
+            }
+        };
+        if identified.len() >= IDENTITIES_MAX {
+            identified.remove(0);
+        }
+        let pool = entry.1.clone();
+        identified.push(entry);
+        pool
     }
 
     async fn exchange(&self, request: Request, host: &str) -> Result<Response, SendError> {
-        let Request { method, url, mut headers, body, response_bytes_max, .. } = request;
+        let Request { method, url, mut headers, body, identity, response_bytes_max, .. } = request;
         headers.entry(USER_AGENT).or_insert(DEFAULT_USER_AGENT);
         let broken = |cause: String| SendError::Broken { host: host.to_owned(), cause };
         let mut outgoing = http::Request::new(Full::new(body));
         *outgoing.method_mut() = method;
         *outgoing.uri_mut() = Uri::try_from(url.as_str()).map_err(|error| broken(error.to_string()))?;
         *outgoing.headers_mut() = headers;
-        let answer = self.client.request(outgoing).await.map_err(|error| explain(&error, host))?;
+        let pool = self.pool_of(identity.as_ref());
+        let answer = pool.request(outgoing).await.map_err(|error| explain(&error, host))?;
         let (head, incoming) = answer.into_parts();
         let (body, is_cut) = read(incoming, response_bytes_max).await.map_err(|error| broken(root_cause(&error)))?;
         Ok(Response { status: head.status, headers: head.headers, body, is_cut })
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one home of the HTTP client")]
+fn pool(policy: Arc<AddressPolicy>, roots: Arc<RootCertStore>, identity: Option<&Arc<Identity>>) -> Pool {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("aws-lc-rs speaks TLS 1.2 and 1.3")
+        .with_root_certificates(roots);
+    let tls = match identity {
+        None => tls.with_no_client_auth(),
+        Some(identity) => {
+            let resolver = SingleCertAndKey::from(Arc::clone(&identity.certified));
+            tls.with_client_cert_resolver(Arc::new(resolver))
+        }
+    };
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(Connector::new(policy));
+    Client::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(IDLE_MAX)
+        .pool_idle_timeout(IDLE_FOR)
+        .pool_timer(TokioTimer::new())
+        .http1_max_buf_size(HEAD_BYTES_MAX)
+        .retry_canceled_requests(true)
+        .build(connector)
 }
 
 fn public_roots() -> RootCertStore {

@@ -17,11 +17,13 @@ mod address;
 mod client;
 mod connect;
 mod error;
+mod identity;
 mod transport;
 mod url_check;
 
 pub use address::{AddressPolicy, AddressRefused};
 pub use client::{BadRoots, HttpTransport};
 pub use error::SendError;
+pub use identity::{BadIdentity, Identity};
 pub use transport::{Request, Response, Transport};
 pub use url_check::{URL_BYTES_MAX, UrlRefused};

@@ -2,6 +2,7 @@
 //! know only this; tests and the simulation put their own behind it.
 //! It must not know any client.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
 use crate::error::SendError;
+use crate::identity::Identity;
 
 /// One outgoing request, complete: nothing is added but `host`, `content-length` and,
 /// where missing, `user-agent`.
@@ -23,6 +25,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body, empty for none.
     pub body: Bytes,
+    /// Who we are, to a server that asks for a certificate.
+    pub identity: Option<Arc<Identity>>,
     /// Time for everything: resolving, connecting, sending, and the last byte of the response.
     pub timeout: Duration,
     /// How much of the response body is kept, in bytes.

@@ -42,6 +42,7 @@ fn request(url: &str) -> Request {
         url: url.parse().unwrap(),
         headers: HeaderMap::new(),
         body: Bytes::new(),
+        identity: None,
         timeout: Duration::from_secs(20),
         response_bytes_max: 1_000,
     }

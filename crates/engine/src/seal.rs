@@ -9,6 +9,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use lockstep_core::error::{Code, Rejection};
+use lockstep_core::ids::{BusinessId, SubscriptionId};
 use lockstep_core::subscription::Subscription;
 use std::fmt;
 
@@ -102,18 +103,29 @@ impl Sealer {
 
 /// Where a subscription's secrets stand.
 #[must_use]
-pub fn subscription_place(
-    business: &lockstep_core::ids::BusinessId,
-    subscription: lockstep_core::ids::SubscriptionId,
-) -> String {
+pub fn subscription_place(business: &BusinessId, subscription: SubscriptionId) -> String {
     format!("{business}/{subscription}/secret")
 }
 
-/// Every sealed value of a subscription, each with the place that it is bound to. Whoever seals another member adds it
-/// here, and nowhere else, so that a rekey finds it.
+/// Where a subscription's own header stands.
+#[must_use]
+pub fn header_place(business: &BusinessId, subscription: SubscriptionId, name: &str) -> String {
+    format!("{business}/{subscription}/header/{name}")
+}
+
+/// Where the secret stands by which a subscription proves itself to its endpoint.
+#[must_use]
+pub fn auth_place(business: &BusinessId, subscription: SubscriptionId) -> String {
+    format!("{business}/{subscription}/auth")
+}
+
+/// Everything sealed in a subscription, each with its place.
 pub fn sealed_places(subscription: &mut Subscription) -> Vec<(String, &mut String)> {
-    let place = subscription_place(&subscription.business, subscription.id);
-    subscription.secrets.iter_mut().map(|secret| (place.clone(), &mut secret.sealed)).collect()
+    let Subscription { business, id, secrets, headers, auth, .. } = subscription;
+    let secrets = secrets.iter_mut().map(|secret| (subscription_place(business, *id), &mut secret.sealed));
+    let headers = headers.iter_mut().map(|(name, sealed)| (header_place(business, *id, name), sealed));
+    let auth = auth.iter_mut().map(|auth| (auth_place(business, *id), auth.sealed_mut()));
+    secrets.chain(headers).chain(auth).collect()
 }
 
 #[cfg(test)]
@@ -131,6 +143,23 @@ mod tests {
         for broken in ["", "1.", "1.x", &sealed[..sealed.len() - 2], &sealed.replace("1.", "2.")] {
             assert_eq!(sealer.open(broken, "here"), None, "{broken}");
         }
+    }
+
+    #[test]
+    fn everything_sealed_in_a_subscription_is_found_with_a_place_of_its_own() {
+        let mut subscription: Subscription = serde_json::from_value(serde_json::json!({
+            "id": SubscriptionId(1), "business": "a1", "label": "", "url": "https://a.example/", "format": "standard",
+            "signing": "hmac", "exclude_own": false, "is_ended": false, "created_at": 0,
+            "secrets": [{"sealed": "one", "created_at": 0}, {"sealed": "two", "created_at": 0}],
+            "headers": {"x-a": "three", "x-b": "four"}, "auth": {"kind": "bearer", "token": "five"},
+        }))
+        .unwrap();
+        let found: Vec<_> =
+            sealed_places(&mut subscription).into_iter().map(|(place, sealed)| (place, sealed.clone())).collect();
+        let sealed: Vec<_> = found.iter().map(|(_, sealed)| sealed.as_str()).collect();
+        assert_eq!(sealed, ["one", "two", "three", "four", "five"]);
+        let places: std::collections::BTreeSet<_> = found.iter().map(|(place, _)| place).collect();
+        assert_eq!(places.len(), 4, "secrets that replace each other share a place: {places:?}");
     }
 
     #[test]

@@ -18,3 +18,20 @@ pub const TEXT_BYTES_MAX: usize = 256 * 1_024;
 
 /// Most items that `range` may make, or `batch` and `slice` may fill up.
 pub const ITEMS_MAX: usize = 1_000;
+
+/// Longest source of one template, in bytes: a page of markup with room to spare.
+pub const TEMPLATE_BYTES_MAX: usize = 16 * 1_024;
+
+/// Engine instructions one rendering may use. Templates have loops: this is a hundred
+/// lines of an order, told in full. Each instruction is bounded by what a record holds.
+pub const TEMPLATE_FUEL: u64 = 5_000;
+
+/// Filters, calls, brackets, commas and joins in one tag of a template: what a tag makes
+/// is at most so many times as large as what it was given.
+pub const TAG_OPERATIONS_MAX: usize = 32;
+
+/// Deepest nesting of `if` and `for` in a template.
+pub const TEMPLATE_BLOCKS_MAX: usize = 16;
+
+/// Largest text that `batch` and `slice` may repeat to fill up, in bytes.
+pub const FILL_BYTES_MAX: usize = 64;

@@ -20,6 +20,11 @@ pub(crate) fn context(names: &Names, scope: &Map<String, Value>) -> Engine {
     map(pick(names.top.iter(), scope).chain(fields))
 }
 
+/// All of `scope`, as the engine's context.
+pub(crate) fn whole(scope: &Map<String, Value>) -> Engine {
+    map(scope.iter().map(pair))
+}
+
 fn map(pairs: impl Iterator<Item = (Engine, Engine)>) -> Engine {
     pairs.collect::<BTreeMap<_, _>>().into()
 }

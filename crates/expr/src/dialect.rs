@@ -6,12 +6,14 @@
 //! what it was given; those that can grow a text stop at [`TEXT_BYTES_MAX`].
 
 use std::cmp::Ordering;
+use std::fmt::{self, Write as _};
+use std::io;
 use std::sync::LazyLock;
 
 use minijinja::value::{Kwargs, Rest, ValueKind, from_args};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value, filters};
 
-use crate::bounds::{FUEL, ITEMS_MAX, TEXT_BYTES_MAX};
+use crate::bounds::{FILL_BYTES_MAX, FUEL, ITEMS_MAX, TEXT_BYTES_MAX};
 
 /// The one engine all expressions share; it holds no state of theirs.
 pub(crate) static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -99,10 +101,7 @@ fn growing_filters(engine: &mut Environment<'static>) {
         fits("indent", text.lines().count().saturating_mul(width).saturating_add(text.len()))?;
         Ok::<_, Error>(text.replace('\n', &format!("\n{}", " ".repeat(width))))
     });
-    engine.add_filter("tojson", |value: &Value| {
-        let text = serde_json::to_string(value).map_err(|error| refuse(format!("tojson: {error}")))?;
-        fits("tojson", text.len()).map(|()| text)
-    });
+    engine.add_filter("tojson", json_text);
     for name in ["escape", "e"] {
         engine.add_filter(name, |state: &mut State<'_, '_>, value: &Value| {
             let escaped = filters::escape(state, value)?;
@@ -111,10 +110,12 @@ fn growing_filters(engine: &mut Environment<'static>) {
     }
     engine.add_filter("batch", |state: &State<'_, '_>, value: Value, count: usize, fill: Option<Value>| {
         few("batch", count)?;
+        light("batch", fill.as_ref())?;
         filters::batch(state, value, count, fill)
     });
     engine.add_filter("slice", |state: &State<'_, '_>, value: Value, count: usize, fill: Option<Value>| {
         few("slice", count)?;
+        light("slice", fill.as_ref())?;
         filters::slice(state, value, count, fill)
     });
     engine.add_function("range", |first: i64, end: Option<i64>, step: Option<usize>| {
@@ -140,8 +141,9 @@ fn join(items: &Value, between: &str, attribute: Option<&str>) -> Result<String,
         if !std::mem::take(&mut is_first) {
             text.push_str(between);
         }
-        text.push_str(&item.to_string());
-        fits("join", text.len())?;
+        let mut page = Page { text, what: "join" };
+        write!(page, "{item}").map_err(|_full| page.overflow())?;
+        text = page.text;
     }
     Ok(text)
 }
@@ -189,6 +191,63 @@ fn map_method(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Valu
         }
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
     }
+}
+
+/// A value as JSON, given up as soon as it grows too large.
+pub(crate) fn json_text(value: &Value) -> Result<String, Error> {
+    let mut page = Page { text: String::new(), what: "tojson" };
+    match serde_json::to_writer(&mut page, value) {
+        Ok(()) => Ok(page.text),
+        Err(error) if error.is_io() => Err(page.overflow()),
+        Err(error) => Err(refuse(format!("tojson: {error}"))),
+    }
+}
+
+/// A text that refuses to grow over its limit.
+struct Page {
+    text: String,
+    what: &'static str,
+}
+
+impl Page {
+    fn overflow(&self) -> Error {
+        refuse(format!("{} would make a text of more than {TEXT_BYTES_MAX} bytes", self.what))
+    }
+}
+
+impl fmt::Write for Page {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        if self.text.len() + part.len() > TEXT_BYTES_MAX {
+            return Err(fmt::Error);
+        }
+        self.text.push_str(part);
+        Ok(())
+    }
+}
+
+impl io::Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // JSON is written in whole characters.
+        let part = std::str::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        self.write_str(part).map_err(|_full| io::Error::from(io::ErrorKind::WriteZero))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// That what is repeated to fill up is a short text, a number or nothing.
+fn light(what: &str, fill: Option<&Value>) -> Result<(), Error> {
+    let is_light = fill.is_none_or(|fill| match fill.kind() {
+        ValueKind::String => fill.as_str().is_some_and(|text| text.len() <= FILL_BYTES_MAX),
+        kind => matches!(kind, ValueKind::Number | ValueKind::Bool | ValueKind::None | ValueKind::Undefined),
+    });
+    if is_light {
+        return Ok(());
+    }
+    Err(refuse(format!("{what} is filled up with a number or a text of at most {FILL_BYTES_MAX} bytes")))
 }
 
 fn fits(what: &str, bytes: usize) -> Result<(), Error> {

@@ -10,9 +10,9 @@ pub enum ExprErrorKind {
     Parse,
     /// It is written correctly but made no sense with these values.
     Eval,
-    /// It needed more than [`crate::FUEL`] steps.
+    /// It needed more than [`crate::FUEL`] steps, or a template more than [`crate::TEMPLATE_FUEL`].
     Fuel,
-    /// It is longer than [`crate::SOURCE_BYTES_MAX`].
+    /// It is longer than [`crate::SOURCE_BYTES_MAX`], or a template than [`crate::TEMPLATE_BYTES_MAX`].
     TooLong,
 }
 
@@ -37,15 +37,32 @@ impl ExprError {
         Self { message: message.into(), line: None, kind: ExprErrorKind::Eval }
     }
 
-    pub(crate) fn too_long(bytes: usize, bytes_max: usize) -> Self {
+    pub(crate) fn too_long(what: &str, bytes: usize, bytes_max: usize) -> Self {
         Self {
             message: format!(
-                "the expression is {bytes} bytes long and at most {bytes_max} are allowed; \
+                "the {what} is {bytes} bytes long and at most {bytes_max} are allowed; \
                  split it over several mappings or conditions"
             ),
             line: None,
             kind: ExprErrorKind::TooLong,
         }
+    }
+
+    /// Translates an error of the engine for a template; its author sees the line, not the source again.
+    pub(crate) fn from_template(error: &minijinja::Error) -> Self {
+        let what = error.detail().map_or_else(|| error.kind().to_string(), ToOwned::to_owned);
+        let (kind, message) = match error.kind() {
+            ErrorKind::OutOfFuel => {
+                let text = format!("it takes more than {} steps; loop over less", crate::TEMPLATE_FUEL);
+                (ExprErrorKind::Fuel, text)
+            }
+            ErrorKind::SyntaxError => (ExprErrorKind::Parse, format!("it cannot be read: {what}")),
+            _ => (
+                ExprErrorKind::Eval,
+                format!("it does not work out: {what}; guard missing or odd values, such as `field|default(0)`"),
+            ),
+        };
+        Self { message, line: error.line(), kind }
     }
 
     /// Translates an error of the engine for the expression `source`.

@@ -49,7 +49,7 @@ impl Expr {
 
     fn build(source: &str, may_be_plain: bool) -> Result<Self, ExprError> {
         if source.len() > SOURCE_BYTES_MAX {
-            return Err(ExprError::too_long(source.len(), SOURCE_BYTES_MAX));
+            return Err(ExprError::too_long("expression", source.len(), SOURCE_BYTES_MAX));
         }
         let tokens = token::split(source)?;
         let reads = names::collect(&tokens);

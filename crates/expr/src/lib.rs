@@ -10,6 +10,7 @@
 //! source ─▶ token (lexer) ─▶ names   (what may be read; the scope is cut down to it)
 //!                        ├─▶ path    (a.b.c, a.b == 'x': answered without the engine)
 //!                        └─▶ rewrite ─▶ minijinja (dialect: our filters and methods)
+//! template ─▶ its tags ─▶ the same ─┘
 //! ```
 //!
 //! Manners in which we differ from plain Jinja, all for the sake of records with gaps:
@@ -27,8 +28,13 @@ mod expr;
 mod names;
 mod path;
 mod rewrite;
+mod template;
 mod token;
 
-pub use bounds::{FUEL, ITEMS_MAX, NESTING_MAX, SOURCE_BYTES_MAX, TEXT_BYTES_MAX};
+pub use bounds::{
+    FILL_BYTES_MAX, FUEL, ITEMS_MAX, NESTING_MAX, SOURCE_BYTES_MAX, TAG_OPERATIONS_MAX, TEMPLATE_BLOCKS_MAX,
+    TEMPLATE_BYTES_MAX, TEMPLATE_FUEL, TEXT_BYTES_MAX,
+};
 pub use error::{ExprError, ExprErrorKind};
 pub use expr::Expr;
+pub use template::{TemplateError, TemplateScope, Templates};

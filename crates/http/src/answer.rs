@@ -73,7 +73,8 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::InvalidHeader
         | Code::UrlRefused
         | Code::UnknownMatchGroup
-        | Code::InvalidCondition => StatusCode::BAD_REQUEST,
+        | Code::InvalidCondition
+        | Code::InvalidTemplate => StatusCode::BAD_REQUEST,
         Code::Unauthenticated | Code::InvalidCredentials => StatusCode::UNAUTHORIZED,
         Code::Forbidden | Code::OutsideGrant => StatusCode::FORBIDDEN,
         Code::UnknownType | Code::UnknownPath | Code::BusinessNotFound | Code::NotFound | Code::RecordNotFound => {

@@ -34,6 +34,7 @@ pages! {
     "invalid_id",
     "invalid_json",
     "invalid_parameter",
+    "invalid_template",
     "invalid_value",
     "limit_reached",
     "listen_failed",

@@ -107,6 +107,7 @@ impl HttpClient for Courier {
             url: head.uri.to_string().parse()?,
             headers: head.headers,
             body,
+            identity: None,
             timeout: EXPORT_TIMEOUT,
             response_bytes_max: ANSWER_BYTES_MAX,
         };

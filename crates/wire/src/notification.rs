@@ -71,8 +71,8 @@ pub struct RecordView<'a> {
 /// `{"email": {"old": …, "new": …}}`, written from the old values and the record.
 #[derive(Debug)]
 pub struct Changes<'a> {
-    /// The values before.
-    pub old: &'a Fields,
+    /// The values before of what changed; where there was no record before, none: all of it is new.
+    pub old: Option<&'a Fields>,
     /// The record after.
     pub new: &'a Fields,
 }
@@ -84,8 +84,10 @@ impl Serialize for Changes<'_> {
             old: &'a Value,
             new: &'a Value,
         }
-        let mut map = serializer.serialize_map(Some(self.old.len()))?;
-        for (field, old) in self.old {
+        let names = self.old.unwrap_or(self.new);
+        let mut map = serializer.serialize_map(Some(names.len()))?;
+        for field in names.keys() {
+            let old = self.old.and_then(|old| old.get(field)).unwrap_or(&Value::Null);
             let new = self.new.get(field).unwrap_or(&Value::Null);
             map.serialize_entry(field, &Pair { old, new })?;
         }
@@ -94,7 +96,7 @@ impl Serialize for Changes<'_> {
 }
 
 /// Who made a change.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OriginView<'a> {
     /// `application` or `admin`.
@@ -176,6 +178,73 @@ pub struct Bare<'a> {
     /// Its values.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub fields: Option<&'a Fields>,
+}
+
+/// Format `collection`: `{"people": [{…}]}`, records of one type under its name for many.
+#[derive(Debug)]
+pub struct Collection<'a, T> {
+    /// The name for many.
+    pub key: &'a str,
+    /// One of each.
+    pub members: &'a [T],
+}
+
+impl<T: Serialize> Serialize for Collection<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry(self.key, self.members)?;
+        map.end()
+    }
+}
+
+/// A record in a collection.
+#[derive(Debug)]
+pub struct Member<'a> {
+    /// The record.
+    pub id: RecordId,
+    /// Its values, where they may be told.
+    pub fields: Option<&'a Fields>,
+    /// Whether it is gone, which a collection tells as a status.
+    pub is_archived: bool,
+}
+
+impl Serialize for Member<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &self.id)?;
+        for (field, value) in self.fields.into_iter().flatten() {
+            if !(self.is_archived && field == "status") {
+                map.serialize_entry(field, value)?;
+            }
+        }
+        if self.is_archived {
+            map.serialize_entry("status", "ARCHIVED")?;
+        }
+        map.end()
+    }
+}
+
+/// Format `cloudevents`: an event as CloudEvents 1.0 has it, in the JSON of its structured mode. In binary mode all
+/// but the data stands in headers.
+#[derive(Debug, Serialize)]
+pub struct CloudEvent<'a, T: Serialize> {
+    /// `1.0`.
+    pub specversion: &'a str,
+    /// The same on every attempt: with `source` it tells a repeated event.
+    pub id: String,
+    /// The business, as a path of this API.
+    pub source: String,
+    /// Such as `lockstep.contact.updated`.
+    #[serde(rename = "type")]
+    pub event: String,
+    /// The record, or whatever it is about.
+    pub subject: String,
+    /// When it happened, RFC 3339.
+    pub time: String,
+    /// What the data is.
+    pub datacontenttype: &'a str,
+    /// What format `standard` says in its data.
+    pub data: T,
 }
 
 /// Format `thin`: what happened to which record.

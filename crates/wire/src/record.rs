@@ -70,7 +70,7 @@ impl<'a> ChangeView<'a> {
             version: change.version,
             by: By::from(&change.origin),
             operation_id: change.operation(business),
-            changes: Changes { old: &change.old, new: &state.fields },
+            changes: Changes { old: Some(&change.old), new: &state.fields },
             external_ids,
             merged_into: state.merged_into.filter(|_| change.kind == ChangeKind::Merged),
         }

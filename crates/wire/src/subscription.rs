@@ -1,14 +1,15 @@
 //! Subscription calls.
 
+use crate::auth::{AuthBody, AuthView, Secret};
 use lockstep_core::change::ChangeKind;
 use lockstep_core::delivery::{Attempt, DeadLetter, Parked};
 use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::operation::OperationId;
-use lockstep_core::subscription::{Format, Pause, Signing, Subscription};
+use lockstep_core::subscription::{Format, Pause, Payload, PayloadShape, Signing, Subscription, Template, Under};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// `"*"` or a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,10 +66,22 @@ pub struct SubscriptionBody {
     pub fields: Option<Wanted<String>>,
     /// Records wanted, or `"*"`.
     pub record_ids: Option<Wanted<RecordId>>,
+    /// Records wanted because a reference of theirs points there, or `"*"`.
+    pub under: Option<Wanted<Under>>,
     /// A condition on the record; empty removes it.
     pub condition: Option<String>,
     /// How notifications are written.
     pub format: Option<Format>,
+    /// How much they tell.
+    pub payload: Option<Payload>,
+    /// Whether an envelope's payload stands in a list.
+    pub payload_shape: Option<PayloadShape>,
+    /// How they are written, in format `template`.
+    pub template: Option<Template>,
+    /// Headers of the subscriber's own, all of them; an empty object removes them.
+    pub headers: Option<BTreeMap<String, Secret>>,
+    /// How the hub proves itself to the endpoint; kind `none` removes it.
+    pub auth: Option<AuthBody>,
     /// How they are signed.
     pub signing: Option<Signing>,
     /// Whether the caller's own changes are left out.
@@ -117,11 +130,29 @@ pub struct SubscriptionView {
     /// Records wanted; all where left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record_ids: Option<BTreeSet<RecordId>>,
+    /// Records wanted by what they refer to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub under: Option<BTreeSet<Under>>,
     /// Its condition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,
     /// How notifications are written.
     pub format: Format,
+    /// How much they tell.
+    #[serde(skip_serializing_if = "Payload::is_default")]
+    pub payload: Payload,
+    /// Whether an envelope's payload stands in a list.
+    #[serde(skip_serializing_if = "PayloadShape::is_default")]
+    pub payload_shape: PayloadShape,
+    /// How they are written, in format `template`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<Template>,
+    /// Names of the subscriber's own headers, the values masked.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, &'static str>,
+    /// How the hub proves itself, without the secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<AuthView>,
     /// How they are signed.
     pub signing: Signing,
     /// Whether the owner's own changes are left out.
@@ -153,8 +184,14 @@ impl SubscriptionView {
             kinds: subscription.kinds.clone(),
             fields: subscription.fields.clone(),
             record_ids: subscription.record_ids.clone(),
+            under: subscription.under.clone(),
             condition: subscription.condition.clone(),
             format: subscription.format,
+            payload: subscription.payload,
+            payload_shape: subscription.payload_shape,
+            template: subscription.template.as_deref().cloned(),
+            headers: subscription.headers.keys().map(|name| (name.clone(), "***")).collect(),
+            auth: subscription.auth.as_deref().map(AuthView::from),
             signing: subscription.signing,
             exclude_own: subscription.exclude_own,
             state,

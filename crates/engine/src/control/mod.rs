@@ -2,6 +2,7 @@
 
 pub mod application;
 pub mod business;
+mod credential;
 pub mod hold;
 mod position;
 pub mod replay;

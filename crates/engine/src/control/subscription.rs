@@ -1,6 +1,6 @@
 //! Subscriptions: made, changed, dropped, listed, tested, replayed, their secrets replaced.
 
-use super::{blank, check_label, commit, position};
+use super::{blank, check_label, commit, credential, position};
 use crate::World;
 use crate::deliver::PostRoom;
 use crate::principal::Principal;
@@ -12,15 +12,19 @@ use lockstep_core::change::ChangeKind;
 use lockstep_core::error::{Code, Rejection, shown};
 use lockstep_core::grant::{Ability, TypeAccess, compile_condition};
 use lockstep_core::ids::{SubscriptionId, TypeId};
+use lockstep_core::kind::Kind;
 use lockstep_core::limits;
 use lockstep_core::position::Position;
+use lockstep_core::rules::scope::Reach;
 use lockstep_core::rules::signature::{shown_public_key, shown_secret};
-use lockstep_core::subscription::{Format, Pause, SealedSecret, Signing, Subscription};
+use lockstep_core::schema::Shape;
+use lockstep_core::subscription::{Format, Pause, Payload, PayloadShape, SealedSecret, Signing, Subscription};
 use lockstep_store::settings::{Dropped, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_wire::subscription::{
     DeliveriesView, SubscriptionBody, SubscriptionCreated, SubscriptionView, TestView, Wanted,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 const EVENTS: [&str; 6] = [
     "current",
@@ -84,17 +88,80 @@ fn changed(
     if let Some(record_ids) = body.record_ids {
         subscription.record_ids = listed("recordIds", record_ids)?;
     }
+    if let Some(under) = body.under {
+        subscription.under = listed("under", under)?;
+    }
     if let Some(condition) = body.condition {
         subscription.condition = Some(condition).filter(|text| !text.trim().is_empty());
     }
     subscription.format = body.format.unwrap_or(subscription.format);
+    subscription.payload = body.payload.unwrap_or(subscription.payload);
+    subscription.payload_shape = body.payload_shape.unwrap_or(subscription.payload_shape);
+    if let Some(template) = body.template {
+        credential::check_template(&template)?;
+        subscription.template = Some(Box::new(template));
+    }
+    if let Some(headers) = body.headers {
+        subscription.headers = credential::sealed_headers(world, &subscription, headers)?;
+    }
+    if let Some(auth) = body.auth {
+        subscription.auth = credential::sealed_auth(world, &subscription, auth)?.map(Box::new);
+    }
     subscription.signing = body.signing.unwrap_or(subscription.signing);
     subscription.exclude_own = body.exclude_own.unwrap_or(subscription.exclude_own);
     if let Some(is_paused) = body.paused {
         subscription.paused = is_paused.then_some(Pause::Asked);
     }
+    check_format(&subscription)?;
+    credential::check_together(&subscription)?;
     check_scope(world, principal, business, &subscription)?;
     Ok(subscription)
+}
+
+/// That the format can do what is asked of it.
+fn check_format(subscription: &Subscription) -> Result<(), Refusal> {
+    let format = subscription.format;
+    if !format.has_levels() && !subscription.payload.is_default() {
+        let able = Format::ALL.iter().filter(|(_, format)| format.has_levels()).map(|(name, _)| *name);
+        let text = format!(
+            "format {} tells always the same: leave payload at \"full\", or take format {}",
+            format.as_str(),
+            able.collect::<Vec<_>>().join(", ")
+        );
+        return Err(refuse("payload", Code::InvalidValue, text));
+    }
+    if format == Format::Template && subscription.template.is_none() {
+        let text = "format template wants a template: give {\"template\": {\"body\": \"…\"}}".to_owned();
+        return Err(refuse("template", Code::InvalidTemplate, text));
+    }
+    if format != Format::Envelope && !subscription.payload_shape.is_default() {
+        let text = format!(
+            "format {} has no payload to put in a list: leave payloadShape at \"object\", or take format envelope",
+            format.as_str()
+        );
+        return Err(refuse("payloadShape", Code::InvalidValue, text));
+    }
+    Ok(())
+}
+
+/// That each field by which others stand under a record is a reference of a type wanted.
+fn check_under(subscription: &Subscription, shapes: &[(&Shape, Arc<Reach>)]) -> Result<(), Refusal> {
+    let is_reference = |name: &str| {
+        let seen = shapes.iter().filter(|(_, reach)| !reach.hides(name));
+        seen.filter_map(|(shape, _)| shape.fields.get(name)).any(|field| matches!(field.kind, Kind::Reference(_)))
+    };
+    let Some(strange) = subscription.under.iter().flatten().find(|under| !is_reference(&under.field)) else {
+        return Ok(());
+    };
+    let seen = shapes.iter().flat_map(|(shape, reach)| shape.fields.values().filter(|field| !reach.hides(field.id)));
+    let known: BTreeSet<&str> =
+        seen.filter(|field| matches!(field.kind, Kind::Reference(_))).map(|field| field.id).collect();
+    let text = format!(
+        "none of the types wanted has a reference {}; their references are {}",
+        shown(&strange.field),
+        known.into_iter().collect::<Vec<_>>().join(", ")
+    );
+    Err(refuse("under", Code::UnknownField, text))
 }
 
 /// That the subscription asks for nothing that does not exist or that its owner may not see.
@@ -136,6 +203,7 @@ fn check_scope(
         let text = format!("none of the types wanted has a field {}", shown(field));
         return Err(refuse("fields", Code::UnknownField, text));
     }
+    check_under(subscription, &shapes)?;
     if let Some(condition) = &subscription.condition {
         let compiled = compile_condition(condition).map_err(|refused| refused.at_field("condition"))?;
         let is_hidden = shapes.iter().any(|(_, reach)| reach.forbidden_name(&compiled) == Some("fields"));
@@ -197,8 +265,14 @@ pub async fn create(
         kinds: None,
         fields: None,
         record_ids: None,
+        under: None,
         condition: None,
         format: Format::Standard,
+        payload: Payload::Full,
+        payload_shape: PayloadShape::Object,
+        template: None,
+        headers: BTreeMap::new(),
+        auth: None,
         signing: Signing::Hmac,
         exclude_own: false,
         secrets: vec![sealed],

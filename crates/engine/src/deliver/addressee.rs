@@ -1,8 +1,11 @@
 //! An addressee: a subscription made ready to match and to sign, with the grant of now.
 
+use super::credential::Credentials;
+use super::template::Form;
 use crate::World;
 use crate::seal::subscription_place;
 use crate::settings::{LiveApplication, Settings};
+use lockstep_core::Fields;
 use lockstep_core::application::Business;
 use lockstep_core::change::{Change, ChangeKind};
 use lockstep_core::clock::Timestamp;
@@ -11,7 +14,10 @@ use lockstep_core::ids::{RecordId, SubscriptionId, TypeId};
 use lockstep_core::record::Record;
 use lockstep_core::rules::scope::{Reach, Seen, look};
 use lockstep_core::rules::signature::Signer;
-use lockstep_core::subscription::{Signing, Subscription};
+use lockstep_core::schema::Shape;
+use lockstep_core::subscription::{Format, Signing, Subscription, Under};
+use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use url::Url;
@@ -23,7 +29,10 @@ pub(super) struct Addressee {
     pub(super) business: Arc<Business>,
     pub(super) application: Option<Arc<LiveApplication>>,
     pub(super) url: Url,
+    /// Its template, in the format of that name.
+    pub(super) form: Option<Form>,
     pub(super) signer: Signer,
+    pub(super) credentials: Credentials,
     /// When the first of its secrets stops signing.
     pub(super) signs_until: Option<Timestamp>,
     everything: Arc<Reach>,
@@ -65,13 +74,18 @@ impl Addressee {
         }
         let signing = subscription.signing;
         let signer = Signer::new(&secrets, signing != Signing::Ed25519, signing != Signing::Hmac);
+        let credentials = Credentials::open(world, &subscription)?;
         let everything = Arc::new(Reach::everything());
+        let template = subscription.template.as_deref().filter(|_| subscription.format == Format::Template);
+        let form = template.and_then(Form::of);
         let mut addressee = Self {
             subscription,
             business,
             application,
             url,
+            form,
             signer,
+            credentials,
             signs_until,
             everything,
             narrowed: BTreeMap::new(),
@@ -97,8 +111,20 @@ impl Addressee {
         self.subscription.types.as_ref().is_none_or(|types| types.contains(ty))
     }
 
-    fn wants_record(&self, ty: &TypeId, record: RecordId) -> bool {
-        self.wants_type(ty) && self.subscription.record_ids.as_ref().is_none_or(|ids| ids.contains(&record))
+    /// Whether it wants a record, by its id or by what one of these states refers to. Where neither is asked for it
+    /// wants all. A reference that the reader may not see leads nowhere.
+    fn wants_record(&self, record: RecordId, reach: &Reach, states: &[&Fields]) -> bool {
+        let subscription = &self.subscription;
+        if !subscription.names_records() {
+            return true;
+        }
+        let points = |under: &Under| {
+            let parent = under.id.to_string();
+            let is_there = |fields: &&Fields| fields.get(&under.field).and_then(Value::as_str) == Some(&parent);
+            !reach.hides(&under.field) && states.iter().any(is_there)
+        };
+        subscription.record_ids.as_ref().is_some_and(|ids| ids.contains(&record))
+            || subscription.under.iter().flatten().any(points)
     }
 
     fn granted(&self, ty: &TypeId) -> Option<Arc<Reach>> {
@@ -117,10 +143,13 @@ impl Addressee {
     pub(super) fn view<'a>(&self, change: &'a Change) -> Option<Seen<'a>> {
         let subscription = &self.subscription;
         let is_own = subscription.application.is_some() && change.origin.application() == subscription.application;
-        if (subscription.exclude_own && is_own) || !self.wants_record(&change.ty, change.record) {
+        if (subscription.exclude_own && is_own) || !self.wants_type(&change.ty) {
             return None;
         }
         let reach = self.reach(&change.ty)?;
+        if !self.wants_record(change.record, &reach, &[&change.state.fields, &change.old]) {
+            return None;
+        }
         look(change, &reach).filter(|seen| self.wants_kind(seen) && self.wants_fields(seen))
     }
 
@@ -140,9 +169,17 @@ impl Addressee {
     }
 
     /// What the addressee may see of a record as it is.
-    pub(super) fn current<'a>(&self, record: &'a Record) -> Option<std::borrow::Cow<'a, lockstep_core::Fields>> {
-        let reach = self.reach(&record.ty).filter(|_| self.wants_record(&record.ty, record.id))?;
-        reach.sees(&record.state).then(|| reach.visible(&record.state.fields))
+    pub(super) fn current<'a>(&self, record: &'a Record) -> Option<Cow<'a, Fields>> {
+        let reach = self.reach(&record.ty).filter(|_| self.wants_type(&record.ty))?;
+        let is_wanted = self.wants_record(record.id, &reach, &[&record.state.fields]);
+        (is_wanted && reach.sees(&record.state)).then(|| reach.visible(&record.state.fields))
+    }
+
+    /// A record of this shape as the addressee could see one, for a test: a value of its kind in each field.
+    pub(super) fn sample(&self, shape: &Shape) -> Fields {
+        let reach = self.reach(&shape.id).unwrap_or_default();
+        let seen = shape.fields.values().filter(|field| !reach.hides(field.id));
+        seen.map(|field| (field.id.to_owned(), field.kind.sample())).collect()
     }
 
     /// Whether a change of this kind could be told as another kind to this addressee.
@@ -156,19 +193,30 @@ impl Addressee {
 impl Addressee {
     /// Someone to send to, for tests that never send.
     pub(super) fn of_nobody() -> Self {
+        Self::of_somebody(&serde_json::json!({}))
+    }
+
+    /// Someone with these members of a subscription, for tests that never send.
+    pub(super) fn of_somebody(more: &Value) -> Self {
         let business = serde_json::json!({
             "id": "a1", "organisation": "Acme", "name": "a1", "created_at": 0, "is_closed": false
         });
-        let subscription = serde_json::json!({
+        let mut subscription = serde_json::json!({
             "id": SubscriptionId(1), "business": "a1", "label": "", "url": "https://a.example/", "format": "standard",
             "signing": "hmac", "exclude_own": false, "secrets": [], "is_ended": false, "created_at": 0
         });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            subscription[name] = value.clone();
+        }
+        let subscription: Subscription = serde_json::from_value(subscription).unwrap();
         Self {
-            subscription: Arc::new(serde_json::from_value(subscription).unwrap()),
+            form: subscription.template.as_deref().and_then(Form::of),
+            subscription: Arc::new(subscription),
             business: Arc::new(serde_json::from_value(business).unwrap()),
             application: None,
             url: Url::parse("https://a.example/").unwrap(),
             signer: Signer::new(&[], true, false),
+            credentials: Credentials::default(),
             signs_until: None,
             everything: Arc::new(Reach::everything()),
             narrowed: BTreeMap::new(),

@@ -10,6 +10,10 @@
 //! below which all is settled, unwanted or parked; it is stored only while the lane owes something, so an idle
 //! subscription costs neither a task nor a write.
 //!
+//! A letter is what the subscription's format makes of a change; a template that cannot tell it says so, and the
+//! record is parked as if it had been refused. The post dresses a letter with the subscriber's headers, signs it and
+//! proves who calls; tokens for that are fetched at their desk, one at a time.
+//!
 //! One record is on its way to one endpoint at a time, which is what keeps its changes in order. A record that an
 //! endpoint refuses while others pass is *parked*: one row, later changes found along the record's chain. An
 //! endpoint that refuses different records without a success between has its *gate* closed: nothing more is parked,
@@ -19,6 +23,7 @@
 //! there are no locks, and a world on simulated time runs it the same way each time.
 
 mod addressee;
+mod credential;
 mod index;
 mod lane;
 mod letter;
@@ -27,6 +32,8 @@ mod post;
 mod room;
 mod settling;
 mod tail;
+mod template;
+mod token;
 mod walk;
 
 use crate::World;

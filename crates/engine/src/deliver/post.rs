@@ -3,12 +3,12 @@
 //! What may be seen is asked here again, with the grant of the moment of sending.
 
 use super::addressee::Addressee;
-use super::letter::{self, Letter};
+use super::letter::{self, Writing, Written};
 use super::walk::{Held, Step};
 use crate::World;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use lockstep_core::change::Change;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::{Notice, NoticeBody};
@@ -71,6 +71,10 @@ async fn unread(world: &World, error: StoreError) -> Landing {
     unsent(Fate::Unread, Some(error.to_string()), world.clock.now())
 }
 
+fn writing<'a>(world: &'a World, to: &'a Addressee, id: DeliveryId) -> Writing<'a> {
+    Writing { to, id, schema: &world.schema, policy: &world.policy }
+}
+
 /// Sends a change, reading it first where it is not at hand.
 pub(super) async fn change(
     world: Arc<World>,
@@ -88,10 +92,9 @@ pub(super) async fn change(
         },
     };
     let Some(change) = change else { return unsent(Fate::Unwanted, None, now) };
-    let Some(letter) = to.view(&change).map(|seen| letter::of_change(&to, &change, &seen, is_replay)) else {
-        return unsent(Fate::Unwanted, None, now);
-    };
+    let Some(seen) = to.view(&change) else { return unsent(Fate::Unwanted, None, now) };
     let id = DeliveryId::of_change(change.id, to.subscription.id);
+    let letter = letter::of_change(writing(&world, &to, id), &change, &seen, is_replay);
     send(&world, &to, id, letter, is_replay).await
 }
 
@@ -99,16 +102,17 @@ pub(super) async fn change(
 pub(super) async fn step(world: Arc<World>, to: Arc<Addressee>, step: Step, scanned: u64) -> Landing {
     let now = world.clock.now();
     let id = DeliveryId::of_sync(step.operation, step.record.id, to.subscription.id);
+    let writing = writing(&world, &to, id);
     let letter = match &step.held {
         Held::Change(held) => {
             let seq = held.seq;
             return change(world, to, Some(Arc::clone(held)), seq, true).await;
         }
         Held::Record(Some(record)) => match to.current(record) {
-            Some(fields) => letter::of_current(&to, record, &fields, step.operation, now),
+            Some(fields) => letter::of_current(writing, record, &fields, step.operation, now),
             None => return unsent(Fate::Unwanted, None, now),
         },
-        Held::Record(None) => match current(&world, &to, &step.record, step.operation, scanned).await {
+        Held::Record(None) => match current(&world, writing, &step.record, step.operation, scanned).await {
             Ok(letter) => letter,
             Err(landing) => return landing,
         },
@@ -119,13 +123,14 @@ pub(super) async fn step(world: Arc<World>, to: Arc<Addressee>, step: Step, scan
 /// Sends a notice. `scanned` is how far the lane has read: a record that is newer waits.
 pub(super) async fn notice(world: Arc<World>, to: Arc<Addressee>, notice: Notice, scanned: u64) -> Landing {
     let now = world.clock.now();
+    let writing = writing(&world, &to, notice.id);
     let letter = match &notice.body {
         NoticeBody::Replay { seq, .. } => return change(world, to, None, *seq, true).await,
-        NoticeBody::Operation(operation) => letter::of_operation(&to, &OperationView::of(operation), now),
-        NoticeBody::Warning { event, about, message } => letter::of_warning(&to, event, *about, message, now),
+        NoticeBody::Operation(operation) => letter::of_operation(writing, &OperationView::of(operation), now),
+        NoticeBody::Warning { event, about, message } => letter::of_warning(writing, event, *about, message, now),
         NoticeBody::Current { operation, ty, record } => {
             let key = RecordKey { ty: ty.clone(), id: *record };
-            match current(&world, &to, &key, *operation, scanned).await {
+            match current(&world, writing, &key, *operation, scanned).await {
                 Ok(letter) => letter,
                 Err(landing) => return landing,
             }
@@ -136,12 +141,12 @@ pub(super) async fn notice(world: Arc<World>, to: Arc<Addressee>, notice: Notice
 
 async fn current(
     world: &World,
-    to: &Addressee,
+    writing: Writing<'_>,
     key: &RecordKey,
     operation: OperationId,
     scanned: u64,
-) -> Result<Letter, Landing> {
-    let now = world.clock.now();
+) -> Result<Written, Landing> {
+    let (now, to) = (world.clock.now(), writing.to);
     let record = match world.store.record(&to.business.id, key).await {
         Ok(record) => record,
         Err(error) => return Err(unread(world, error).await),
@@ -151,23 +156,32 @@ async fn current(
         return Err(unsent(Fate::NotYet, None, now));
     }
     let fields = to.current(&record).ok_or_else(|| unsent(Fate::Unwanted, None, now))?;
-    Ok(letter::of_current(to, &record, &fields, operation, now))
+    Ok(letter::of_current(writing, &record, &fields, operation, now))
 }
 
 /// Sends a test.
 pub(super) async fn test(world: Arc<World>, to: Arc<Addressee>) -> Landing {
     let id = DeliveryId(world.ids.ordered());
-    let letter = letter::of_test(&to, world.clock.now());
+    let letter = letter::of_test(writing(&world, &to, id), world.clock.now());
     send(&world, &to, id, letter, false).await
 }
 
-async fn send(world: &World, to: &Addressee, id: DeliveryId, letter: Letter, is_replay: bool) -> Landing {
+async fn send(world: &World, to: &Addressee, id: DeliveryId, letter: Written, is_replay: bool) -> Landing {
     let started = world.clock.now();
+    let letter = match letter {
+        Ok(letter) => letter,
+        // What cannot be written is refused as if the endpoint had: it waits as one record, and its reason is seen.
+        Err(why) => return Landing { delivery: Some(id), ..unsent(Fate::Refused, Some(why), started) },
+    };
+    let mut own = letter.headers;
+    to.credentials.dress(&mut own);
+    let signature = to.signer.sign(&id.to_string(), started.seconds(), &letter.body);
     let request = Request {
-        method: Method::POST,
-        url: to.url.clone(),
-        headers: headers(to, id, &letter, is_replay, started),
+        method: letter.method,
+        url: letter.url,
+        headers: headers(own, id, &signature, is_replay, started),
         body: Bytes::from(letter.body),
+        identity: None,
         timeout: Duration::from_millis(limits::DELIVERY_TIMEOUT_MS),
         response_bytes_max: limits::RESPONSE_KEPT_BYTES_MAX,
     };
@@ -181,12 +195,12 @@ async fn send(world: &World, to: &Addressee, id: DeliveryId, letter: Letter, is_
         delivery.id = %id,
         http.response.status_code = Empty,
     );
-    let answer = world.transport.send(request).instrument(span.clone()).await;
+    let answer = to.credentials.send(world, request).instrument(span.clone()).await;
     let at = world.clock.now();
     let took_ms = u32::try_from(at.ms_since(started)).unwrap_or(u32::MAX);
     let (fate, status, failure) = match answer {
         Ok(response) => read(&response, at),
-        Err(error) => (Fate::Unreached, None, Some(error.to_string())),
+        Err(why) => (Fate::Unreached, None, Some(why)),
     };
     if let Some(status) = status {
         span.record("http.response.status_code", status);
@@ -197,31 +211,19 @@ async fn send(world: &World, to: &Addressee, id: DeliveryId, letter: Letter, is_
     Landing { delivery: Some(id), fate, status, failure, at, took_ms }
 }
 
-fn headers(to: &Addressee, id: DeliveryId, letter: &Letter, is_replay: bool, now: Timestamp) -> HeaderMap {
-    const ID: HeaderName = HeaderName::from_static("webhook-id");
-    const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-    const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
-    let id = id.to_string();
-    let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(TIMESTAMP, HeaderValue::from(now.seconds()));
-    let mut put = |name: HeaderName, value: String| {
+/// The letter's headers with those that every delivery has.
+fn headers(mut headers: HeaderMap, id: DeliveryId, signature: &str, is_replay: bool, now: Timestamp) -> HeaderMap {
+    headers.insert(HeaderName::from_static("webhook-timestamp"), HeaderValue::from(now.seconds()));
+    let mut put = |name: &'static str, value: &str| {
         // What we write here is visible ASCII; anything else is left out rather than sent broken.
         if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
+            headers.insert(HeaderName::from_static(name), value);
         }
     };
-    put(SIGNATURE, to.signer.sign(&id, now.seconds(), &letter.body));
-    put(ID, id);
-    if to.subscription.format == lockstep_core::subscription::Format::Fields {
-        put(HeaderName::from_static("lockstep-event"), letter.event.clone());
-        put(HeaderName::from_static("lockstep-business"), to.business.id.to_string());
-        if let Some(by) = &letter.by {
-            put(HeaderName::from_static("lockstep-user"), by.clone());
-        }
-    }
+    put("webhook-id", &id.to_string());
+    put("webhook-signature", signature);
     if is_replay {
-        put(HeaderName::from_static("lockstep-replay"), "true".to_owned());
+        put("lockstep-replay", "true");
     }
     headers
 }

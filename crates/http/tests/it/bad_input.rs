@@ -118,6 +118,21 @@ async fn subscriptions_that_ask_for_what_cannot_be_are_refused() {
         (json!({"url": "https://example.com/", "condition": "city =="}), "invalid_condition"),
         (json!({"url": "https://example.com/", "condition": "nonsense == 1"}), "invalid_condition"),
         (json!({"url": "https://example.com/", "format": "soap"}), "invalid_body"),
+        (json!({"url": "https://example.com/", "format": "envelope", "payload": "id"}), "invalid_value"),
+        (json!({"url": "https://example.com/", "format": "get", "payload": "changes"}), "invalid_value"),
+        (json!({"url": "https://example.com/", "payload": "some"}), "invalid_body"),
+        (json!({"url": "https://example.com/", "payloadShape": "array"}), "invalid_value"),
+        (json!({"url": "https://example.com/", "under": []}), "invalid_value"),
+        (json!({"url": "https://example.com/", "under": [{"field": "projectId"}]}), "invalid_body"),
+        (json!({"url": "https://example.com/", "under": [{"field": "projectId", "id": "42"}]}), "invalid_body"),
+        (
+            json!({"url": "https://example.com/", "types": ["contact"], "under": [{"field": "projectId", "id": "rec_00000000000000000000000001"}]}),
+            "unknown_field",
+        ),
+        (
+            json!({"url": "https://example.com/", "under": [{"field": "city", "id": "rec_00000000000000000000000001"}]}),
+            "unknown_field",
+        ),
         (json!({"url": "https://example.com/", "hook": true}), "invalid_body"),
         (json!({"url": "https://example.com/", "label": "x".repeat(300)}), "invalid_value"),
     ];

@@ -4,5 +4,6 @@
 mod access;
 mod bad_input;
 mod calls;
+mod letters;
 mod office;
 mod positions;

@@ -25,6 +25,8 @@ mod log;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]
+mod peers_tokens;
+#[cfg(test)]
 mod power;
 #[cfg(test)]
 mod power_loss;

@@ -1,4 +1,5 @@
-//! Real deliveries, verified by the libraries that receivers use: `standardwebhooks` of Python and of Node.
+//! Real deliveries, verified by the libraries that receivers use: `standardwebhooks` and `cloudevents` of Python and
+//! of Node.
 
 use crate::client::Client;
 use crate::desk::{Desk, Subscription, text};
@@ -7,8 +8,9 @@ use crate::hub::{Start, root};
 use crate::receiver::{Arrival, Receiver};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use tempfile::NamedTempFile;
 
 /// One line of the file that both verifiers read.
 fn line(arrival: &Arrival, secrets: &[&str], public_key: Option<&str>, expect: &str) -> Value {
@@ -95,14 +97,66 @@ async fn collect() -> Result<Vec<Value>> {
     Ok(lines)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn signatures_verify_with_the_libraries_of_python_and_node() -> Result<()> {
+/// Installs what is not there; two tests may ask at the same time, so the script holds a lock.
+pub(crate) fn install() -> Result<()> {
     let installed = Command::new("bash").arg(root().join("tests/peers/install.sh")).output()?;
     ensure!(installed.status.success(), "install.sh: {}", String::from_utf8_lossy(&installed.stderr));
-    let lines = collect().await?;
-    let file = tempfile::NamedTempFile::new()?;
+    Ok(())
+}
+
+/// The interpreter that has the libraries of Python.
+pub(crate) fn python() -> PathBuf {
+    root().join("target/peers/venv/bin/python")
+}
+
+fn file_of(lines: &[Value]) -> Result<NamedTempFile> {
+    let file = NamedTempFile::new()?;
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
     std::fs::write(file.path(), text)?;
-    verify(Command::new(root().join("target/peers/venv/bin/python")), "verify.py", &lines, file.path())?;
+    Ok(file)
+}
+
+/// What a CloudEvent has to say, as the same change is told in format `standard`.
+fn event_line(arrival: &Arrival, standard: &Arrival, business: &str) -> Result<Value> {
+    let told: Value = serde_json::from_slice(&standard.body)?;
+    let expect = json!({
+        "id": arrival.headers["webhook-id"], "source": format!("/v1/business/{business}"),
+        "type": format!("lockstep.{}", text(&told, "type")?), "subject": told["data"]["record"]["id"],
+        "data": told["data"],
+    });
+    Ok(json!({"headers": arrival.headers, "body": String::from_utf8_lossy(&arrival.body), "expect": expect}))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cloud_events_are_parsed_by_the_libraries_of_python_and_node() -> Result<()> {
+    install()?;
+    let folder = tempfile::tempdir()?;
+    let receiver = Receiver::start().await?;
+    let hub = Start::on(folder.path().join("data")).run().await?;
+    let desk = Desk::open(&hub).await?;
+    let mut client = desk.client(&hub);
+    for format in ["standard", "cloudevents", "cloudevents-binary"] {
+        desk.subscribe(&hub, &receiver.url(&format!("/{format}")), json!({"format": format})).await?;
+    }
+    let paths = ["/standard", "/cloudevents", "/cloudevents-binary"];
+    let all = deliveries(&desk, &mut client, &receiver, &paths).await?;
+    hub.stop().await?;
+    let lines = [event_line(&all[1], &all[0], &desk.business)?, event_line(&all[2], &all[0], &desk.business)?];
+    let file = file_of(&lines)?;
+    for (mut command, script) in [(Command::new(python()), "events.py"), (Command::new("node"), "events.mjs")] {
+        let done = command.arg(root().join("tests/peers").join(script)).arg(file.path()).output()?;
+        let said = String::from_utf8_lossy(&done.stdout);
+        ensure!(done.status.success(), "{script}: {said}{}", String::from_utf8_lossy(&done.stderr));
+        ensure!(said.trim() == "2 events parsed, 1 of them binary", "{script} says {said}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signatures_verify_with_the_libraries_of_python_and_node() -> Result<()> {
+    install()?;
+    let lines = collect().await?;
+    let file = file_of(&lines)?;
+    verify(Command::new(python()), "verify.py", &lines, file.path())?;
     verify(Command::new("node"), "verify.mjs", &lines, file.path())
 }

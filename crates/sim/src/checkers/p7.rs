@@ -72,7 +72,32 @@ fn is_as(format: Format, arrival: &Arrival, change: &Change, told: &Told) -> boo
             body.get("type") == Some(&json!(event))
                 && less(Some(&body), &["type", "id", "businessId", "seq"]).is_empty()
         }
+        Format::Collection => {
+            let mut all = told.fields.clone().unwrap_or_default();
+            if is_deleted {
+                all.insert("status".to_owned(), json!("ARCHIVED"));
+            }
+            let lists: Vec<&Value> = body.as_object().into_iter().flat_map(Fields::values).collect();
+            arrival.header("lockstep-event") == event
+                && lists.len() == 1
+                && lists.iter().all(|list| less(list.get(0), &["id"]) == all && list.get(1).is_none())
+        }
+        Format::Get => arrival.header("lockstep-event") == event && arrival.body.is_empty(),
+        // Its data is that of `standard`, and is judged as such.
+        Format::CloudEvents => is_standard(&as_standard(body.get("type"), body.get("data")), &event, change, told),
+        Format::CloudEventsBinary => {
+            let ty = json!(arrival.header("ce-type"));
+            is_standard(&as_standard(Some(&ty), Some(&body)), &event, change, told)
+        }
+        // Only its author knows what it should say; no script uses one.
+        Format::Template => false,
     }
+}
+
+/// A CloudEvent in the shape of `standard`.
+fn as_standard(ty: Option<&Value>, data: Option<&Value>) -> Value {
+    let event = ty.and_then(Value::as_str).and_then(|ty| ty.strip_prefix("lockstep."));
+    json!({"type": event, "data": data})
 }
 
 fn is_standard(body: &Value, event: &str, change: &Change, told: &Told) -> bool {

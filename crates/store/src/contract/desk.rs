@@ -17,7 +17,7 @@ use lockstep_core::ids::{CommitId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::operation::OperationId;
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::rules::scope::Reach;
-use lockstep_core::subscription::{Format, Signing, Subscription};
+use lockstep_core::subscription::{Format, Payload, PayloadShape, Signing, Subscription};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -374,8 +374,14 @@ pub fn subscription(id: SubscriptionId, business: &BusinessId) -> Subscription {
         kinds: None,
         fields: None,
         record_ids: Some([RecordId(3)].into()),
+        under: None,
         condition: Some("city == 'Delft'".to_owned()),
         format: Format::Envelope,
+        payload: Payload::Full,
+        payload_shape: PayloadShape::Object,
+        template: None,
+        headers: Default::default(),
+        auth: None,
         signing: Signing::Both,
         exclude_own: true,
         secrets: Vec::new(),

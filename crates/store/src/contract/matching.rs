@@ -1,4 +1,5 @@
 //! Records by their values: entered by the commit that writes them, found by the next command and after reopening.
+#![expect(clippy::indexing_slicing, reason = "what a case has just made is there, or the case fails")]
 
 use super::Subject;
 use super::desk::{Desk, code_of, contact, fields, seq_of};

@@ -1,4 +1,5 @@
 //! Scans: begun with their operation, moved by settles, gone with their end or their subscription.
+#![expect(clippy::indexing_slicing, reason = "what a case has just made is there, or the case fails")]
 
 use super::Subject;
 use super::desk::{Desk, commit_to, contact, control, dropped};
