@@ -37,6 +37,9 @@ pub struct ChangeData<'a> {
     /// Why it is told as another kind than it was: `left-scope`, `entered-scope`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
+    /// The record that took its place, where it was merged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merged_into: Option<RecordId>,
     /// Who made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<OriginView<'a>>,
@@ -156,6 +159,9 @@ pub struct EnvelopePayload<'a> {
     /// What the subscriber calls it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<CorrelationId<'a>>,
+    /// The record that took its place, where it was merged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merged_into: Option<RecordId>,
     /// Its values.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub fields: Option<&'a Fields>,

@@ -59,7 +59,7 @@ pub struct SubscriptionBody {
     pub label: Option<String>,
     /// Types wanted, or `"*"`.
     pub types: Option<Wanted<TypeId>>,
-    /// Kinds wanted, or `"*"`: `created`, `updated`, `deleted`, `correlated`, `current`, `FIELD.updated`,
+    /// Kinds wanted, or `"*"`: `created`, `updated`, `deleted`, `merged`, `correlated`, `current`, `FIELD.updated`,
     /// `operation.failed`, `operation.completed`, `subscription.failing|paused|ended`.
     pub kinds: Option<Wanted<String>>,
     /// Fields of which one must have changed in an update, or `"*"`.

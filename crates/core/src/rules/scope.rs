@@ -138,7 +138,8 @@ pub fn look<'a>(change: &'a Change, reach: &Reach) -> Option<Seen<'a>> {
         fields: reach.visible(&state.fields),
         old,
         external_ids: &state.external_ids,
-        merged_into: state.merged_into,
+        // To whom only some records are open, another record's id is not told.
+        merged_into: state.merged_into.filter(|_| reach.is_unconditional()),
     };
     match (was_in, is_in) {
         (false, false) => None,

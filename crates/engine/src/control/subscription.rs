@@ -193,7 +193,7 @@ fn check_scope(
     };
     if let Some(kind) = subscription.kinds.iter().flatten().find(|kind| !is_kind(kind)) {
         let text = format!(
-            "{} is no kind: kinds are created, updated, deleted, correlated, FIELD.updated, {}",
+            "{} is no kind: kinds are created, updated, deleted, merged, correlated, FIELD.updated, {}",
             shown(kind),
             EVENTS.join(", ")
         );

@@ -150,7 +150,12 @@ impl Addressee {
         if !self.wants_record(change.record, &reach, &[&change.state.fields, &change.old]) {
             return None;
         }
-        look(change, &reach).filter(|seen| self.wants_kind(seen) && self.wants_fields(seen))
+        let mut seen = look(change, &reach)?;
+        // A record that was merged is gone: whoever asks for deletions and knows no merges is told of it as one.
+        if seen.kind == ChangeKind::Merged && !subscription.takes_kind(ChangeKind::Merged.as_str()) {
+            seen.kind = ChangeKind::Deleted;
+        }
+        (self.wants_kind(&seen) && self.wants_fields(&seen)).then_some(seen)
     }
 
     fn wants_kind(&self, seen: &Seen<'_>) -> bool {

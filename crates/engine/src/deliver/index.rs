@@ -96,6 +96,8 @@ fn broad(addressee: &Addressee) -> Vec<Broad> {
     let wants = |kind: &ChangeKind| {
         addressee.may_shift_kinds()
             || subscription.takes_kind(kind.as_str())
+            // A merge is told as a deletion to those that know no merges.
+            || (*kind == ChangeKind::Merged && subscription.takes_kind(ChangeKind::Deleted.as_str()))
             || (names_fields && *kind == ChangeKind::Updated)
     };
     let kinds: Vec<_> = ChangeKind::ALL.into_iter().filter(wants).collect();

@@ -14,6 +14,7 @@ use super::Bench;
 use super::link::Target;
 use super::load::{ClosedLoop, Errand};
 use super::process::{Process, tail};
+use super::upload;
 
 const BUSINESS: &str = "bench";
 const ORGANISATION: &str = "Bench";
@@ -24,6 +25,8 @@ const DECOY_CONNECTIONS: usize = 64;
 pub(crate) struct Hub {
     process: Process,
     api_key: String,
+    admin_key: String,
+    data: PathBuf,
     /// Which of the sink's boards counts what this hub delivers.
     board: usize,
 }
@@ -36,11 +39,50 @@ impl Hub {
         let log = log_of(bench, board);
         let admin_key = random_key()?;
         let flags = ["--listen", "127.0.0.1:0", "--allow-private", "127.0.0.0/8"].map(OsString::from);
-        let mut arguments = vec![OsString::from("serve"), OsString::from("--data"), data.into_os_string()];
+        let mut arguments = vec![OsString::from("serve"), OsString::from("--data"), data.clone().into_os_string()];
         arguments.extend(flags);
         let process = Process::start(arguments, &[("LOCKSTEP_ADMIN_KEY", &admin_key)], &log).await?;
         let api_key = set_up(process.address(), &admin_key).await.context("setting up the hub")?;
-        Ok(Self { process, api_key, board })
+        Ok(Self { process, api_key, admin_key, data, board })
+    }
+
+    /// Serves a folder that was made elsewhere.
+    pub(crate) async fn serve_again(bench: &Bench, data: &Path, admin_key: &str) -> anyhow::Result<Process> {
+        let log = log_of(bench, bench.next_board());
+        let flags = ["--listen", "127.0.0.1:0", "--allow-private", "127.0.0.0/8"].map(OsString::from);
+        let mut arguments = vec![OsString::from("serve"), OsString::from("--data"), data.as_os_str().to_owned()];
+        arguments.extend(flags);
+        Process::start(arguments, &[("LOCKSTEP_ADMIN_KEY", admin_key)], &log).await
+    }
+
+    /// Its folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.data
+    }
+
+    /// The administrator's key.
+    pub(crate) fn admin_key(&self) -> &str {
+        &self.admin_key
+    }
+
+    /// Uploads `count` contacts over one connection and waits until the last is durable.
+    pub(crate) async fn upload(&self, bench: &Bench, count: u64) -> anyhow::Result<()> {
+        let path = format!("/v1/business/{BUSINESS}/contact/create-many");
+        upload::send(self.process.address(), &path, &self.api_key, bench.records(), count).await
+    }
+
+    /// Asks for every contact; the operation's id.
+    pub(crate) async fn sync_all(&self) -> anyhow::Result<String> {
+        let target = self.business("contact/sync-all")?;
+        let post = |mut sender| async move { target.post(&mut sender, Bytes::new()).await };
+        let (status, answer) = self.business("contact/sync-all")?.connected(post).await?;
+        anyhow::ensure!(status == StatusCode::ACCEPTED, "sync-all answered {status}");
+        text_of(&serde_json::from_slice(&answer)?, "operationId")
+    }
+
+    /// How an operation stands.
+    pub(crate) async fn operation(&self, id: &str) -> anyhow::Result<Value> {
+        self.business(&format!("operation/get/{id}"))?.call(&json!({})).await
     }
 
     /// Its process, for what it costs.
@@ -60,7 +102,15 @@ impl Hub {
 
     /// Subscribes the sink at `sink` to all contacts; the subscription's id.
     pub(crate) async fn subscribe(&self, sink: SocketAddr) -> anyhow::Result<String> {
-        let body = json!({ "url": format!("http://{sink}/hook/{}", self.board), "types": ["contact"] });
+        self.subscribe_to(sink, &[]).await
+    }
+
+    /// The same to some kinds alone; to all where none is named.
+    pub(crate) async fn subscribe_to(&self, sink: SocketAddr, kinds: &[&str]) -> anyhow::Result<String> {
+        let mut body = json!({ "url": format!("http://{sink}/hook/{}", self.board), "types": ["contact"] });
+        if let (Some(members), false) = (body.as_object_mut(), kinds.is_empty()) {
+            members.insert("kinds".to_owned(), json!(kinds));
+        }
         let answer = self.business("subscription/create")?.call(&body).await?;
         text_of(&answer, "id")
     }

@@ -92,6 +92,12 @@ impl Desk {
         }
     }
 
+    /// One contact takes the place of another.
+    pub(crate) async fn merge(&self, goes: RecordId, stays: RecordId) {
+        let verb = Verb::Merge { id: &goes.to_string(), into: &stays.to_string() };
+        self.world.submit(&self.crm, BUSINESS, "contact", verb).await.expect("the story goes as told");
+    }
+
     /// The listener asks for a record as it is.
     pub(crate) async fn sync(&self, id: RecordId) -> Ending {
         let verb = Verb::SyncById { id: &id.to_string(), subscription: None };

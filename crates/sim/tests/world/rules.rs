@@ -131,3 +131,24 @@ fn the_owners_own_changes_are_left_out_where_asked() {
         Ok(())
     });
 }
+
+#[test]
+fn a_merge_is_told_as_one_or_to_those_that_know_none_as_a_deletion() {
+    at_desk(|desk| async move {
+        desk.listen("all.example", json!({})).await;
+        desk.listen("envelope.example", json!({"format": "envelope"})).await;
+        desk.listen("plain.example", json!({"kinds": ["created", "deleted"]})).await;
+        desk.wait(SECOND).await;
+        let (goes, stays) = (desk.create(0).await, desk.create(1).await);
+        desk.merge(goes, stays).await;
+        desk.wait(10 * SECOND).await;
+        assert_eq!(desk.events("all.example"), ["contact.created", "contact.created", "contact.merged"]);
+        assert_eq!(desk.events("plain.example"), ["contact.created", "contact.created", "contact.deleted"]);
+        let told = desk.at("plain.example")[2].json();
+        assert_eq!(told["data"]["mergedInto"], json!(stays.to_string()));
+        let told = desk.at("envelope.example")[2].json();
+        let survivor = &told["payload"]["mergedInto"];
+        assert_eq!((told["state"].clone(), survivor), (json!("Deleted"), &json!(stays.to_string())));
+        Ok(())
+    });
+}

@@ -6,11 +6,13 @@
 
 mod accept;
 mod both;
+mod bulk;
 mod dead;
 mod drain;
 mod fan_out;
 mod idle;
 mod latency;
+mod restored;
 
 use clap::ValueEnum;
 
@@ -35,6 +37,10 @@ pub(crate) enum Trial {
     F,
     /// A dead endpoint with a long backlog; only where it is asked for, since it takes minutes.
     G,
+    /// An upload of many, and a sync of all; only where it is asked for, since it takes minutes.
+    H,
+    /// Backup, restore and start of a large store; only where it is asked for.
+    I,
 }
 
 impl Trial {
@@ -50,6 +56,8 @@ impl Trial {
             Self::E => ('e', "1, 1,000 and 10,000 subscriptions of which one matches"),
             Self::F => ('f', "idle: one business, one subscription, after 2 s"),
             Self::G => ('g', "one endpoint dead beside a healthy one, then back"),
+            Self::H => ('h', "an upload of many, then a sync of all"),
+            Self::I => ('i', "a large store backed up, restored, started"),
         }
     }
 
@@ -67,6 +75,8 @@ impl Trial {
             Self::E => fan_out::run(bench, &mut report).await,
             Self::F => idle::run(bench, &mut report).await,
             Self::G => dead::run(bench, &mut report).await,
+            Self::H => bulk::run(bench, &mut report).await,
+            Self::I => restored::run(bench, &mut report).await,
         };
         report.error = outcome.err().map(|error| format!("{error:#}{}", logs_since(bench, first)));
         report
