@@ -37,6 +37,10 @@ sim *FILTER:
 crash:
     LOCKSTEP_CRASH_KILLS=500 cargo nextest run --profile crash -p lockstep crash
 
+# An hour of mixed load, kills, backups and endpoints that come and go; a line a minute
+soak SECONDS="3600":
+    LOCKSTEP_SOAK_SECONDS={{ SECONDS }} cargo nextest run --profile soak -p lockstep --no-capture soak
+
 # The crates' documentation, ours only
 docs:
     cargo doc --workspace --no-deps

@@ -413,7 +413,7 @@ impl Lane {
         }
         let was_probe = matches!(&self.gate, Gate::Closed(closed) if closed.is_probing);
         if landing.fate == Fate::Delivered {
-            self.passed(what.record());
+            self.passed(what.record(), landing.at);
         } else if let Gate::Closed(closed) = &mut self.gate {
             closed.is_probing = false;
         }
@@ -429,13 +429,28 @@ impl Lane {
         if landing.fate == Fate::Gone { Effect::End } else { effect }
     }
 
-    fn passed(&mut self, record: Option<RecordId>) {
+    fn passed(&mut self, record: Option<RecordId>, at: Timestamp) {
+        let was_down = matches!(self.gate, Gate::Closed(_));
         self.gate = Gate::Open;
-        self.failing.clear();
+        let failing = std::mem::take(&mut self.failing);
+        if was_down {
+            // What parked them was the endpoint, as is known now: they need not sit out a schedule that was for them.
+            failing.into_iter().for_each(|record| self.bring_forward(record, at));
+        }
         self.width = (self.width + 1).min(limits::ENDPOINT_DELIVERIES_MAX);
         if self.throttled_by.is_some() && record != self.throttled_by {
             self.has_passed_since = true;
         }
+    }
+
+    fn bring_forward(&mut self, record: RecordId, at: Timestamp) {
+        let Some(parked) = self.parked.get_mut(&record).filter(|parked| !parked.is_busy && parked.row.next_at > at)
+        else {
+            return;
+        };
+        self.parked_due.remove(&(parked.row.next_at, record));
+        parked.row.next_at = at;
+        self.parked_due.insert((at, record));
     }
 
     fn change_landed(&mut self, item: Item, landing: &Landing, was_probe: bool, fraction: f64) -> Effect {

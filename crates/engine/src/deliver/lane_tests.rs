@@ -252,3 +252,24 @@ fn a_change_found_along_the_chain_has_a_schedule_of_its_own() {
     lane.landed(what, &landing(Fate::Refused, soon), MIDDLE);
     assert_eq!(lane.parked().map(|row| row.attempt).collect::<Vec<_>>(), [1], "its first try counts");
 }
+
+#[test]
+fn records_that_an_endpoint_refused_while_it_was_going_down_are_tried_at_once_when_it_is_back() {
+    let mut lane = lane();
+    for seq in 1..=12 {
+        push(&mut lane, seq, u128::from(seq));
+    }
+    for what in leave(&mut lane, NOW) {
+        lane.landed(what, &landing(Fate::Refused, NOW), MIDDLE);
+    }
+    let Gate::Closed(closed) = &lane.gate else { panic!("ten records were refused") };
+    let probed_at = closed.next_at;
+    let parked = lane.parked_count();
+    assert!(parked > 0);
+    let probe = lane.next(probed_at, u64::MAX).unwrap();
+    assert!(matches!(probe, What::Change(_)), "{probe:?}");
+    let still_early = NOW.plus_ms(3_000);
+    lane.landed(probe, &landing(Fate::Delivered, still_early), MIDDLE);
+    let again = leave(&mut lane, still_early);
+    assert_eq!(again.iter().filter(|what| matches!(what, What::Parked(..))).count(), parked);
+}

@@ -45,6 +45,8 @@ mod rekey;
 #[cfg(test)]
 mod restore;
 #[cfg(test)]
+mod soak;
+#[cfg(test)]
 mod start;
 #[cfg(test)]
 mod stop;
