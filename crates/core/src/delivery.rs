@@ -131,6 +131,15 @@ pub struct Parked {
     pub reason: String,
 }
 
+/// An endpoint that is down, so that its warning and its pause count from the true beginning after a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Down {
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether its owner has been warned.
+    pub is_warned: bool,
+}
+
 /// A change given up for one subscription, kept for replay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {

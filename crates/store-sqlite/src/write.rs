@@ -231,6 +231,7 @@ impl Writing<'_> {
         self.execute("DELETE FROM lane WHERE business = ?1 AND subscription = ?2", own)?;
         self.execute("DELETE FROM parked WHERE business = ?1 AND subscription = ?2", own)?;
         self.execute("DELETE FROM dead_letter WHERE business = ?1 AND subscription = ?2", own)?;
+        self.execute("DELETE FROM gate WHERE business = ?1 AND subscription = ?2", own)?;
         Ok(())
     }
 
@@ -321,6 +322,14 @@ impl Writing<'_> {
                 "DELETE FROM dead_letter WHERE business = ?1 AND subscription = ?2 AND seq = ?3",
                 params![business.0, owner, column(*seq)],
             ),
+            LaneStep::Shut(down) => self.execute(
+                "INSERT INTO gate (business, subscription, body) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT DO UPDATE SET body = excluded.body",
+                params![business.0, owner, codec::encode(down)?],
+            ),
+            LaneStep::Opened => {
+                self.execute("DELETE FROM gate WHERE business = ?1 AND subscription = ?2", params![business.0, owner])
+            }
         }?;
         Ok(())
     }

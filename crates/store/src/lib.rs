@@ -24,7 +24,7 @@ use heads::HeadWatch;
 use lockstep_core::change::Change;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::command::{Command, Outcome};
-use lockstep_core::delivery::{Attempt, DeadLetter, Notice, Parked};
+use lockstep_core::delivery::{Attempt, DeadLetter, Down, Notice, Parked};
 use lockstep_core::ids::{BusinessId, CommitId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::operation::{Operation, OperationId, Upload};
 use lockstep_core::position::Position;
@@ -168,6 +168,8 @@ pub struct OutletRows {
     pub lanes: Vec<(SubscriptionId, u64)>,
     /// Parked records.
     pub parked: Vec<(SubscriptionId, Parked)>,
+    /// Endpoints that are down.
+    pub down: Vec<(SubscriptionId, Down)>,
 }
 
 /// How many records there are.

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use lockstep_core::change::Change;
 use lockstep_core::clock::{Clock, Timestamp};
 use lockstep_core::command::Command;
-use lockstep_core::delivery::{Attempt, DeadLetter, Notice, Parked};
+use lockstep_core::delivery::{Attempt, DeadLetter, Down, Notice, Parked};
 use lockstep_core::external_id::ExternalKey;
 use lockstep_core::ids::{BusinessId, CommitId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::limits;
@@ -43,6 +43,7 @@ struct Log {
     lanes: BTreeMap<SubscriptionId, u64>,
     parked: BTreeMap<(SubscriptionId, RecordId), Parked>,
     dead: BTreeMap<(SubscriptionId, u64), DeadLetter>,
+    down: BTreeMap<SubscriptionId, Down>,
 }
 
 impl Default for Log {
@@ -60,6 +61,7 @@ impl Default for Log {
             lanes: BTreeMap::new(),
             parked: BTreeMap::new(),
             dead: BTreeMap::new(),
+            down: BTreeMap::new(),
         }
     }
 }
@@ -292,6 +294,7 @@ impl Inner {
             log.lanes.remove(&id);
             log.parked.retain(|(owner, _), _| *owner != id);
             log.dead.retain(|(owner, _), _| *owner != id);
+            log.down.remove(&id);
         }
     }
 
@@ -365,6 +368,12 @@ impl Inner {
                 }
                 LaneStep::Unbury(seq) => {
                     log.dead.remove(&(subscription, seq));
+                }
+                LaneStep::Shut(down) => {
+                    log.down.insert(subscription, down);
+                }
+                LaneStep::Opened => {
+                    log.down.remove(&subscription);
                 }
             }
         }
@@ -552,6 +561,7 @@ impl Store for MemoryStore {
             position: log.position,
             lanes: log.lanes.iter().map(|(id, cursor)| (*id, *cursor)).collect(),
             parked: log.parked.iter().map(|((id, _), parked)| (*id, parked.clone())).collect(),
+            down: log.down.iter().map(|(id, down)| (*id, *down)).collect(),
         };
         Ok(self.lock().logs.iter().map(rows).collect())
     }

@@ -165,7 +165,7 @@ impl Control {
     }
 }
 
-/// A subscription whose work rows go: cursors, parked records, dead letters, notices, scans.
+/// A subscription whose work rows go: cursors, parked records, dead letters, notices, scans, how its endpoint is.
 #[derive(Clone, Debug)]
 pub struct Dropped {
     /// Its business.

@@ -8,7 +8,7 @@ use super::post::{Fate, Landing};
 use super::walk::{Held, Step, Walk};
 use lockstep_core::change::Change;
 use lockstep_core::clock::Timestamp;
-use lockstep_core::delivery::{DeadLetter, Notice, NoticeBody, Parked};
+use lockstep_core::delivery::{DeadLetter, Down, Notice, NoticeBody, Parked};
 use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, TypeId};
 use lockstep_core::limits;
 use lockstep_core::record::RecordKey;
@@ -134,6 +134,10 @@ pub(super) struct Lane {
     /// Scans on their way.
     pub(super) walks: Vec<Walk>,
     pub(super) gate: Gate,
+    /// How its endpoint is, as stored.
+    pub(super) down: Option<Down>,
+    /// Whether its gate is as it was stored, and nobody has addressed it since.
+    pub(super) is_restored: bool,
     /// Things given out, so that a walk has its share beside a flood of changes.
     given: u64,
     unsettled: BTreeMap<u64, Timestamp>,
@@ -179,6 +183,8 @@ impl Lane {
             unsettled_scans: Vec::new(),
             walks: Vec::new(),
             gate: Gate::Open,
+            down: None,
+            is_restored: false,
             given: 0,
             unsettled: BTreeMap::new(),
             ready: VecDeque::new(),
@@ -730,6 +736,7 @@ impl Lane {
             || !self.unsettled_notices.is_empty()
             || !self.unsettled_scans.is_empty()
             || !self.walks.is_empty()
+            || self.gate_step().is_some()
     }
 
     /// How the gate stands, for people.

@@ -13,12 +13,14 @@
 //! One record is on its way to one endpoint at a time, which is what keeps its changes in order. A record that an
 //! endpoint refuses while others pass is *parked*: one row, later changes found along the record's chain. An
 //! endpoint that refuses different records without a success between has its *gate* closed: nothing more is parked,
-//! no attempt is used up, single probes go out until one arrives.
+//! no attempt is used up, single probes go out until one arrives. Since when it is closed is a row, so that the
+//! owner is warned and the subscription paused in time however often the hub is started.
 //!
 //! The whole room is one task on a runtime of its own. It awaits everything at once through one set of futures, so
 //! there are no locks, and a world on simulated time runs it the same way each time.
 
 mod addressee;
+mod gate;
 mod index;
 mod lane;
 mod letter;

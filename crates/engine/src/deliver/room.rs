@@ -176,6 +176,11 @@ impl Room {
                     lane.restore(row);
                 }
             }
+            for (id, down) in outlet.down {
+                if let Some(lane) = self.lanes.get_mut(&id) {
+                    lane.restore_gate(down, self.world.clock.now());
+                }
+            }
         }
         Ok(())
     }
@@ -361,15 +366,14 @@ impl Room {
         match Addressee::of(&self.world, &self.settings, id) {
             Ok(addressee) => {
                 tail.index.add(&addressee);
-                if old.is_none_or(|old| old.url != addressee.url) {
-                    lane.reopen();
-                }
+                lane.readdressed(old.is_none_or(|old| old.url != addressee.url));
                 lane.to = Some(Arc::new(addressee));
             }
             Err(why) => {
                 tracing::debug!(subscription.id = %id, why, "nothing is sent");
                 lane.leave(lane.reached(tail.position));
                 lane.page.clear();
+                lane.is_restored = false;
             }
         }
         tail.owing.insert(id);

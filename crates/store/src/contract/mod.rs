@@ -195,6 +195,7 @@ macro_rules! contract {
                 a_settle_is_all_or_nothing
                 cursors_move_and_rejoin
                 a_parked_record_is_one_row
+                a_down_endpoint_is_one_row
                 dead_letters_are_kept_and_dismissed
                 dead_letters_come_in_pages
                 work_rows_outlive_the_store
