@@ -1,6 +1,7 @@
 //! The sweeper: asks the store to forget what is over, a bounded amount at a time.
 
 use crate::World;
+use lockstep_core::limits::SWEEP_TURNS_MAX;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -15,6 +16,22 @@ pub async fn run(world: &World, mut stop: watch::Receiver<bool>) {
         }
         if let Err(error) = world.store.sweep(world.clock.now()).await {
             tracing::warn!(error = %error, "sweeping failed; it is tried again in a minute");
+        }
+        erase_on(world, SWEEP_TURNS_MAX).await;
+    }
+}
+
+/// Goes on blanking what was erased, for some turns. The erasure itself is durable: what is left waits for the next
+/// sweep.
+pub(crate) async fn erase_on(world: &World, turns: usize) {
+    for _ in 0..turns {
+        match world.store.erase_on().await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(error = %error, "what was erased could not be blanked; it is tried again in a minute");
+                return;
+            }
         }
     }
 }

@@ -307,6 +307,10 @@ impl Store for SlowStore {
         self.inner.attempts(business, subscription, limit).await
     }
 
+    async fn erase_on(&self) -> Result<bool, StoreError> {
+        self.inner.erase_on().await
+    }
+
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
         self.inner.sweep(now).await
     }

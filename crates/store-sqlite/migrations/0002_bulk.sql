@@ -49,5 +49,10 @@ CREATE TABLE erasure (
     business INTEGER NOT NULL,
     type     TEXT NOT NULL,
     record   BLOB NOT NULL,
-    seq      INTEGER NOT NULL
+    seq      INTEGER NOT NULL,
+    -- How far notices and operations have been looked through.
+    notice    INTEGER NOT NULL DEFAULT 0,
+    operation BLOB NOT NULL DEFAULT x''
 );
+CREATE INDEX dead_letter_seq ON dead_letter (business, seq);
+CREATE INDEX parked_record ON parked (business, record);

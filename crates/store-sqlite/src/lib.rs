@@ -12,6 +12,7 @@
 mod attempts;
 mod checkpoint;
 pub mod epoch;
+mod erase;
 mod fault;
 mod key;
 mod load;
@@ -50,7 +51,7 @@ use queue::Rider;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
@@ -95,6 +96,7 @@ impl SqliteStore {
             commands: AtomicU64::new(0),
             commit_us: AtomicU64::new(0),
             snapshots: snapshot::Snapshots::default(),
+            must_empty_log: AtomicBool::new(false),
         });
         shared.queue.refuse(writer::floor(&files, &shared.disk_free));
         let failed = |error: std::io::Error| StoreError::Failed(error.to_string());
@@ -325,6 +327,13 @@ impl Store for SqliteStore {
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
         self.attempts.sweep(now)?;
         self.ride(|reply| Rider::Sweep(now, reply)).await
+    }
+
+    async fn erase_on(&self) -> Result<bool, StoreError> {
+        let Some((business, seqs)) = self.readers.ask(erase::next).await? else { return Ok(false) };
+        // The attempts first: what is not told of as blanked is begun again after a crash.
+        self.attempts.blank(business, seqs).await?;
+        self.ride(Rider::Erase).await
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {

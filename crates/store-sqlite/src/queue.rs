@@ -31,6 +31,8 @@ pub(crate) enum Rider {
     Settle(Settle, Reply<()>),
     /// A claim of the delivery work.
     Claim(String, Reply<Fence>),
+    /// Blanking the past of an erased record.
+    Erase(Reply<bool>),
     /// Forgetting what is over.
     Sweep(lockstep_core::clock::Timestamp, Reply<()>),
 }

@@ -1,7 +1,7 @@
 //! The newest changes, decoded, for readers at the tail: they cost such a reader neither a query nor a parse.
 
 use lockstep_core::change::Change;
-use lockstep_core::ids::BusinessId;
+use lockstep_core::ids::{BusinessId, RecordId};
 use lockstep_core::limits::{RECENT_CHANGES_BYTES_MAX, RECENT_CHANGES_MAX};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,6 +45,15 @@ impl Recent {
                     inner.logs.remove(&oldest);
                 }
             }
+        }
+    }
+
+    /// Blanks what is held of an erased record.
+    pub(crate) fn blank(&self, business: &BusinessId, record: RecordId) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = inner.logs.get_mut(business).into_iter().flatten();
+        for change in held.filter(|change| change.record == record && !change.state.is_erased) {
+            *change = Arc::new(change.blanked());
         }
     }
 

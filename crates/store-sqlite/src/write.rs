@@ -3,11 +3,11 @@
 use crate::fault::OrFault;
 use crate::key::{BusinessNumber, blob, column, count};
 use crate::load::{Loader, fence};
-use crate::lookup;
+use crate::{erase, lookup};
 use lockstep_core::change::{Change, ChangeKind};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::Notice;
-use lockstep_core::ids::{BusinessId, SubscriptionId};
+use lockstep_core::ids::{BusinessId, RecordId, SubscriptionId};
 use lockstep_core::operation::{Operation, OperationId};
 use lockstep_core::record::Record;
 use lockstep_core::rules::working_set::WorkingSet;
@@ -30,6 +30,10 @@ pub(crate) const DELIVERY: &str = "delivery";
 pub(crate) struct Brought {
     pub(crate) moves: Moves,
     pub(crate) changes: Vec<(BusinessId, Vec<Arc<Change>>)>,
+    /// Records erased: what is held of their past is stale.
+    pub(crate) erased: Vec<(BusinessId, RecordId)>,
+    /// Whether anything of the past was blanked.
+    pub(crate) has_blanked: bool,
 }
 
 /// Writes inside one transaction.
@@ -100,6 +104,10 @@ impl Writing<'_> {
         }
         self.notices(&written.notices)?;
         self.scans(&written.scans)?;
+        for (key, seq) in &written.erasures {
+            erase::begin(self.connection(), business, key, *seq)?;
+            self.brought.erased.push((id.clone(), key.id));
+        }
         if !written.changes.is_empty() {
             self.counts(business, &written.changes)?;
             self.execute(
@@ -144,9 +152,10 @@ impl Writing<'_> {
                     *living += 1;
                     *deleted -= i64::from(change.was_deleted);
                 }
+                // A tombstone may still be erased.
                 ChangeKind::Deleted | ChangeKind::Merged => {
-                    *living -= 1;
-                    *deleted += 1;
+                    *living -= i64::from(!change.was_deleted);
+                    *deleted += i64::from(!change.was_deleted);
                 }
                 ChangeKind::Updated | ChangeKind::Correlated => {}
             }

@@ -12,6 +12,7 @@ pub mod batch;
 pub mod codec;
 #[cfg(feature = "contract")]
 pub mod contract;
+pub mod erase;
 pub mod heads;
 pub mod memory;
 pub mod settings;
@@ -375,6 +376,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Goes on blanking the past of erased records, and what rows and attempts say of them; a bounded amount. Says
+    /// whether more is left.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn erase_on(&self) -> Result<bool, StoreError>;
 
     /// Copies the whole store as it stands, while commits go on.
     ///

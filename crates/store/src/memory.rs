@@ -3,6 +3,8 @@
 //! It commits inline under one lock, so a single-threaded world stays deterministic. Nothing outlives it; a
 //! simulated crash drops everything but the store, which is exactly what a durable store keeps.
 
+mod erase;
+
 use crate::batch::{Load, Progress, Sets, advance_sync, decide_all, progress_of};
 use crate::heads::{HeadWatch, Heads, Moves};
 use crate::settings::{Control, Dropped, Expect, Put, Setting, SettingKey, SettingRow, SettingsPage};
@@ -26,7 +28,7 @@ use lockstep_core::rules::working_set::{Remembered, WorkingSet};
 use lockstep_core::scan::Scan;
 use lockstep_core::schema::Schema;
 use lockstep_core::subscription::StartAt;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -90,6 +92,7 @@ struct Inner {
     next_notice: i64,
     scans: BTreeMap<i64, Scan>,
     next_scan: i64,
+    erasures: VecDeque<erase::Erasure>,
     commits: BTreeMap<CommitId, (Timestamp, Committed)>,
     fence: Fence,
     attempts: Vec<Attempt>,
@@ -195,6 +198,8 @@ impl Inner {
         let WorkingSet { mut records, mut externals, mut idempotency, written, .. } = set;
         self.push_notices(written.notices, moves);
         self.push_scans(written.scans, moves);
+        let erasure = |(key, seq)| erase::Erasure { business: business.clone(), key, seq };
+        self.erasures.extend(written.erasures.into_iter().map(erasure));
         let Some(log) = self.logs.get_mut(business) else { return };
         log.changes.extend(written.changes);
         for key in written.records {
@@ -635,6 +640,10 @@ impl Store for MemoryStore {
             log.outcomes.retain(|(id, _), _| operations.contains_key(id));
         }
         Ok(())
+    }
+
+    async fn erase_on(&self) -> Result<bool, StoreError> {
+        Ok(self.lock().erase_on())
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {

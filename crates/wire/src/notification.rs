@@ -37,6 +37,9 @@ pub struct ChangeData<'a> {
     /// Why it is told as another kind than it was: `left-scope`, `entered-scope`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
+    /// Whether the record's values were erased: what was kept of it is to go too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub erased: bool,
     /// Who made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<OriginView<'a>>,

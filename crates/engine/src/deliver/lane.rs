@@ -14,6 +14,7 @@ use lockstep_core::limits;
 use lockstep_core::record::RecordKey;
 use lockstep_core::rules::retry;
 use lockstep_core::scan::Scan;
+use lockstep_store::erase::ERASED;
 use lockstep_store::settle::{LaneStep, NoticeSettle, NoticeStep, ScanSettle};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -254,6 +255,13 @@ impl Lane {
     pub(super) fn restore(&mut self, row: Parked) {
         self.parked_due.insert((row.next_at, row.record));
         self.parked.insert(row.record, ParkedRecord::new(row, None));
+    }
+
+    /// Forgets why an erased record was refused: the endpoint may have said its values back.
+    pub(super) fn forget(&mut self, record: RecordId) {
+        if let Some(parked) = self.parked.get_mut(&record) {
+            ERASED.clone_into(&mut parked.row.reason);
+        }
     }
 
     /// Takes a notice, unless it is here already.

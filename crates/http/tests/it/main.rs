@@ -4,5 +4,6 @@
 mod access;
 mod bad_input;
 mod calls;
+mod erase;
 mod office;
 mod positions;

@@ -3,6 +3,7 @@
 mod catching_up;
 mod desk;
 mod down;
+mod erased;
 mod refused;
 mod rules;
 mod seeds;

@@ -13,6 +13,7 @@ pub mod businesses;
 pub mod commit;
 pub mod desk;
 pub mod epoch;
+pub mod erase;
 pub mod external_ids;
 pub mod fencing;
 pub mod heads;
@@ -97,6 +98,13 @@ macro_rules! contract {
                 a_new_id_of_the_same_place_frees_the_old_one
                 ids_of_other_objects_and_realms_are_others
                 external_ids_are_known_after_reopening
+            }
+            erase {
+                an_erased_record_keeps_its_id_and_nothing_else
+                an_erased_external_id_makes_a_new_record
+                a_tombstone_can_be_erased_and_is_counted_once
+                what_an_endpoint_said_of_an_erased_record_is_blanked
+                a_long_past_is_blanked_in_turns_and_after_reopening
             }
             fencing {
                 a_claim_raises_the_fence
