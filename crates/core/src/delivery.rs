@@ -82,7 +82,7 @@ pub enum NoticeBody {
     },
     /// Word of the owner's other subscription.
     Warning {
-        /// `subscription.failing`, `subscription.paused`, `subscription.ended`.
+        /// `subscription.failing`, `subscription.paused`, `subscription.ended`, `subscription.lapsed`.
         event: String,
         /// Which subscription.
         about: SubscriptionId,

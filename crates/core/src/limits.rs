@@ -75,6 +75,10 @@ pub const ERASED_CHANGES_A_TURN: usize = 500;
 pub const ERASED_ROWS_A_TURN: usize = 2_000;
 /// Turns of blanking that the erasing call itself waits for; the sweeper goes on with the rest.
 pub const ERASE_TURNS_WAITED: usize = 8;
+/// How long history is held for an outlet that still needs it, beyond its own time, in seconds (30 days).
+pub const CURSOR_HELD_S: u64 = 30 * 24 * 3_600;
+/// The least time that history can be kept, in seconds (an hour): less is a slip of the pen.
+pub const HISTORY_KEPT_S_MIN: u64 = 3_600;
 /// Changes that are pruned in one transaction.
 pub const PRUNED_CHANGES_A_TURN: usize = 2_000;
 /// Turns of pruning or blanking in one sweep, so that other work has its share.

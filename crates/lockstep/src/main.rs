@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod explain;
 mod failure;
+mod kept_for;
 mod keys;
 mod logging;
 mod paths;

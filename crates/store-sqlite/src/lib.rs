@@ -18,6 +18,7 @@ mod key;
 mod load;
 mod lookup;
 mod open;
+mod prune;
 mod queue;
 mod readers;
 mod recent;
@@ -42,6 +43,7 @@ use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::scan::Scan;
 use lockstep_core::schema::Schema;
 use lockstep_store::heads::HeadWatch;
+use lockstep_store::prune::Prune;
 use lockstep_store::settings::SettingsPage;
 use lockstep_store::settle::{Fence, Settle};
 use lockstep_store::snapshot::Snapshot;
@@ -327,6 +329,15 @@ impl Store for SqliteStore {
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
         self.attempts.sweep(now)?;
         self.ride(|reply| Rider::Sweep(now, reply)).await
+    }
+
+    async fn floor(&self, business: &BusinessId) -> Result<u64, StoreError> {
+        let business = business.clone();
+        self.readers.ask(move |connection| prune::floor(connection, &business)).await
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<u64, StoreError> {
+        self.ride(|reply| Rider::Prune(prune, reply)).await
     }
 
     async fn erase_on(&self) -> Result<bool, StoreError> {

@@ -144,10 +144,11 @@ pub(crate) fn chain(
     let Some(record) = crate::load::record(&snapshot, number, key)? else { return Ok(Vec::new()) };
     let (mut seqs, mut seq) = (std::collections::VecDeque::new(), record.last_seq);
     while seq > after {
+        // The chain ends where it goes below the log's floor.
+        let Some(body) = change_body(&snapshot, business, seq)? else { break };
         seqs.push_front(seq);
         // The walk is from the new end; only the old end of a long chain is wanted.
         seqs.truncate(limit);
-        let Some(body) = change_body(&snapshot, business, seq)? else { break };
         seq = codec::change::prev_seq(seq, &body)?;
     }
     Ok(seqs.into())

@@ -3,7 +3,7 @@
 use crate::fault::OrFault;
 use crate::key::{BusinessNumber, blob, column, count};
 use crate::load::{Loader, fence};
-use crate::{erase, lookup};
+use crate::{erase, lookup, prune};
 use lockstep_core::change::{Change, ChangeKind};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::Notice;
@@ -32,6 +32,8 @@ pub(crate) struct Brought {
     pub(crate) changes: Vec<(BusinessId, Vec<Arc<Change>>)>,
     /// Records erased: what is held of their past is stale.
     pub(crate) erased: Vec<(BusinessId, RecordId)>,
+    /// Where floors stand that were raised.
+    pub(crate) floors: Vec<(BusinessId, u64)>,
     /// Whether anything of the past was blanked.
     pub(crate) has_blanked: bool,
 }
@@ -211,16 +213,20 @@ impl Writing<'_> {
         }
         for (business, subscription, start) in &control.lanes {
             let head = self.loader.head(business)?.0.seq;
+            let business = self.loader.number(business)?;
+            let floor = prune::floor_of(self.connection(), business)?;
             let cursor = match start {
                 StartAt::Now => head,
-                StartAt::Beginning => 0,
-                StartAt::After(seq) => head.min(*seq),
+                StartAt::Beginning => floor,
+                StartAt::After(seq) => head.min(*seq).max(floor),
             };
-            let business = self.loader.number(business)?;
             self.lane_step(business, *subscription, &LaneStep::Cursor(cursor))?;
         }
         for dropped in &control.dropped {
             self.drop_subscription(dropped, control.audit.at)?;
+        }
+        for lapsed in &control.lapsed {
+            self.lapse(lapsed, control.audit.at)?;
         }
         for (operation, scan) in &control.scans {
             let business = self.loader.number(&scan.business)?;
@@ -302,7 +308,12 @@ impl Writing<'_> {
         outlet.steps.iter().try_for_each(|(subscription, step)| self.lane_step(business, *subscription, step))
     }
 
-    fn lane_step(&self, business: BusinessNumber, owner: SubscriptionId, step: &LaneStep) -> Result<(), StoreError> {
+    pub(crate) fn lane_step(
+        &self,
+        business: BusinessNumber,
+        owner: SubscriptionId,
+        step: &LaneStep,
+    ) -> Result<(), StoreError> {
         let owner = blob(owner.0);
         match step {
             LaneStep::Cursor(cursor) => self.execute(

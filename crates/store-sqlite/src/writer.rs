@@ -11,7 +11,7 @@ use crate::queue::{Job, Queue, Rider, Taken};
 use crate::recent::Recent;
 use crate::snapshot::Snapshots;
 use crate::write::{Brought, DELIVERY, Writing};
-use crate::{erase, key, sweep};
+use crate::{erase, key, prune, sweep};
 use lockstep_core::clock::Clock;
 use lockstep_core::limits;
 use lockstep_core::schema::Schema;
@@ -59,6 +59,7 @@ enum RiderAnswer {
     Settled(Result<(), StoreError>),
     Claimed(Result<Fence, StoreError>),
     Erased(Result<bool, StoreError>),
+    Pruned(Result<u64, StoreError>),
 }
 
 impl Writer {
@@ -104,6 +105,9 @@ impl Writer {
                     let _ = reply.send(answer);
                 }
                 (Rider::Claim(_, reply), RiderAnswer::Claimed(answer)) => {
+                    let _ = reply.send(answer);
+                }
+                (Rider::Prune(_, reply), RiderAnswer::Pruned(answer)) => {
                     let _ = reply.send(answer);
                 }
                 (Rider::Erase(reply), RiderAnswer::Erased(answer)) => {
@@ -166,6 +170,9 @@ impl Writer {
         for (business, record) in &brought.erased {
             shared.recent.blank(business, *record);
         }
+        for (business, floor) in &brought.floors {
+            shared.recent.prune(business, *floor);
+        }
         if brought.has_blanked {
             shared.must_empty_log.store(true, Ordering::Relaxed);
         }
@@ -218,6 +225,7 @@ fn fail_riders(riders: &[Rider], error: &StoreError) -> Vec<RiderAnswer> {
         Rider::Settle(..) | Rider::Sweep(..) => RiderAnswer::Settled(Err(error.clone())),
         Rider::Claim(..) => RiderAnswer::Claimed(Err(error.clone())),
         Rider::Erase(..) => RiderAnswer::Erased(Err(error.clone())),
+        Rider::Prune(..) => RiderAnswer::Pruned(Err(error.clone())),
     };
     riders.iter().map(fail).collect()
 }
@@ -296,6 +304,11 @@ impl Turn<'_> {
                 other => RiderAnswer::Settled(Ok(other?)),
             },
             Rider::Claim(owner, _) => RiderAnswer::Claimed(Ok(Fence(take_lease(connection, DELIVERY, owner)?))),
+            Rider::Prune(prune, _) => {
+                let floor = prune::turn(connection, prune)?;
+                self.writing.brought.floors.push((prune.business.clone(), floor));
+                RiderAnswer::Pruned(Ok(floor))
+            }
             Rider::Erase(_) => {
                 self.writing.brought.has_blanked = true;
                 RiderAnswer::Erased(Ok(erase::turn(connection)?))

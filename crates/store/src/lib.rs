@@ -15,6 +15,7 @@ pub mod contract;
 pub mod erase;
 pub mod heads;
 pub mod memory;
+pub mod prune;
 pub mod settings;
 pub mod settle;
 pub mod snapshot;
@@ -32,6 +33,7 @@ use lockstep_core::position::Position;
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::scan::Scan;
+use prune::Prune;
 use settings::{Control, SettingKey, SettingsPage};
 use settle::{Fence, Settle};
 use snapshot::Snapshot;
@@ -376,6 +378,19 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The newest change of a business that is kept no more, 0 where all are kept.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownBusiness`].
+    async fn floor(&self, business: &BusinessId) -> Result<u64, StoreError>;
+
+    /// Drops changes from the old end of a log, with the dead letters that stand for them: a bounded number, none that
+    /// an outlet still needs, and never the newest. Gives the floor as it then stands.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownBusiness`].
+    async fn prune(&self, prune: Prune) -> Result<u64, StoreError>;
 
     /// Goes on blanking the past of erased records, and what rows and attempts say of them; a bounded amount. Says
     /// whether more is left.

@@ -4,9 +4,11 @@
 //! simulated crash drops everything but the store, which is exactly what a durable store keeps.
 
 mod erase;
+mod prune;
 
 use crate::batch::{Load, Progress, Sets, advance_sync, decide_all, progress_of};
 use crate::heads::{HeadWatch, Heads, Moves};
+use crate::prune::Prune;
 use crate::settings::{Control, Dropped, Expect, Put, Setting, SettingKey, SettingRow, SettingsPage};
 use crate::settle::{Fence, LaneStep, NoticeSettle, NoticeStep, OutletSettle, ScanSettle, Settle};
 use crate::snapshot::Snapshot;
@@ -34,6 +36,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 struct Log {
     epoch: u32,
+    floor: u64,
     changes: Vec<Arc<Change>>,
     records: BTreeMap<RecordKey, Record>,
     externals: BTreeMap<ExternalKey, RecordKey>,
@@ -52,6 +55,7 @@ impl Default for Log {
     fn default() -> Self {
         Self {
             epoch: Position::FIRST_EPOCH,
+            floor: 0,
             changes: Vec::new(),
             records: BTreeMap::new(),
             externals: BTreeMap::new(),
@@ -265,13 +269,16 @@ impl Inner {
             let head = log.head().0;
             let cursor = match start {
                 StartAt::Now => head,
-                StartAt::Beginning => 0,
-                StartAt::After(seq) => seq.min(head),
+                StartAt::Beginning => log.floor,
+                StartAt::After(seq) => seq.min(head).max(log.floor),
             };
             log.lanes.insert(subscription, cursor);
         }
         for dropped in control.dropped {
             self.drop_subscription(&dropped, control.audit.at, moves);
+        }
+        for lapsed in control.lapsed {
+            self.lapse(&lapsed, control.audit.at, moves);
         }
         for (operation, scan) in control.scans {
             let log = self.logs.get_mut(&scan.business);
@@ -339,7 +346,8 @@ impl Inner {
         let is_known =
             |id: &BusinessId| self.logs.contains_key(id) || control.puts.iter().any(|put| is_made_by(put, id));
         let lanes = control.lanes.iter().map(|(business, ..)| business);
-        lanes.chain(control.dropped.iter().map(|dropped| &dropped.business)).find(|id| !is_known(id))
+        let dropped = control.dropped.iter().chain(&control.lapsed).map(|dropped| &dropped.business);
+        lanes.chain(dropped).find(|id| !is_known(id))
     }
 
     fn is_as_believed(&self, put: &Put) -> bool {
@@ -463,14 +471,16 @@ impl Store for MemoryStore {
     async fn changes(&self, business: &BusinessId, after: u64, limit: usize) -> Result<ChangePage, StoreError> {
         let inner = self.lock();
         let log = inner.logs.get(business).ok_or_else(|| StoreError::UnknownBusiness(business.clone()))?;
-        let start = usize::try_from(after).unwrap_or(usize::MAX);
+        let start = usize::try_from(after.saturating_sub(log.floor)).unwrap_or(usize::MAX);
         let changes = log.changes.iter().skip(start).take(limit).cloned().collect();
         Ok(ChangePage { changes, head: log.head().0, settings_version: inner.version })
     }
 
     async fn change(&self, business: &BusinessId, seq: u64) -> Result<Option<Arc<Change>>, StoreError> {
-        let index = seq.checked_sub(1).and_then(|index| usize::try_from(index).ok());
-        self.log(business, |log| index.and_then(|index| log.changes.get(index)).cloned())
+        self.log(business, |log| {
+            let index = seq.checked_sub(log.floor + 1).and_then(|index| usize::try_from(index).ok());
+            index.and_then(|index| log.changes.get(index)).cloned()
+        })
     }
 
     async fn chain(
@@ -640,6 +650,14 @@ impl Store for MemoryStore {
             log.outcomes.retain(|(id, _), _| operations.contains_key(id));
         }
         Ok(())
+    }
+
+    async fn floor(&self, business: &BusinessId) -> Result<u64, StoreError> {
+        self.log(business, |log| log.floor)
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<u64, StoreError> {
+        self.lock().prune(&prune)
     }
 
     async fn erase_on(&self) -> Result<bool, StoreError> {

@@ -83,12 +83,16 @@ impl<'a> ChangeView<'a> {
 
 /// A record's history, newest first.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct HistoryView<'a> {
     /// Its changes.
     pub changes: Vec<ChangeView<'a>>,
     /// The seq before which to ask for more, where there may be more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
+    /// The seq below which changes are kept no more, where there were some of this record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pruned_below: Option<u64>,
 }
 
 /// A record as it was once.

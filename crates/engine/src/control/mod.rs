@@ -3,7 +3,7 @@
 pub mod application;
 pub mod business;
 pub mod hold;
-mod position;
+pub(crate) mod position;
 pub mod replay;
 pub mod subscription;
 

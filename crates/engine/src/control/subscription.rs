@@ -22,13 +22,14 @@ use lockstep_wire::subscription::{
 };
 use std::collections::BTreeSet;
 
-const EVENTS: [&str; 6] = [
+const EVENTS: [&str; 7] = [
     "current",
     "operation.failed",
     "operation.completed",
     "subscription.failing",
     "subscription.paused",
     "subscription.ended",
+    "subscription.lapsed",
 ];
 
 fn put(subscription: Subscription, expect: Expect) -> Put {

@@ -630,6 +630,22 @@ impl Lane {
         self.scanned = scanned;
     }
 
+    /// Lets go of all it owes, and goes on from where the tail is. What is under way lands as it may.
+    pub(super) fn lapse(&mut self, tail: u64) {
+        self.steps.clear();
+        self.walks.clear();
+        self.unsettled_scans.clear();
+        self.unsettled.clear();
+        self.ready.clear();
+        self.waiting.clear();
+        self.parked.clear();
+        self.parked_due.clear();
+        self.page.clear();
+        self.leave(tail);
+        // Its endpoint is no better for that: it is addressed again as after a restart.
+        self.is_restored = true;
+    }
+
     /// Takes in what follows along a parked record's chain, as read when the lane had come to `tail`.
     pub(super) fn followed(
         &mut self,

@@ -46,6 +46,7 @@ const ASKS_MAX: usize = 64;
 enum Ask {
     Test(SubscriptionId, oneshot::Sender<TestView>),
     Standing(SubscriptionId, oneshot::Sender<DeliveriesView>),
+    Lapse(SubscriptionId),
 }
 
 /// The door of the post room.
@@ -81,6 +82,14 @@ impl PostRoom {
     /// `busy`, or `shutting_down`.
     pub async fn standing(&self, subscription: SubscriptionId) -> Result<DeliveriesView, Refusal> {
         self.ask(|reply| Ask::Standing(subscription, reply)).await
+    }
+
+    /// Asks that a subscription lapses that has fallen too far behind. One that the room has no time for is asked for
+    /// again by the next sweep.
+    pub(crate) fn lapse(&self, subscription: SubscriptionId) {
+        if self.asks.try_send(Ask::Lapse(subscription)).is_err() {
+            tracing::debug!(subscription.id = %subscription, "the post room is busy: it lapses later");
+        }
     }
 
     async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Refusal> {

@@ -7,3 +7,4 @@ mod calls;
 mod erase;
 mod office;
 mod positions;
+mod pruned;

@@ -4,6 +4,7 @@ mod catching_up;
 mod desk;
 mod down;
 mod erased;
+mod pruned;
 mod refused;
 mod rules;
 mod seeds;

@@ -25,6 +25,7 @@ pub mod named_commit;
 pub mod notices;
 pub mod operations;
 pub mod past;
+pub mod prune;
 pub mod reopen;
 pub mod scans;
 pub mod settings;
@@ -178,6 +179,14 @@ macro_rules! contract {
                 a_history_is_newest_first
                 records_come_in_pages_by_id
                 large_records_still_page
+            }
+            prune {
+                a_pruned_log_has_no_holes_above_its_floor
+                what_an_outlet_needs_is_not_pruned
+                a_long_log_is_pruned_in_turns
+                a_lane_begins_no_lower_than_the_floor
+                a_record_outlives_its_pruned_changes
+                a_lapsed_subscription_goes_on_at_the_head
             }
             reopen {
                 everything_is_there_after_reopening
