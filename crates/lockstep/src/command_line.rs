@@ -24,7 +24,7 @@ pub(crate) enum Command {
     #[command(after_help = "Secrets are read from the environment alone:\n  \
         LOCKSTEP_ADMIN_KEY   the administrator's API key [default: made in DIR/admin.key]\n  \
         LOCKSTEP_SECRET_KEY  the sealing key, 32 bytes in base64 or hex [default: made in DIR/lockstep.key]")]
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Show the main job at once: sample data, a receiver that prints what arrives, edits that trickle in
     Demo(DemoArgs),
     /// Say in plain words what is wrong, if something is
