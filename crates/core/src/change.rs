@@ -149,6 +149,17 @@ impl Change {
         fields
     }
 
+    /// The same less every value and external id: what happened when is still told, and no longer what it was.
+    #[must_use]
+    pub fn blanked(&self) -> Self {
+        Self {
+            state: Arc::new(self.state.blanked()),
+            old: Fields::new(),
+            old_external_ids: self.old_external_ids.as_ref().map(|_| Vec::new()),
+            ..self.clone()
+        }
+    }
+
     /// The operation that made this change.
     #[must_use]
     pub fn operation(&self, business: &crate::ids::BusinessId) -> OperationId {

@@ -65,6 +65,11 @@ pub enum Action {
         /// Which record.
         target: Target,
     },
+    /// A tombstone without values, and none left in the record's past.
+    Erase {
+        /// Which record.
+        target: Target,
+    },
     /// Attach an external id.
     Correlate {
         /// Which record.
@@ -122,6 +127,7 @@ impl Action {
             Self::Create { .. } => "create",
             Self::Update { .. } => "update",
             Self::Delete { .. } => "delete",
+            Self::Erase { .. } => "erase",
             Self::Correlate { .. } => "correlate",
             Self::Uncorrelate { .. } => "uncorrelate",
             Self::Merge { .. } => "merge",

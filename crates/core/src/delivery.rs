@@ -82,7 +82,7 @@ pub enum NoticeBody {
     },
     /// Word of the owner's other subscription.
     Warning {
-        /// `subscription.failing`, `subscription.paused`, `subscription.ended`.
+        /// `subscription.failing`, `subscription.paused`, `subscription.ended`, `subscription.lapsed`.
         event: String,
         /// Which subscription.
         about: SubscriptionId,
@@ -129,6 +129,15 @@ pub struct Parked {
     pub next_at: Timestamp,
     /// Why the last attempt failed.
     pub reason: String,
+}
+
+/// An endpoint that is down, so that its warning and its pause count from the true beginning after a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Down {
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether its owner has been warned.
+    pub is_warned: bool,
 }
 
 /// A change given up for one subscription, kept for replay.

@@ -81,6 +81,8 @@ codes! {
     LimitReached => "limit_reached",
     /// A position that the log does not have: it was restored from a backup.
     LogRestored => "log_restored",
+    /// A position, or a state of the past, that is kept no more.
+    HistoryPruned => "history_pruned",
     /// The subscription has ended and cannot do this.
     SubscriptionEnded => "subscription_ended",
 

@@ -69,6 +69,21 @@ pub const UPLOADS_MAX: usize = 32;
 /// Time in which the next bytes of an upload must come, in milliseconds.
 pub const UPLOAD_READ_MS_MAX: u64 = 30_000;
 
+/// Changes of an erased record that are blanked in one transaction.
+pub const ERASED_CHANGES_A_TURN: usize = 500;
+/// Notices, and operations, that are looked through for an erased record in one transaction.
+pub const ERASED_ROWS_A_TURN: usize = 2_000;
+/// Turns of blanking that the erasing call itself waits for; the sweeper goes on with the rest.
+pub const ERASE_TURNS_WAITED: usize = 8;
+/// How long history is held for an outlet that still needs it, beyond its own time, in seconds (30 days).
+pub const CURSOR_HELD_S: u64 = 30 * 24 * 3_600;
+/// The least time that history can be kept, in seconds (an hour): less is a slip of the pen.
+pub const HISTORY_KEPT_S_MIN: u64 = 3_600;
+/// Changes that are pruned in one transaction.
+pub const PRUNED_CHANGES_A_TURN: usize = 2_000;
+/// Turns of pruning or blanking in one sweep, so that other work has its share.
+pub const SWEEP_TURNS_MAX: usize = 50;
+
 /// Changes in one page of the log.
 pub const PAGE_CHANGES_MAX: usize = 256;
 /// Bytes after which a page of the log ends.

@@ -26,9 +26,24 @@ pub struct State {
     /// The record that took its place, where it was merged. The ids it keeps are those it had before.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub merged_into: Option<RecordId>,
+    /// Whether its values were erased: nothing is left of them, here or in the record's past.
+    #[serde(rename = "e", default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_erased: bool,
 }
 
 impl State {
+    /// A tombstone of which nothing is left.
+    #[must_use]
+    pub fn erased() -> Self {
+        Self { is_deleted: true, is_erased: true, ..Self::default() }
+    }
+
+    /// The same less every value and external id.
+    #[must_use]
+    pub fn blanked(&self) -> Self {
+        Self { is_deleted: self.is_deleted, merged_into: self.merged_into, is_erased: true, ..Self::default() }
+    }
+
     /// Whether the record is called so, as its own id or by an alias.
     #[must_use]
     pub fn is_called(&self, external: &ExternalId) -> bool {

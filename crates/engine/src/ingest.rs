@@ -68,6 +68,11 @@ pub enum Verb<'a> {
         /// Which record.
         id: &'a str,
     },
+    /// Leave nothing of a record but its id.
+    Erase {
+        /// Which record.
+        id: &'a str,
+    },
     /// Attach an external id.
     Correlate {
         /// Which record.
@@ -128,6 +133,7 @@ impl Verb<'_> {
 /// # Errors
 /// What is wrong with the request, or why the store did not take it. Nothing was written.
 pub async fn submit(world: &World, call: Call<'_>) -> Result<Outcome, Refusal> {
+    let is_erasing = matches!(call.verb, Verb::Erase { .. });
     let command = command(world, call)?;
     let commit = Commit { id: None, work: Work::Commands(vec![command]) };
     let Committed::Outcomes(outcomes) = world.store.commit(commit).await? else {
@@ -136,6 +142,9 @@ pub async fn submit(world: &World, call: Call<'_>) -> Result<Outcome, Refusal> {
     let outcome = outcomes.into_iter().next();
     let outcome = outcome.ok_or_else(|| StoreError::Failed("a commit without an outcome".to_owned()))?;
     world.metrics.command_ended(&outcome.ending);
+    if is_erasing {
+        crate::sweep::erase_on(world, limits::ERASE_TURNS_WAITED).await;
+    }
     match outcome.ending {
         Ending::Refused(rejection) => Err(rejection.into()),
         _ => Ok(outcome),
@@ -144,6 +153,9 @@ pub async fn submit(world: &World, call: Call<'_>) -> Result<Outcome, Refusal> {
 
 fn command(world: &World, call: Call<'_>) -> Result<Command, Refusal> {
     let principal = call.principal;
+    if matches!(call.verb, Verb::Erase { .. }) {
+        principal.must_administer()?;
+    }
     let business = principal.business(world, call.business)?;
     let shape = world.schema.shape(call.ty)?;
     let (ability, access) = call.verb.needs();
@@ -213,6 +225,7 @@ fn action(
             Action::Update { target: target(id)?, patch: check::fields(shape, patch, reach)? }
         }
         Verb::Delete { id } => Action::Delete { target: target(id)? },
+        Verb::Erase { id } => Action::Erase { target: target(id)? },
         Verb::Correlate { id, with, force } => {
             Action::Correlate { target: target(id)?, external_id: external_id(principal, with)?, force }
         }

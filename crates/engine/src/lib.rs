@@ -16,6 +16,7 @@ pub mod principal;
 pub mod read;
 pub mod refusal;
 pub mod rekey;
+pub mod retention;
 pub mod seal;
 pub mod settings;
 pub mod sweep;

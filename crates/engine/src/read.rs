@@ -1,6 +1,7 @@
 //! Reading single things: operations, and a record's past.
 
 use crate::World;
+use crate::control::position;
 use crate::principal::Principal;
 use crate::refusal::Refusal;
 use lockstep_core::application::Business;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 /// What became of an operation. Only whoever asked for it may read it, and the administrator.
 ///
 /// # Errors
-/// `invalid_id`, `business_not_found`, or `not_found` where there is none of the caller's.
+/// `invalid_id`, `business_not_found`, `history_pruned`, or `not_found` where there is none of the caller's.
 pub async fn operation(
     world: &World,
     principal: &Principal,
@@ -34,6 +35,7 @@ pub async fn operation(
     // A change of a restored log may stand at the seq of a lost one: it is another operation's.
     let found = match id.position_in(&business.id) {
         Some(position) => {
+            position::check_kept(world, &business.id, position.seq).await?;
             let change = world.store.change(&business.id, position.seq).await?;
             change.filter(|change| change.operation(&business.id) == id).map(|change| of_change(id, &change))
         }
@@ -136,7 +138,20 @@ fn key_of(record: &Record) -> RecordKey {
     RecordKey { ty: record.ty.clone(), id: record.id }
 }
 
-/// A record's changes before a seq, newest first, and the seq before which there may be more.
+/// A page of a record's past.
+#[derive(Debug)]
+pub struct Past {
+    /// The business.
+    pub business: Arc<Business>,
+    /// Its changes, newest first.
+    pub changes: Vec<Arc<Change>>,
+    /// The seq before which there may be more.
+    pub next: Option<u64>,
+    /// The seq below which changes of the record were pruned, where the page has come to them.
+    pub pruned_below: Option<u64>,
+}
+
+/// A record's changes before a seq, newest first.
 ///
 /// # Errors
 /// `forbidden`, `business_not_found`, `unknown_type`, `invalid_id`, `record_not_found`.
@@ -146,20 +161,25 @@ pub async fn history(
     address: (&str, &str, &str),
     before: Option<u64>,
     limit: Option<usize>,
-) -> Result<(Arc<Business>, Vec<Arc<Change>>, Option<u64>), Refusal> {
+) -> Result<Past, Refusal> {
     const USUAL: usize = 100;
     let (business, _, record) = found(world, principal, address).await?;
     let limit = limit.unwrap_or(USUAL).clamp(1, limits::PAGE_ROWS_MAX);
     let before = before.unwrap_or(u64::MAX);
     let changes = world.store.history(&business.id, &key_of(&record), before, limit).await?;
-    let next = changes.last().filter(|change| change.prev_seq > 0).map(|change| change.seq);
-    Ok((business, changes, next))
+    let floor = world.store.floor(&business.id).await?;
+    let next = changes.last().filter(|change| change.prev_seq > floor).map(|change| change.seq);
+    // An empty page is one whose changes, if there were any before, are gone.
+    let earlier = changes.last().map_or(record.last_seq.min(before.saturating_sub(1)), |change| change.prev_seq);
+    let pruned_below = (earlier > 0 && earlier <= floor).then_some(floor + 1);
+    Ok(Past { business, changes, next, pruned_below })
 }
 
 /// The change that brought a record to where it was at a seq.
 ///
 /// # Errors
-/// Those of [`history`]; `record_not_found` where it was not there yet.
+/// Those of [`history`]; `record_not_found` where it was not there yet, `history_pruned` where the change that brought
+/// it there is kept no more.
 pub async fn at(
     world: &World,
     principal: &Principal,
@@ -168,10 +188,26 @@ pub async fn at(
 ) -> Result<Arc<Change>, Refusal> {
     let (business, _, record) = found(world, principal, address).await?;
     let newest = world.store.history(&business.id, &key_of(&record), seq.saturating_add(1), 1).await?;
-    newest.into_iter().next().ok_or_else(|| {
+    if let Some(newest) = newest.into_iter().next() {
+        return Ok(newest);
+    }
+    let floor = world.store.floor(&business.id).await?;
+    let chain = world.store.chain(&business.id, &key_of(&record), 0, 1).await?;
+    let oldest = match chain.first() {
+        Some(oldest) => world.store.change(&business.id, *oldest).await?,
+        None => None,
+    };
+    // Its first change is there, and later: before that it was not.
+    if oldest.is_some_and(|oldest| oldest.prev_seq == 0) {
         let text = format!("{} {} was not there yet at {seq}", record.ty, record.id);
-        Refusal::new(Code::RecordNotFound, text)
-    })
+        return Err(Refusal::new(Code::RecordNotFound, text));
+    }
+    let text = format!(
+        "what {} {} was at {seq} is kept no more: changes up to {floor} were pruned, and the record's history shows \
+         the oldest state there is",
+        record.ty, record.id
+    );
+    Err(Refusal::new(Code::HistoryPruned, text))
 }
 
 /// A record with where its values came from.

@@ -80,6 +80,7 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         Code::UnknownType | Code::UnknownPath | Code::BusinessNotFound | Code::NotFound | Code::RecordNotFound => {
             StatusCode::NOT_FOUND
         }
+        Code::HistoryPruned => StatusCode::GONE,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::ProviderTaken

@@ -1,6 +1,7 @@
 //! The command line: commands, flags, the environment variables beside them, help texts.
 
 use crate::bench::BenchArgs;
+use crate::kept_for::KeptFor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use std::net::SocketAddr;
@@ -23,7 +24,7 @@ pub(crate) enum Command {
     #[command(after_help = "Secrets are read from the environment alone:\n  \
         LOCKSTEP_ADMIN_KEY   the administrator's API key [default: made in DIR/admin.key]\n  \
         LOCKSTEP_SECRET_KEY  the sealing key, 32 bytes in base64 or hex [default: made in DIR/lockstep.key]")]
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Show the main job at once: sample data, a receiver that prints what arrives, edits that trickle in
     Demo(DemoArgs),
     /// Say in plain words what is wrong, if something is
@@ -82,6 +83,12 @@ pub(crate) struct ServeArgs {
     /// Send traces of requests and deliveries to this OpenTelemetry collector, by OTLP over HTTP
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     pub(crate) otlp_endpoint: Option<String>,
+    /// How long changes are kept, such as 90d; records keep their present state [default: for ever]
+    #[arg(long, env = "LOCKSTEP_HISTORY_KEPT_FOR", value_name = "DURATION")]
+    pub(crate) history_kept_for: Option<KeptFor>,
+    /// How long changes are held beyond that for a subscription that still needs them [default: 30d]
+    #[arg(long, env = "LOCKSTEP_CURSOR_HELD_FOR", value_name = "DURATION")]
+    pub(crate) cursor_held_for: Option<KeptFor>,
     /// How log lines are written [default: text]
     #[arg(long, env = "LOCKSTEP_LOG_FORMAT", value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,

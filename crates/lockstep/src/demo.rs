@@ -17,6 +17,7 @@ use lockstep_engine::World;
 use lockstep_engine::control::{application, business, subscription};
 use lockstep_engine::ingest::{Call, Verb, submit};
 use lockstep_engine::principal::{Credentials, Principal};
+use lockstep_engine::retention::Keep;
 use lockstep_wire::management::{ApplicationCreated, CreateApplication, CreateBusiness};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -38,6 +39,7 @@ async fn demo(args: DemoArgs) -> Result<(), Failure> {
     let folder = std::env::temp_dir().join(format!("lockstep-demo-{}", std::process::id()));
     let admin_key = format!("demo_{:032x}", world::SystemIds.ordered());
     let settings = Settings {
+        keep: Keep::default(),
         data: folder.clone(),
         listen: args.listen,
         allow_private: vec!["127.0.0.0/8".parse().map_err(|error| Failure::Other(anyhow::Error::new(error)))?],

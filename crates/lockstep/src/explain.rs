@@ -24,6 +24,7 @@ pages! {
     "external_id_taken",
     "external_id_unknown",
     "forbidden",
+    "history_pruned",
     "id_taken",
     "idempotency_conflict",
     "internal",

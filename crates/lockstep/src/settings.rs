@@ -2,12 +2,16 @@
 
 use crate::command_line::{LogFormat, ServeArgs};
 use crate::failure::Failure;
+use crate::kept_for::KeptFor;
 use crate::paths;
 use ipnet::IpNet;
 use lockstep_core::error::Code;
+use lockstep_core::limits::HISTORY_KEPT_S_MIN;
+use lockstep_engine::retention::Keep;
 use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The port that a server has if nobody says otherwise.
 const PORT: u16 = 7070;
@@ -30,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) admin_key: Option<String>,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) otlp_endpoint: Option<String>,
+    pub(crate) keep: Keep,
     pub(crate) log_format: LogFormat,
     pub(crate) log: String,
 }
@@ -45,6 +50,8 @@ struct SettingsFile {
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     otlp_endpoint: Option<String>,
+    history_kept_for: Option<KeptFor>,
+    cursor_held_for: Option<KeptFor>,
     log_format: Option<LogFormat>,
     log: Option<String>,
 }
@@ -65,7 +72,10 @@ impl Settings {
                 return Err(Failure::new(Code::SettingsInvalid, text));
             }
         };
+        let keep =
+            keep(args.history_kept_for.or(file.history_kept_for), args.cursor_held_for.or(file.cursor_held_for))?;
         Ok(Self {
+            keep,
             data: args.data.or(file.data).unwrap_or_else(paths::default_data),
             listen: args.listen.or(file.listen).unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))),
             allow_private,
@@ -78,6 +88,20 @@ impl Settings {
             log: args.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
         })
     }
+}
+
+/// How long history is kept, and held for those who are behind.
+fn keep(history: Option<KeptFor>, cursors: Option<KeptFor>) -> Result<Keep, Failure> {
+    let least = Duration::from_secs(HISTORY_KEPT_S_MIN);
+    if history.is_some_and(|KeptFor(time)| time < least) {
+        let text = "--history-kept-for is less than an hour: give a longer time, such as 90d, or leave it out to keep \
+                    history for ever";
+        return Err(Failure::new(Code::SettingsInvalid, text));
+    }
+    Ok(Keep {
+        history_for: history.map(|KeptFor(time)| time),
+        cursors_for: cursors.map_or(Keep::default().cursors_for, |KeptFor(time)| time),
+    })
 }
 
 /// A secret from the environment; it is no flag, since flags show in process lists.
@@ -111,6 +135,22 @@ mod tests {
         assert_eq!(settings.listen.port(), 9);
         assert_eq!(settings.allow_private.len(), 1);
         assert_eq!(settings.log, "info");
+    }
+
+    #[test]
+    fn history_is_kept_for_ever_unless_a_time_is_given_and_cursors_for_thirty_days() {
+        let day = Duration::from_secs(86_400);
+        let unset = Settings::read(ServeArgs::default()).unwrap().keep;
+        assert_eq!((unset.history_for, unset.cursors_for), (None, 30 * day));
+        let config = file("history-kept-for = \"90d\"\ncursor-held-for = \"1w\"\n");
+        let args = ServeArgs { config: Some(config), cursor_held_for: Some(KeptFor(day)), ..ServeArgs::default() };
+        let set = Settings::read(args).unwrap().keep;
+        assert_eq!((set.history_for, set.cursors_for), (Some(90 * day), day));
+        for text in ["5m", "-3d", "soon", "2 years"] {
+            let args =
+                ServeArgs { config: Some(file(&format!("history-kept-for = \"{text}\"\n"))), ..ServeArgs::default() };
+            assert!(Settings::read(args).unwrap_err().to_string().contains("settings_invalid"), "{text}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use lockstep_core::schema::Schema;
 use lockstep_egress::{AddressPolicy, HttpTransport};
 use lockstep_engine::deliver::{self, Desk, PostRoom};
 use lockstep_engine::principal::digest_of;
+use lockstep_engine::retention::Keep;
 use lockstep_engine::seal::Sealer;
 use lockstep_engine::settings::SharedSettings;
 use lockstep_engine::upload::Uploads;
@@ -41,6 +42,7 @@ const REOPEN_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Hub {
     pub(crate) world: Arc<World>,
     pub(crate) post_room: PostRoom,
+    keep: Keep,
     pub(crate) address: SocketAddr,
     /// Key files made at this start.
     pub(crate) made: Vec<PathBuf>,
@@ -110,7 +112,8 @@ impl Hub {
         let (post_room, desk) = PostRoom::new();
         let made = sealing.made.into_iter().chain(admin.made).collect();
         let is_traced = settings.otlp_endpoint.is_some();
-        Ok(Self { world, post_room, address, made, tls, is_traced, listener, desk })
+        let keep = settings.keep;
+        Ok(Self { world, post_room, keep, address, made, tls, is_traced, listener, desk })
     }
 
     /// Where it is reached.
@@ -121,12 +124,13 @@ impl Hub {
 
     /// Serves and delivers until told to stop, then finishes what is under way and closes the store.
     pub(crate) async fn run(self, stop: watch::Receiver<bool>) -> Result<(), Failure> {
-        let Self { world, post_room, tls, is_traced, listener, desk, .. } = self;
+        let Self { world, post_room, keep, tls, is_traced, listener, desk, .. } = self;
+        let sweeping = post_room.clone();
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| Failure::Other(error.into()))?;
         let deliver = start_delivery(Arc::clone(&world), desk, stop.clone())?;
         let router = router::router(Server { world: Arc::clone(&world), post_room });
         let router = if is_traced { spans::traced(router) } else { router };
-        tokio::join!(serve::serve(listener, tls, router, stop.clone()), sweep::run(&world, stop));
+        tokio::join!(serve::serve(listener, tls, router, stop.clone()), sweep::run(&world, &sweeping, keep, stop));
         let ended = tokio::task::spawn_blocking(move || deliver.join()).await;
         if !matches!(ended, Ok(Ok(()))) {
             tracing::error!("the delivery thread panicked; this is a bug");

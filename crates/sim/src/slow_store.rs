@@ -18,6 +18,7 @@ use lockstep_core::scan::Scan;
 use lockstep_core::subscription::StartAt;
 use lockstep_store::heads::HeadWatch;
 use lockstep_store::memory::MemoryStore;
+use lockstep_store::prune::Prune;
 use lockstep_store::settings::{Setting, SettingKey, SettingsPage};
 use lockstep_store::settle::{Fence, LaneStep, Settle};
 use lockstep_store::snapshot::Snapshot;
@@ -305,6 +306,18 @@ impl Store for SlowStore {
         limit: usize,
     ) -> Result<Vec<Attempt>, StoreError> {
         self.inner.attempts(business, subscription, limit).await
+    }
+
+    async fn floor(&self, business: &BusinessId) -> Result<u64, StoreError> {
+        self.inner.floor(business).await
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<u64, StoreError> {
+        self.inner.prune(prune).await
+    }
+
+    async fn erase_on(&self) -> Result<bool, StoreError> {
+        self.inner.erase_on().await
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {

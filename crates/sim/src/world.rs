@@ -17,8 +17,10 @@ use lockstep_engine::ingest::{Call, Verb, submit};
 use lockstep_engine::metrics::Metrics;
 use lockstep_engine::principal::{Credentials, Principal, digest_of};
 use lockstep_engine::refusal::Refusal;
+use lockstep_engine::retention::Keep;
 use lockstep_engine::seal::Sealer;
 use lockstep_engine::settings::SharedSettings;
+use lockstep_engine::sweep;
 use lockstep_store::{Store, StoreError};
 use lockstep_wire::subscription::{DeliveriesView, SubscriptionCreated, SubscriptionView};
 use serde_json::{Value, json};
@@ -182,6 +184,16 @@ impl World {
     pub async fn standing(&self, id: SubscriptionId) -> anyhow::Result<DeliveriesView> {
         let room = self.hub.as_ref().map(|hub| hub.post_room.clone()).context("no hub runs")?;
         room.standing(id).await.map_err(told)
+    }
+
+    /// Sweeps once, as the sweeper does each minute.
+    ///
+    /// # Errors
+    /// While no hub runs.
+    pub async fn sweep(&self, keep: Keep) -> anyhow::Result<()> {
+        let hub = self.hub.as_ref().context("no hub runs")?;
+        sweep::turn(&hub.world, &hub.post_room, keep).await;
+        Ok(())
     }
 
     /// Makes a business.

@@ -10,8 +10,10 @@ use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::Attempt;
 use lockstep_core::ids::{BusinessId, SubscriptionId};
 use lockstep_core::limits::ATTEMPT_BATCHES_MAX;
+use lockstep_store::erase::ERASED;
 use lockstep_store::{StoreError, codec};
 use rusqlite::{Connection, params};
+use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -24,6 +26,7 @@ enum Ask {
     Log(Vec<Attempt>),
     Newest(BusinessId, SubscriptionId, usize, oneshot::Sender<Result<Vec<Attempt>, StoreError>>),
     Sweep(Timestamp),
+    Blank(BusinessId, BTreeSet<u64>, oneshot::Sender<Result<(), StoreError>>),
 }
 
 /// The attempt log's thread.
@@ -56,6 +59,13 @@ impl Attempts {
         self.send(Ask::Sweep(now))
     }
 
+    /// Blanks why deliveries of changes failed: an endpoint may have said their values back.
+    pub(crate) async fn blank(&self, business: BusinessId, seqs: BTreeSet<u64>) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Ask::Blank(business, seqs, reply))?;
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
     pub(crate) async fn newest(
         &self,
         business: &BusinessId,
@@ -82,6 +92,10 @@ fn serve(connection: &Connection, receiver: &Receiver<Ask>) {
         let done = match ask {
             Ask::Log(attempts) => write(connection, attempts),
             Ask::Sweep(now) => sweep::attempts(connection, now),
+            Ask::Blank(business, seqs, reply) => {
+                let _ = reply.send(blank(connection, &business, &seqs));
+                Ok(())
+            }
             Ask::Newest(business, subscription, limit, reply) => {
                 let _ = reply.send(newest(connection, &business, subscription, limit));
                 Ok(())
@@ -116,6 +130,32 @@ fn write(connection: &Connection, attempts: Vec<Attempt>) -> Result<(), StoreErr
             .or_fault()?;
     }
     transaction.commit().or_fault()
+}
+
+fn blank(connection: &Connection, business: &BusinessId, seqs: &BTreeSet<u64>) -> Result<(), StoreError> {
+    let transaction = connection.unchecked_transaction().or_fault()?;
+    let mut select = transaction.prepare("SELECT row, body FROM failure WHERE business = ?1").or_fault()?;
+    let mut rows = select.query([business.as_str()]).or_fault()?;
+    let mut blanked = Vec::new();
+    while let Some(row) = rows.next().or_fault()? {
+        let body: Vec<u8> = row.get(1).or_fault()?;
+        let attempt: Attempt = codec::decode(&body)?;
+        if seqs.contains(&attempt.seq) {
+            let attempt = Attempt { failure: Some(ERASED.to_owned()), ..attempt };
+            blanked.push((row.get::<_, i64>(0).or_fault()?, codec::encode(&attempt)?));
+        }
+    }
+    drop(rows);
+    drop(select);
+    for (row, body) in &blanked {
+        transaction.execute("UPDATE failure SET body = ?2 WHERE row = ?1", params![row, body]).or_fault()?;
+    }
+    transaction.commit().or_fault()?;
+    if !blanked.is_empty() {
+        // What it overwrites stands in the log until that is emptied.
+        connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(())).or_fault()?;
+    }
+    Ok(())
 }
 
 fn newest(

@@ -12,11 +12,13 @@
 mod attempts;
 mod checkpoint;
 pub mod epoch;
+mod erase;
 mod fault;
 mod key;
 mod load;
 mod lookup;
 mod open;
+mod prune;
 mod queue;
 mod readers;
 mod recent;
@@ -41,6 +43,7 @@ use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::scan::Scan;
 use lockstep_core::schema::Schema;
 use lockstep_store::heads::HeadWatch;
+use lockstep_store::prune::Prune;
 use lockstep_store::settings::SettingsPage;
 use lockstep_store::settle::{Fence, Settle};
 use lockstep_store::snapshot::Snapshot;
@@ -50,7 +53,7 @@ use queue::Rider;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
@@ -95,6 +98,7 @@ impl SqliteStore {
             commands: AtomicU64::new(0),
             commit_us: AtomicU64::new(0),
             snapshots: snapshot::Snapshots::default(),
+            must_empty_log: AtomicBool::new(false),
         });
         shared.queue.refuse(writer::floor(&files, &shared.disk_free));
         let failed = |error: std::io::Error| StoreError::Failed(error.to_string());
@@ -325,6 +329,22 @@ impl Store for SqliteStore {
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
         self.attempts.sweep(now)?;
         self.ride(|reply| Rider::Sweep(now, reply)).await
+    }
+
+    async fn floor(&self, business: &BusinessId) -> Result<u64, StoreError> {
+        let business = business.clone();
+        self.readers.ask(move |connection| prune::floor(connection, &business)).await
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<u64, StoreError> {
+        self.ride(|reply| Rider::Prune(prune, reply)).await
+    }
+
+    async fn erase_on(&self) -> Result<bool, StoreError> {
+        let Some((business, seqs)) = self.readers.ask(erase::next).await? else { return Ok(false) };
+        // The attempts first: what is not told of as blanked is begun again after a crash.
+        self.attempts.blank(business, seqs).await?;
+        self.ride(Rider::Erase).await
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {

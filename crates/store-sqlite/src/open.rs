@@ -70,8 +70,14 @@ pub(crate) fn main(files: &Files) -> Result<Connection, StoreError> {
     let mut connection = connect(&files.main)?;
     check_format(&connection, MAIN)?;
     tune(&connection, "FULL", 32_000)?;
+    forget_well(&connection)?;
     migrate(&mut connection, MAIN)?;
     Ok(connection)
+}
+
+/// What is deleted or replaced is overwritten, so that what was erased does not stand in the file's free parts.
+fn forget_well(connection: &Connection) -> Result<(), StoreError> {
+    connection.pragma_update(None, "secure_delete", true).or_fault()
 }
 
 /// Opens a main file that is not in its place yet, migrated, without a log beside it.
@@ -103,6 +109,7 @@ pub(crate) fn reader(files: &Files) -> Result<Connection, StoreError> {
 pub(crate) fn attempts(files: &Files) -> Result<Connection, StoreError> {
     let mut connection = connect(&files.attempts)?;
     check_format(&connection, ATTEMPTS)?;
+    forget_well(&connection)?;
     tune(&connection, "NORMAL", 1_000)?;
     connection.pragma_update(None, "wal_autocheckpoint", 1_000).or_fault()?;
     migrate(&mut connection, ATTEMPTS)?;

@@ -2,6 +2,7 @@
 
 use lockstep_core::ids::BusinessId;
 use lockstep_core::limits;
+use lockstep_store::prune::Prune;
 use lockstep_store::settle::{Fence, Settle};
 use lockstep_store::{Commit, Committed, StoreError, Work};
 use std::collections::{BTreeMap, VecDeque};
@@ -31,6 +32,10 @@ pub(crate) enum Rider {
     Settle(Settle, Reply<()>),
     /// A claim of the delivery work.
     Claim(String, Reply<Fence>),
+    /// Dropping the old end of a log.
+    Prune(Prune, Reply<u64>),
+    /// Blanking the past of an erased record.
+    Erase(Reply<bool>),
     /// Forgetting what is over.
     Sweep(lockstep_core::clock::Timestamp, Reply<()>),
 }

@@ -144,10 +144,11 @@ pub(crate) fn chain(
     let Some(record) = crate::load::record(&snapshot, number, key)? else { return Ok(Vec::new()) };
     let (mut seqs, mut seq) = (std::collections::VecDeque::new(), record.last_seq);
     while seq > after {
+        // The chain ends where it goes below the log's floor.
+        let Some(body) = change_body(&snapshot, business, seq)? else { break };
         seqs.push_front(seq);
         // The walk is from the new end; only the old end of a long chain is wanted.
         seqs.truncate(limit);
-        let Some(body) = change_body(&snapshot, business, seq)? else { break };
         seq = codec::change::prev_seq(seq, &body)?;
     }
     Ok(seqs.into())
@@ -255,15 +256,28 @@ fn outlet(connection: &Connection, business: i64, id: &str, position: Option<i64
         let (owner, cursor) = row.or_fault()?;
         outlet.lanes.push((SubscriptionId(number(&owner)?), count(cursor)));
     }
-    let mut parked =
-        connection.prepare_cached("SELECT subscription, body FROM parked WHERE business = ?1").or_fault()?;
-    let rows =
-        parked.query_map([business], |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, Vec<u8>>(1)?))).or_fault()?;
-    for row in rows {
-        let (owner, body) = row.or_fault()?;
-        outlet.parked.push((SubscriptionId(number(&owner)?), codec::decode(&body)?));
-    }
+    outlet.parked =
+        owned(connection, "SELECT subscription, body FROM parked WHERE business = ?1", business, codec::decode)?;
+    outlet.down =
+        owned(connection, "SELECT subscription, body FROM gate WHERE business = ?1", business, codec::decode)?;
     Ok(outlet)
+}
+
+/// What subscriptions of a business own, by a query for owner and body.
+fn owned<T>(
+    connection: &Connection,
+    sql: &str,
+    business: i64,
+    decode: fn(&[u8]) -> Result<T, StoreError>,
+) -> Result<Vec<(SubscriptionId, T)>, StoreError> {
+    let mut select = connection.prepare_cached(sql).or_fault()?;
+    let rows =
+        select.query_map([business], |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, Vec<u8>>(1)?))).or_fault()?;
+    rows.map(|row| {
+        let (owner, body) = row.or_fault()?;
+        Ok((SubscriptionId(number(&owner)?), decode(&body)?))
+    })
+    .collect()
 }
 
 /// How many records of each type there are, as kept by each commit.

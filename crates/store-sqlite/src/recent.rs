@@ -1,7 +1,7 @@
 //! The newest changes, decoded, for readers at the tail: they cost such a reader neither a query nor a parse.
 
 use lockstep_core::change::Change;
-use lockstep_core::ids::BusinessId;
+use lockstep_core::ids::{BusinessId, RecordId};
 use lockstep_core::limits::{RECENT_CHANGES_BYTES_MAX, RECENT_CHANGES_MAX};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,9 +10,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 struct Inner {
     /// By business, without holes, newest last.
     logs: BTreeMap<BusinessId, VecDeque<Arc<Change>>>,
-    /// In order of arrival: whose oldest entry goes next, and its weight.
-    order: VecDeque<(BusinessId, usize)>,
+    /// In order of arrival: whose entry goes next, up to which seq, and its weight.
+    order: VecDeque<(BusinessId, u64, usize)>,
     bytes: usize,
+}
+
+impl Inner {
+    fn drop_until(&mut self, business: &BusinessId, seq: u64) {
+        let Some(log) = self.logs.get_mut(business) else { return };
+        while log.front().is_some_and(|change| change.seq <= seq) {
+            log.pop_front();
+        }
+        if log.is_empty() {
+            self.logs.remove(business);
+        }
+    }
 }
 
 /// The newest changes of all businesses together, bounded in number and bytes.
@@ -28,7 +40,7 @@ impl Recent {
         for change in changes {
             let weight = weight(change);
             inner.bytes += weight;
-            inner.order.push_back((business.clone(), weight));
+            inner.order.push_back((business.clone(), change.seq, weight));
             match inner.logs.get_mut(business) {
                 Some(log) => log.push_back(Arc::clone(change)),
                 None => {
@@ -37,14 +49,23 @@ impl Recent {
             }
         }
         while inner.bytes > RECENT_CHANGES_BYTES_MAX || inner.order.len() > RECENT_CHANGES_MAX {
-            let Some((oldest, weight)) = inner.order.pop_front() else { break };
+            let Some((oldest, seq, weight)) = inner.order.pop_front() else { break };
             inner.bytes -= weight;
-            if let Some(log) = inner.logs.get_mut(&oldest) {
-                log.pop_front();
-                if log.is_empty() {
-                    inner.logs.remove(&oldest);
-                }
-            }
+            inner.drop_until(&oldest, seq);
+        }
+    }
+
+    /// Drops what is held below a log's floor. Its weight counts until its turn to go.
+    pub(crate) fn prune(&self, business: &BusinessId, floor: u64) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).drop_until(business, floor);
+    }
+
+    /// Blanks what is held of an erased record.
+    pub(crate) fn blank(&self, business: &BusinessId, record: RecordId) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = inner.logs.get_mut(business).into_iter().flatten();
+        for change in held.filter(|change| change.record == record && !change.state.is_erased) {
+            *change = Arc::new(change.blanked());
         }
     }
 

@@ -3,11 +3,11 @@
 use crate::fault::OrFault;
 use crate::key::{BusinessNumber, blob, column, count};
 use crate::load::{Loader, fence};
-use crate::lookup;
+use crate::{erase, lookup, prune};
 use lockstep_core::change::{Change, ChangeKind};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::Notice;
-use lockstep_core::ids::{BusinessId, SubscriptionId};
+use lockstep_core::ids::{BusinessId, RecordId, SubscriptionId};
 use lockstep_core::operation::{Operation, OperationId};
 use lockstep_core::record::Record;
 use lockstep_core::rules::working_set::WorkingSet;
@@ -30,6 +30,12 @@ pub(crate) const DELIVERY: &str = "delivery";
 pub(crate) struct Brought {
     pub(crate) moves: Moves,
     pub(crate) changes: Vec<(BusinessId, Vec<Arc<Change>>)>,
+    /// Records erased: what is held of their past is stale.
+    pub(crate) erased: Vec<(BusinessId, RecordId)>,
+    /// Where floors stand that were raised.
+    pub(crate) floors: Vec<(BusinessId, u64)>,
+    /// Whether anything of the past was blanked.
+    pub(crate) has_blanked: bool,
 }
 
 /// Writes inside one transaction.
@@ -100,6 +106,10 @@ impl Writing<'_> {
         }
         self.notices(&written.notices)?;
         self.scans(&written.scans)?;
+        for (key, seq) in &written.erasures {
+            erase::begin(self.connection(), business, key, *seq)?;
+            self.brought.erased.push((id.clone(), key.id));
+        }
         if !written.changes.is_empty() {
             self.counts(business, &written.changes)?;
             self.execute(
@@ -144,9 +154,10 @@ impl Writing<'_> {
                     *living += 1;
                     *deleted -= i64::from(change.was_deleted);
                 }
+                // A tombstone may still be erased.
                 ChangeKind::Deleted | ChangeKind::Merged => {
-                    *living -= 1;
-                    *deleted += 1;
+                    *living -= i64::from(!change.was_deleted);
+                    *deleted += i64::from(!change.was_deleted);
                 }
                 ChangeKind::Updated | ChangeKind::Correlated => {}
             }
@@ -202,16 +213,20 @@ impl Writing<'_> {
         }
         for (business, subscription, start) in &control.lanes {
             let head = self.loader.head(business)?.0.seq;
+            let business = self.loader.number(business)?;
+            let floor = prune::floor_of(self.connection(), business)?;
             let cursor = match start {
                 StartAt::Now => head,
-                StartAt::Beginning => 0,
-                StartAt::After(seq) => head.min(*seq),
+                StartAt::Beginning => floor,
+                StartAt::After(seq) => head.min(*seq).max(floor),
             };
-            let business = self.loader.number(business)?;
             self.lane_step(business, *subscription, &LaneStep::Cursor(cursor))?;
         }
         for dropped in &control.dropped {
             self.drop_subscription(dropped, control.audit.at)?;
+        }
+        for lapsed in &control.lapsed {
+            self.lapse(lapsed, control.audit.at)?;
         }
         for (operation, scan) in &control.scans {
             let business = self.loader.number(&scan.business)?;
@@ -231,6 +246,7 @@ impl Writing<'_> {
         self.execute("DELETE FROM lane WHERE business = ?1 AND subscription = ?2", own)?;
         self.execute("DELETE FROM parked WHERE business = ?1 AND subscription = ?2", own)?;
         self.execute("DELETE FROM dead_letter WHERE business = ?1 AND subscription = ?2", own)?;
+        self.execute("DELETE FROM gate WHERE business = ?1 AND subscription = ?2", own)?;
         Ok(())
     }
 
@@ -292,7 +308,12 @@ impl Writing<'_> {
         outlet.steps.iter().try_for_each(|(subscription, step)| self.lane_step(business, *subscription, step))
     }
 
-    fn lane_step(&self, business: BusinessNumber, owner: SubscriptionId, step: &LaneStep) -> Result<(), StoreError> {
+    pub(crate) fn lane_step(
+        &self,
+        business: BusinessNumber,
+        owner: SubscriptionId,
+        step: &LaneStep,
+    ) -> Result<(), StoreError> {
         let owner = blob(owner.0);
         match step {
             LaneStep::Cursor(cursor) => self.execute(
@@ -321,6 +342,14 @@ impl Writing<'_> {
                 "DELETE FROM dead_letter WHERE business = ?1 AND subscription = ?2 AND seq = ?3",
                 params![business.0, owner, column(*seq)],
             ),
+            LaneStep::Shut(down) => self.execute(
+                "INSERT INTO gate (business, subscription, body) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT DO UPDATE SET body = excluded.body",
+                params![business.0, owner, codec::encode(down)?],
+            ),
+            LaneStep::Opened => {
+                self.execute("DELETE FROM gate WHERE business = ?1 AND subscription = ?2", params![business.0, owner])
+            }
         }?;
         Ok(())
     }

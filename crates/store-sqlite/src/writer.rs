@@ -11,7 +11,7 @@ use crate::queue::{Job, Queue, Rider, Taken};
 use crate::recent::Recent;
 use crate::snapshot::Snapshots;
 use crate::write::{Brought, DELIVERY, Writing};
-use crate::{key, sweep};
+use crate::{erase, key, prune, sweep};
 use lockstep_core::clock::Clock;
 use lockstep_core::limits;
 use lockstep_core::schema::Schema;
@@ -22,7 +22,7 @@ use lockstep_store::{Commit, Committed, StoreError, Work, codec};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 /// What the writer shares with those who ask.
@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) commands: AtomicU64,
     pub(crate) commit_us: AtomicU64,
     pub(crate) snapshots: Snapshots,
+    /// Whether the log still holds pages from before an erasure.
+    pub(crate) must_empty_log: AtomicBool,
 }
 
 /// The writer's own things.
@@ -56,6 +58,8 @@ type Answers = Vec<Result<Committed, StoreError>>;
 enum RiderAnswer {
     Settled(Result<(), StoreError>),
     Claimed(Result<Fence, StoreError>),
+    Erased(Result<bool, StoreError>),
+    Pruned(Result<u64, StoreError>),
 }
 
 impl Writer {
@@ -101,6 +105,12 @@ impl Writer {
                     let _ = reply.send(answer);
                 }
                 (Rider::Claim(_, reply), RiderAnswer::Claimed(answer)) => {
+                    let _ = reply.send(answer);
+                }
+                (Rider::Prune(_, reply), RiderAnswer::Pruned(answer)) => {
+                    let _ = reply.send(answer);
+                }
+                (Rider::Erase(reply), RiderAnswer::Erased(answer)) => {
                     let _ = reply.send(answer);
                 }
                 _ => {}
@@ -157,6 +167,15 @@ impl Writer {
         for (business, changes) in &brought.changes {
             shared.recent.add(business, changes);
         }
+        for (business, record) in &brought.erased {
+            shared.recent.blank(business, *record);
+        }
+        for (business, floor) in &brought.floors {
+            shared.recent.prune(business, *floor);
+        }
+        if brought.has_blanked {
+            shared.must_empty_log.store(true, Ordering::Relaxed);
+        }
         shared.heads.publish(&brought.moves);
         Ok((answers, rider_answers))
     }
@@ -165,11 +184,19 @@ impl Writer {
     fn look_after_disk(&mut self) {
         let wal = std::fs::metadata(&self.files.wal).map_or(0, |file| file.len());
         self.shared.wal_bytes.store(wal, Ordering::Relaxed);
+        // What was erased stands in the log until that is emptied.
+        let must_empty = self.shared.must_empty_log.load(Ordering::Relaxed);
         // A snapshot reads the log: emptying it would wait for its end, and commits with it.
-        if wal > self.wal_bytes_max && !self.shared.snapshots.is_copying() {
-            let emptied = self.connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()));
+        if (wal > self.wal_bytes_max || must_empty) && !self.shared.snapshots.is_copying() {
+            let mut is_busy = true;
+            let emptied = self.connection.pragma(None, "wal_checkpoint", "TRUNCATE", |row| {
+                is_busy = row.get::<_, i64>(0)? != 0;
+                Ok(())
+            });
             if let Err(error) = emptied {
                 tracing::warn!(wal.bytes = wal, error = %error, "the log could not be emptied");
+            } else if !is_busy {
+                self.shared.must_empty_log.store(false, Ordering::Relaxed);
             }
         }
         let turns = self.shared.commits.load(Ordering::Relaxed);
@@ -197,6 +224,8 @@ fn fail_riders(riders: &[Rider], error: &StoreError) -> Vec<RiderAnswer> {
     let fail = |rider: &Rider| match rider {
         Rider::Settle(..) | Rider::Sweep(..) => RiderAnswer::Settled(Err(error.clone())),
         Rider::Claim(..) => RiderAnswer::Claimed(Err(error.clone())),
+        Rider::Erase(..) => RiderAnswer::Erased(Err(error.clone())),
+        Rider::Prune(..) => RiderAnswer::Pruned(Err(error.clone())),
     };
     riders.iter().map(fail).collect()
 }
@@ -275,6 +304,15 @@ impl Turn<'_> {
                 other => RiderAnswer::Settled(Ok(other?)),
             },
             Rider::Claim(owner, _) => RiderAnswer::Claimed(Ok(Fence(take_lease(connection, DELIVERY, owner)?))),
+            Rider::Prune(prune, _) => {
+                let floor = prune::turn(connection, prune)?;
+                self.writing.brought.floors.push((prune.business.clone(), floor));
+                RiderAnswer::Pruned(Ok(floor))
+            }
+            Rider::Erase(_) => {
+                self.writing.brought.has_blanked = true;
+                RiderAnswer::Erased(Ok(erase::turn(connection)?))
+            }
             Rider::Sweep(now, _) => RiderAnswer::Settled(Ok(sweep::main(connection, *now)?)),
         })
     }

@@ -11,9 +11,12 @@
 pub mod batch;
 pub mod codec;
 #[cfg(feature = "contract")]
+#[expect(clippy::indexing_slicing, reason = "a case panics where the promise is broken")]
 pub mod contract;
+pub mod erase;
 pub mod heads;
 pub mod memory;
+pub mod prune;
 pub mod settings;
 pub mod settle;
 pub mod snapshot;
@@ -24,13 +27,14 @@ use heads::HeadWatch;
 use lockstep_core::change::Change;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::command::{Command, Outcome};
-use lockstep_core::delivery::{Attempt, DeadLetter, Notice, Parked};
+use lockstep_core::delivery::{Attempt, DeadLetter, Down, Notice, Parked};
 use lockstep_core::ids::{BusinessId, CommitId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::operation::{Operation, OperationId, Upload};
 use lockstep_core::position::Position;
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::scan::Scan;
+use prune::Prune;
 use settings::{Control, SettingKey, SettingsPage};
 use settle::{Fence, Settle};
 use snapshot::Snapshot;
@@ -168,6 +172,8 @@ pub struct OutletRows {
     pub lanes: Vec<(SubscriptionId, u64)>,
     /// Parked records.
     pub parked: Vec<(SubscriptionId, Parked)>,
+    /// Endpoints that are down.
+    pub down: Vec<(SubscriptionId, Down)>,
 }
 
 /// How many records there are.
@@ -373,6 +379,26 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The newest change of a business that is kept no more, 0 where all are kept.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownBusiness`].
+    async fn floor(&self, business: &BusinessId) -> Result<u64, StoreError>;
+
+    /// Drops changes from the old end of a log, with the dead letters that stand for them: a bounded number, none that
+    /// an outlet still needs, and never the newest. Gives the floor as it then stands.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownBusiness`].
+    async fn prune(&self, prune: Prune) -> Result<u64, StoreError>;
+
+    /// Goes on blanking the past of erased records, and what rows and attempts say of them; a bounded amount. Says
+    /// whether more is left.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn erase_on(&self) -> Result<bool, StoreError>;
 
     /// Copies the whole store as it stands, while commits go on.
     ///

@@ -3,8 +3,12 @@
 //! It commits inline under one lock, so a single-threaded world stays deterministic. Nothing outlives it; a
 //! simulated crash drops everything but the store, which is exactly what a durable store keeps.
 
+mod erase;
+mod prune;
+
 use crate::batch::{Load, Progress, Sets, advance_sync, decide_all, progress_of};
 use crate::heads::{HeadWatch, Heads, Moves};
+use crate::prune::Prune;
 use crate::settings::{Control, Dropped, Expect, Put, Setting, SettingKey, SettingRow, SettingsPage};
 use crate::settle::{Fence, LaneStep, NoticeSettle, NoticeStep, OutletSettle, ScanSettle, Settle};
 use crate::snapshot::Snapshot;
@@ -14,7 +18,7 @@ use async_trait::async_trait;
 use lockstep_core::change::Change;
 use lockstep_core::clock::{Clock, Timestamp};
 use lockstep_core::command::Command;
-use lockstep_core::delivery::{Attempt, DeadLetter, Notice, Parked};
+use lockstep_core::delivery::{Attempt, DeadLetter, Down, Notice, Parked};
 use lockstep_core::external_id::ExternalKey;
 use lockstep_core::ids::{BusinessId, CommitId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::limits;
@@ -26,12 +30,13 @@ use lockstep_core::rules::working_set::{Remembered, WorkingSet};
 use lockstep_core::scan::Scan;
 use lockstep_core::schema::Schema;
 use lockstep_core::subscription::StartAt;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 struct Log {
     epoch: u32,
+    floor: u64,
     changes: Vec<Arc<Change>>,
     records: BTreeMap<RecordKey, Record>,
     externals: BTreeMap<ExternalKey, RecordKey>,
@@ -43,12 +48,14 @@ struct Log {
     lanes: BTreeMap<SubscriptionId, u64>,
     parked: BTreeMap<(SubscriptionId, RecordId), Parked>,
     dead: BTreeMap<(SubscriptionId, u64), DeadLetter>,
+    down: BTreeMap<SubscriptionId, Down>,
 }
 
 impl Default for Log {
     fn default() -> Self {
         Self {
             epoch: Position::FIRST_EPOCH,
+            floor: 0,
             changes: Vec::new(),
             records: BTreeMap::new(),
             externals: BTreeMap::new(),
@@ -60,6 +67,7 @@ impl Default for Log {
             lanes: BTreeMap::new(),
             parked: BTreeMap::new(),
             dead: BTreeMap::new(),
+            down: BTreeMap::new(),
         }
     }
 }
@@ -88,6 +96,7 @@ struct Inner {
     next_notice: i64,
     scans: BTreeMap<i64, Scan>,
     next_scan: i64,
+    erasures: VecDeque<erase::Erasure>,
     commits: BTreeMap<CommitId, (Timestamp, Committed)>,
     fence: Fence,
     attempts: Vec<Attempt>,
@@ -193,6 +202,8 @@ impl Inner {
         let WorkingSet { mut records, mut externals, mut idempotency, written, .. } = set;
         self.push_notices(written.notices, moves);
         self.push_scans(written.scans, moves);
+        let erasure = |(key, seq)| erase::Erasure { business: business.clone(), key, seq };
+        self.erasures.extend(written.erasures.into_iter().map(erasure));
         let Some(log) = self.logs.get_mut(business) else { return };
         log.changes.extend(written.changes);
         for key in written.records {
@@ -258,13 +269,16 @@ impl Inner {
             let head = log.head().0;
             let cursor = match start {
                 StartAt::Now => head,
-                StartAt::Beginning => 0,
-                StartAt::After(seq) => seq.min(head),
+                StartAt::Beginning => log.floor,
+                StartAt::After(seq) => seq.min(head).max(log.floor),
             };
             log.lanes.insert(subscription, cursor);
         }
         for dropped in control.dropped {
             self.drop_subscription(&dropped, control.audit.at, moves);
+        }
+        for lapsed in control.lapsed {
+            self.lapse(&lapsed, control.audit.at, moves);
         }
         for (operation, scan) in control.scans {
             let log = self.logs.get_mut(&scan.business);
@@ -292,6 +306,7 @@ impl Inner {
             log.lanes.remove(&id);
             log.parked.retain(|(owner, _), _| *owner != id);
             log.dead.retain(|(owner, _), _| *owner != id);
+            log.down.remove(&id);
         }
     }
 
@@ -331,7 +346,8 @@ impl Inner {
         let is_known =
             |id: &BusinessId| self.logs.contains_key(id) || control.puts.iter().any(|put| is_made_by(put, id));
         let lanes = control.lanes.iter().map(|(business, ..)| business);
-        lanes.chain(control.dropped.iter().map(|dropped| &dropped.business)).find(|id| !is_known(id))
+        let dropped = control.dropped.iter().chain(&control.lapsed).map(|dropped| &dropped.business);
+        lanes.chain(dropped).find(|id| !is_known(id))
     }
 
     fn is_as_believed(&self, put: &Put) -> bool {
@@ -365,6 +381,12 @@ impl Inner {
                 }
                 LaneStep::Unbury(seq) => {
                     log.dead.remove(&(subscription, seq));
+                }
+                LaneStep::Shut(down) => {
+                    log.down.insert(subscription, down);
+                }
+                LaneStep::Opened => {
+                    log.down.remove(&subscription);
                 }
             }
         }
@@ -449,14 +471,16 @@ impl Store for MemoryStore {
     async fn changes(&self, business: &BusinessId, after: u64, limit: usize) -> Result<ChangePage, StoreError> {
         let inner = self.lock();
         let log = inner.logs.get(business).ok_or_else(|| StoreError::UnknownBusiness(business.clone()))?;
-        let start = usize::try_from(after).unwrap_or(usize::MAX);
+        let start = usize::try_from(after.saturating_sub(log.floor)).unwrap_or(usize::MAX);
         let changes = log.changes.iter().skip(start).take(limit).cloned().collect();
         Ok(ChangePage { changes, head: log.head().0, settings_version: inner.version })
     }
 
     async fn change(&self, business: &BusinessId, seq: u64) -> Result<Option<Arc<Change>>, StoreError> {
-        let index = seq.checked_sub(1).and_then(|index| usize::try_from(index).ok());
-        self.log(business, |log| index.and_then(|index| log.changes.get(index)).cloned())
+        self.log(business, |log| {
+            let index = seq.checked_sub(log.floor + 1).and_then(|index| usize::try_from(index).ok());
+            index.and_then(|index| log.changes.get(index)).cloned()
+        })
     }
 
     async fn chain(
@@ -552,6 +576,7 @@ impl Store for MemoryStore {
             position: log.position,
             lanes: log.lanes.iter().map(|(id, cursor)| (*id, *cursor)).collect(),
             parked: log.parked.iter().map(|((id, _), parked)| (*id, parked.clone())).collect(),
+            down: log.down.iter().map(|(id, down)| (*id, *down)).collect(),
         };
         Ok(self.lock().logs.iter().map(rows).collect())
     }
@@ -625,6 +650,18 @@ impl Store for MemoryStore {
             log.outcomes.retain(|(id, _), _| operations.contains_key(id));
         }
         Ok(())
+    }
+
+    async fn floor(&self, business: &BusinessId) -> Result<u64, StoreError> {
+        self.log(business, |log| log.floor)
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<u64, StoreError> {
+        self.lock().prune(&prune)
+    }
+
+    async fn erase_on(&self) -> Result<bool, StoreError> {
+        Ok(self.lock().erase_on())
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {

@@ -149,6 +149,8 @@ pub struct Control {
     pub lanes: Vec<(BusinessId, SubscriptionId, StartAt)>,
     /// Subscriptions whose work rows go.
     pub dropped: Vec<Dropped>,
+    /// Subscriptions that have fallen too far behind: what they owe is let go, and they go on at the head.
+    pub lapsed: Vec<Dropped>,
     /// Scans to begin, with the operations they are of.
     pub scans: Vec<(Operation, Scan)>,
     /// Notices to send.
@@ -161,11 +163,19 @@ impl Control {
     /// One with nothing in it but who did what.
     #[must_use]
     pub const fn of(audit: Audit) -> Self {
-        Self { puts: Vec::new(), lanes: Vec::new(), dropped: Vec::new(), scans: Vec::new(), notices: Vec::new(), audit }
+        Self {
+            puts: Vec::new(),
+            lanes: Vec::new(),
+            dropped: Vec::new(),
+            lapsed: Vec::new(),
+            scans: Vec::new(),
+            notices: Vec::new(),
+            audit,
+        }
     }
 }
 
-/// A subscription whose work rows go: cursors, parked records, dead letters, notices, scans.
+/// A subscription whose work rows go: cursors, parked records, dead letters, notices, scans, how its endpoint is.
 #[derive(Clone, Debug)]
 pub struct Dropped {
     /// Its business.

@@ -2,7 +2,7 @@
 //! whoever holds the work, so a worker that was taken over cannot move a cursor.
 
 use lockstep_core::clock::Timestamp;
-use lockstep_core::delivery::{DeadLetter, Notice, Parked};
+use lockstep_core::delivery::{DeadLetter, Down, Notice, Parked};
 use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, SubscriptionId};
 use lockstep_core::operation::OperationId;
 use lockstep_core::scan::ScanKey;
@@ -60,6 +60,10 @@ pub enum LaneStep {
     Bury(DeadLetter),
     /// A dead letter has been delivered after all, or dismissed.
     Unbury(u64),
+    /// Its endpoint is down, or its owner has been warned of that.
+    Shut(Down),
+    /// Its endpoint is well.
+    Opened,
 }
 
 /// A move of one scan.

@@ -40,6 +40,9 @@ pub struct ChangeData<'a> {
     /// The record that took its place, where it was merged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merged_into: Option<RecordId>,
+    /// Whether the record's values were erased: what was kept of it is to go too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub erased: bool,
     /// Who made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<OriginView<'a>>,

@@ -54,6 +54,9 @@ pub struct ChangeView<'a> {
     /// The record that took its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merged_into: Option<RecordId>,
+    /// Whether its values were erased.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub erased: bool,
 }
 
 impl<'a> ChangeView<'a> {
@@ -73,18 +76,23 @@ impl<'a> ChangeView<'a> {
             changes: Changes { old: Some(&change.old), new: &state.fields },
             external_ids,
             merged_into: state.merged_into.filter(|_| change.kind == ChangeKind::Merged),
+            erased: state.is_erased,
         }
     }
 }
 
 /// A record's history, newest first.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct HistoryView<'a> {
     /// Its changes.
     pub changes: Vec<ChangeView<'a>>,
     /// The seq before which to ask for more, where there may be more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
+    /// The seq below which changes are kept no more, where there were some of this record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pruned_below: Option<u64>,
 }
 
 /// A record as it was once.
@@ -107,6 +115,9 @@ pub struct PastView<'a> {
     /// Whether it was a tombstone.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
+    /// Whether its values were erased since.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub erased: bool,
     /// The record that had taken its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merged_into: Option<RecordId>,
@@ -129,6 +140,7 @@ impl<'a> PastView<'a> {
             created_at: change.created_at.to_string(),
             updated_at: change.at.to_string(),
             deleted: state.is_deleted,
+            erased: state.is_erased,
             merged_into: state.merged_into,
             external_ids: state.external_ids.iter().map(ExternalIdView::from).collect(),
             fields: &state.fields,

@@ -8,6 +8,7 @@
 //! updates the one that holds it, and revives a tombstone. What depends on state fails the operation; only a
 //! reused idempotency key refuses the request itself.
 
+mod erase;
 mod merge;
 mod naming;
 mod sync;
@@ -50,6 +51,7 @@ pub fn keys(command: &Command) -> Keys {
     match &command.action {
         Action::Update { target: one, .. }
         | Action::Delete { target: one }
+        | Action::Erase { target: one }
         | Action::Unmerge { target: one }
         | Action::SyncById { target: one, .. }
         | Action::Correlate { target: one, .. }
@@ -107,6 +109,7 @@ pub fn decide(set: &mut WorkingSet, command: &Command, shape: &Shape) -> Step {
         Action::Create { fields, external_id, matching } => case.create(fields, external_id.as_ref(), matching),
         Action::Update { target, patch } => case.update(target, patch),
         Action::Delete { target } => case.delete(target),
+        Action::Erase { target } => case.erase(target),
         Action::Correlate { target, external_id, force } => case.correlate(target, external_id, *force),
         Action::Uncorrelate { target, external_id } => case.uncorrelate(target, external_id),
         Action::Merge { target, into } => case.merge(target, into),
@@ -307,7 +310,8 @@ impl Case<'_> {
         let at = set.last_at.max(command.at);
         let has_same_ids =
             before.state.external_ids == next.state.external_ids && before.state.aliases == next.state.aliases;
-        let old_external_ids = (!has_same_ids).then(|| before.state.external_ids.clone());
+        let must_tell_ids = !has_same_ids && !next.state.is_erased;
+        let old_external_ids = must_tell_ids.then(|| before.state.external_ids.clone());
         matching::note(set, self.shape, &before, &next.state);
         let state = Arc::new(next.state);
         let change = Change {

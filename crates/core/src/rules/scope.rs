@@ -125,10 +125,26 @@ pub struct Seen<'a> {
     pub merged_into: Option<RecordId>,
 }
 
+/// What is told of a record whose values are gone. No condition can be asked of it any more: who may read the type is
+/// told by the id alone that it is no more, and of its past nothing.
+fn erased(change: &Change) -> Option<Seen<'_>> {
+    (change.kind == ChangeKind::Deleted).then(|| Seen {
+        kind: ChangeKind::Deleted,
+        reason: None,
+        fields: Cow::Owned(Fields::new()),
+        old: Cow::Owned(Fields::new()),
+        external_ids: &[],
+        merged_into: None,
+    })
+}
+
 /// What the reader sees of a change; nothing where both states are out of reach.
 #[must_use]
 pub fn look<'a>(change: &'a Change, reach: &Reach) -> Option<Seen<'a>> {
     let state = &change.state;
+    if state.is_erased {
+        return erased(change);
+    }
     let was_in = change.existed_before() && (reach.is_unconditional() || reach.holds(&change.fields_before()));
     let is_in = reach.sees(state);
     let nothing = || Cow::Owned(Fields::new());

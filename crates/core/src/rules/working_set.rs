@@ -84,6 +84,8 @@ pub struct Written {
     pub notices: Vec<Notice>,
     /// Scans that begin.
     pub scans: Vec<Scan>,
+    /// Records whose past is to be blanked, from this change back along the chain.
+    pub erasures: Vec<(RecordKey, u64)>,
 }
 
 impl WorkingSet {

@@ -4,7 +4,7 @@ pub mod application;
 pub mod business;
 mod credential;
 pub mod hold;
-mod position;
+pub(crate) mod position;
 pub mod replay;
 pub mod subscription;
 

@@ -11,7 +11,8 @@ use lockstep_wire::subscription::StartAtBody;
 /// Where a new subscription begins.
 ///
 /// # Errors
-/// `invalid_id` for what is no cursor of this business, `log_restored` for a place that the log does not have.
+/// `invalid_id` for what is no cursor of this business, `log_restored` for a place that the log does not have,
+/// `history_pruned` for one below which changes are missing.
 pub(super) async fn start_at(
     world: &World,
     business: &BusinessId,
@@ -21,7 +22,9 @@ pub(super) async fn start_at(
         None | Some(StartAtBody::Now) => StartAt::Now,
         Some(StartAtBody::Beginning) => StartAt::Beginning,
         Some(StartAtBody::Seq(seq)) => {
-            check_seq(world, business, seq).await.map_err(|refused| at(refused, "/startAt/seq"))?;
+            let place = |refused| at(refused, "/startAt/seq");
+            check_seq(world, business, seq).await.map_err(place)?;
+            check_kept(world, business, seq.saturating_add(1)).await.map_err(place)?;
             StartAt::After(seq)
         }
         Some(StartAtBody::Cursor(text)) => {
@@ -32,9 +35,27 @@ pub(super) async fn start_at(
                 let refused = restored(business, &format!("{} is of a log that is no more", shown(&text)));
                 return Err(at(refused, "/startAt/cursor"));
             }
+            let next = position.seq.saturating_add(1);
+            check_kept(world, business, next).await.map_err(|refused| at(refused, "/startAt/cursor"))?;
             StartAt::After(position.seq)
         }
     })
+}
+
+/// That a change is kept still.
+///
+/// # Errors
+/// `history_pruned`.
+pub(crate) async fn check_kept(world: &World, business: &BusinessId, seq: u64) -> Result<(), Refusal> {
+    let floor = world.store.floor(business).await?;
+    if seq == 0 || seq > floor {
+        return Ok(());
+    }
+    let text = format!(
+        "the changes of {business} up to {floor} are kept no more, and {seq} is one of them: sync again, and go on \
+         from \"beginning\", which is the oldest change kept"
+    );
+    Err(Rejection::new(Code::HistoryPruned, text).into())
 }
 
 /// That a bare seq, which means the current epoch, is one that the log has reached.

@@ -75,6 +75,7 @@ async fn one(
 ) -> Result<Replayed, Refusal> {
     let subscription = &live.subscription;
     position::check_seq(world, &business.id, seq).await?;
+    position::check_kept(world, &business.id, seq).await?;
     let change = world.store.change(&business.id, seq).await?;
     // Whether the caller may see the change is asked when it is sent, as for every delivery.
     let change = change.filter(|change| subscription.types.as_ref().is_none_or(|types| types.contains(&change.ty)));
@@ -162,6 +163,10 @@ async fn range(world: &World, business: &BusinessId, body: &ReplayBody) -> Resul
     let mut from = body.from.unwrap_or(1).max(1);
     let mut to = body.to.unwrap_or(head);
     position::check_seq(world, business, to.max(body.from.unwrap_or(0))).await?;
+    // Letters whose changes are gone are gone with them.
+    if let (Some(from), false) = (body.from, body.dead_letters) {
+        position::check_kept(world, business, from).await?;
+    }
     if let Some(since) = time("since", &body.since)? {
         from = from.max(first_at(store, business, head, since).await?);
     }
@@ -171,8 +176,14 @@ async fn range(world: &World, business: &BusinessId, body: &ReplayBody) -> Resul
     Ok((from, to))
 }
 
-/// The seq of the first change made at or after an instant, by halving: a change's time never goes back.
-async fn first_at(store: &dyn Store, business: &BusinessId, head: u64, at: Timestamp) -> Result<u64, StoreError> {
+/// The seq of the first change made at or after an instant, by halving: a change's time never goes back, and what is
+/// kept no more is older than what is.
+pub(crate) async fn first_at(
+    store: &dyn Store,
+    business: &BusinessId,
+    head: u64,
+    at: Timestamp,
+) -> Result<u64, StoreError> {
     let (mut low, mut high) = (1, head + 1);
     while low < high {
         let middle = low + (high - low) / 2;

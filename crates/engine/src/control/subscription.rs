@@ -26,13 +26,14 @@ use lockstep_wire::subscription::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-const EVENTS: [&str; 6] = [
+const EVENTS: [&str; 7] = [
     "current",
     "operation.failed",
     "operation.completed",
     "subscription.failing",
     "subscription.paused",
     "subscription.ended",
+    "subscription.lapsed",
 ];
 
 fn put(subscription: Subscription, expect: Expect) -> Put {

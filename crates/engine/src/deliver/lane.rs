@@ -8,12 +8,13 @@ use super::post::{Fate, Landing};
 use super::walk::{Held, Step, Walk};
 use lockstep_core::change::Change;
 use lockstep_core::clock::Timestamp;
-use lockstep_core::delivery::{DeadLetter, Notice, NoticeBody, Parked};
+use lockstep_core::delivery::{DeadLetter, Down, Notice, NoticeBody, Parked};
 use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, TypeId};
 use lockstep_core::limits;
 use lockstep_core::record::RecordKey;
 use lockstep_core::rules::retry;
 use lockstep_core::scan::Scan;
+use lockstep_store::erase::ERASED;
 use lockstep_store::settle::{LaneStep, NoticeSettle, NoticeStep, ScanSettle};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -134,6 +135,10 @@ pub(super) struct Lane {
     /// Scans on their way.
     pub(super) walks: Vec<Walk>,
     pub(super) gate: Gate,
+    /// How its endpoint is, as stored.
+    pub(super) down: Option<Down>,
+    /// Whether its gate is as it was stored, and nobody has addressed it since.
+    pub(super) is_restored: bool,
     /// Things given out, so that a walk has its share beside a flood of changes.
     given: u64,
     unsettled: BTreeMap<u64, Timestamp>,
@@ -179,6 +184,8 @@ impl Lane {
             unsettled_scans: Vec::new(),
             walks: Vec::new(),
             gate: Gate::Open,
+            down: None,
+            is_restored: false,
             given: 0,
             unsettled: BTreeMap::new(),
             ready: VecDeque::new(),
@@ -248,6 +255,13 @@ impl Lane {
     pub(super) fn restore(&mut self, row: Parked) {
         self.parked_due.insert((row.next_at, row.record));
         self.parked.insert(row.record, ParkedRecord::new(row, None));
+    }
+
+    /// Forgets why an erased record was refused: the endpoint may have said its values back.
+    pub(super) fn forget(&mut self, record: RecordId) {
+        if let Some(parked) = self.parked.get_mut(&record) {
+            ERASED.clone_into(&mut parked.row.reason);
+        }
     }
 
     /// Takes a notice, unless it is here already.
@@ -631,6 +645,22 @@ impl Lane {
         self.scanned = scanned;
     }
 
+    /// Lets go of all it owes, and goes on from where the tail is. What is under way lands as it may.
+    pub(super) fn lapse(&mut self, tail: u64) {
+        self.steps.clear();
+        self.walks.clear();
+        self.unsettled_scans.clear();
+        self.unsettled.clear();
+        self.ready.clear();
+        self.waiting.clear();
+        self.parked.clear();
+        self.parked_due.clear();
+        self.page.clear();
+        self.leave(tail);
+        // Its endpoint is no better for that: it is addressed again as after a restart.
+        self.is_restored = true;
+    }
+
     /// Takes in what follows along a parked record's chain, as read when the lane had come to `tail`.
     pub(super) fn followed(
         &mut self,
@@ -745,6 +775,7 @@ impl Lane {
             || !self.unsettled_notices.is_empty()
             || !self.unsettled_scans.is_empty()
             || !self.walks.is_empty()
+            || self.gate_step().is_some()
     }
 
     /// How the gate stands, for people.

@@ -17,13 +17,15 @@
 //! One record is on its way to one endpoint at a time, which is what keeps its changes in order. A record that an
 //! endpoint refuses while others pass is *parked*: one row, later changes found along the record's chain. An
 //! endpoint that refuses different records without a success between has its *gate* closed: nothing more is parked,
-//! no attempt is used up, single probes go out until one arrives.
+//! no attempt is used up, single probes go out until one arrives. Since when it is closed is a row, so that the
+//! owner is warned and the subscription paused in time however often the hub is started.
 //!
 //! The whole room is one task on a runtime of its own. It awaits everything at once through one set of futures, so
 //! there are no locks, and a world on simulated time runs it the same way each time.
 
 mod addressee;
 mod credential;
+mod gate;
 mod index;
 mod lane;
 mod letter;
@@ -51,6 +53,7 @@ const ASKS_MAX: usize = 64;
 enum Ask {
     Test(SubscriptionId, oneshot::Sender<TestView>),
     Standing(SubscriptionId, oneshot::Sender<DeliveriesView>),
+    Lapse(SubscriptionId),
 }
 
 /// The door of the post room.
@@ -86,6 +89,14 @@ impl PostRoom {
     /// `busy`, or `shutting_down`.
     pub async fn standing(&self, subscription: SubscriptionId) -> Result<DeliveriesView, Refusal> {
         self.ask(|reply| Ask::Standing(subscription, reply)).await
+    }
+
+    /// Asks that a subscription lapses that has fallen too far behind. One that the room has no time for is asked for
+    /// again by the next sweep.
+    pub(crate) fn lapse(&self, subscription: SubscriptionId) {
+        if self.asks.try_send(Ask::Lapse(subscription)).is_err() {
+            tracing::debug!(subscription.id = %subscription, "the post room is busy: it lapses later");
+        }
     }
 
     async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Refusal> {

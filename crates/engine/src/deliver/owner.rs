@@ -4,7 +4,9 @@ use crate::World;
 use crate::settings::Settings;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::{Notice, NoticeBody};
-use lockstep_core::ids::{DeliveryId, SubscriptionId};
+use lockstep_core::ids::{DeliveryId, SubscriptionId, TypeId};
+use lockstep_core::operation::{Operation, OperationId, OperationState};
+use lockstep_core::scan::{Over, Scan, ScanKey};
 use lockstep_core::subscription::{Pause, Subscription};
 use lockstep_store::settings::{Audit, Control, Dropped, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_store::{Commit, StoreError, Work};
@@ -19,6 +21,8 @@ pub(super) enum Turn {
     Paused,
     /// Its endpoint said 410.
     Ended,
+    /// What it owes is older than history is kept for it.
+    Lapsed,
 }
 
 impl Turn {
@@ -27,6 +31,7 @@ impl Turn {
             Self::Failing => "subscription.failing",
             Self::Paused => "subscription.paused",
             Self::Ended => "subscription.ended",
+            Self::Lapsed => "subscription.lapsed",
         }
     }
 
@@ -38,6 +43,9 @@ impl Turn {
             Self::Paused => {
                 "its endpoint has not taken a delivery for five days: mend it and update the subscription with \"paused\": false; deliveries go on where they stopped"
             }
+            Self::Lapsed => {
+                "it has fallen behind for longer than history is held for it: what it was owed is dropped, and every record it may see is sent as it is instead; what was deleted in the meantime is not told"
+            }
             Self::Ended => "its endpoint answered 410: nothing more is sent; make a new subscription to be told again",
         }
     }
@@ -48,11 +56,13 @@ pub(super) fn control(world: &World, settings: &Settings, id: SubscriptionId, tu
     let live = settings.subscriptions.get(&id)?;
     let mut subscription = (*live.subscription).clone();
     // Deliveries that were under way land after the turn: it is taken, and told, once.
-    if subscription.is_ended || (turn != Turn::Ended && subscription.paused.is_some()) {
+    let may_be_paused = matches!(turn, Turn::Ended | Turn::Lapsed);
+    if subscription.is_ended || (subscription.paused.is_some() && !may_be_paused) {
         return None;
     }
+    let scans = if turn == Turn::Lapsed { resume(world, &subscription) } else { Vec::new() };
     match turn {
-        Turn::Failing => {}
+        Turn::Failing | Turn::Lapsed => {}
         Turn::Paused => subscription.paused = Some(Pause::EndpointDown),
         Turn::Ended => subscription.is_ended = true,
     }
@@ -63,13 +73,44 @@ pub(super) fn control(world: &World, settings: &Settings, id: SubscriptionId, tu
     let notices = told.map(|other| notice(world, other, id, turn, now)).collect();
     let key = SettingKey::new(SettingKind::Subscription, id);
     let changed = Put { key, value: Some(Setting::Subscription(subscription)), expect: Expect::Version(live.version) };
-    let puts = if turn == Turn::Failing { Vec::new() } else { vec![changed] };
+    let puts = if matches!(turn, Turn::Failing | Turn::Lapsed) { Vec::new() } else { vec![changed] };
     // Nothing will be sent to it again: what waits for it is waited for no more.
     let tell = settings.tell(&owner).completed.iter().copied().filter(|other| *other != id).collect();
     let gone = Dropped { business: owner.0, subscription: id, tell };
-    let dropped = if turn == Turn::Ended { vec![gone] } else { Vec::new() };
+    let (dropped, lapsed) = match turn {
+        Turn::Ended => (vec![gone], Vec::new()),
+        Turn::Lapsed => (Vec::new(), vec![gone]),
+        Turn::Failing | Turn::Paused => (Vec::new(), Vec::new()),
+    };
     let audit = Audit { at: now, by: "system".to_owned(), action: turn.event().to_owned(), subject: id.to_string() };
-    Some(Control { puts, dropped, notices, ..Control::of(audit) })
+    Some(Control { puts, dropped, lapsed, scans, notices, ..Control::of(audit) })
+}
+
+/// The scans with which a lapsed subscription resumes: every record of each type it wants, as it is when it is sent.
+fn resume(world: &World, subscription: &Subscription) -> Vec<(Operation, Scan)> {
+    let wants = |ty: &TypeId| subscription.types.as_ref().is_none_or(|types| types.contains(ty));
+    let types = world.schema.shapes().map(|shape| shape.id.clone()).filter(wants);
+    let scans = types.map(|ty| {
+        let id = OperationId::fresh(world.ids.ordered());
+        let operation = Operation {
+            id,
+            verb: "resume".to_owned(),
+            at: world.clock.now(),
+            application: subscription.application,
+            ty: Some(ty.clone()),
+            record: None,
+            state: OperationState::Sync { matched: 0, sent: 0, waiting: 1 },
+        };
+        let scan = Scan {
+            operation: id,
+            business: subscription.business.clone(),
+            subscription: subscription.id,
+            over: Over::Records { ty, since: None },
+            done: ScanKey::default(),
+        };
+        (operation, scan)
+    });
+    scans.collect()
 }
 
 fn notice(world: &World, to: &Subscription, about: SubscriptionId, turn: Turn, at: Timestamp) -> Notice {

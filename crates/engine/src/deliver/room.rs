@@ -62,7 +62,7 @@ enum Event {
     Followed(SubscriptionId, RecordKey, u64, Result<Vec<u64>, StoreError>),
     Settled(Box<Settle>, Result<(), StoreError>),
     Tested,
-    Turned(SubscriptionId, Result<(), StoreError>),
+    Turned(SubscriptionId, Turn, Result<(), StoreError>),
     Nudge(BusinessId),
 }
 
@@ -176,6 +176,11 @@ impl Room {
                     lane.restore(row);
                 }
             }
+            for (id, down) in outlet.down {
+                if let Some(lane) = self.lanes.get_mut(&id) {
+                    lane.restore_gate(down, self.world.clock.now());
+                }
+            }
         }
         Ok(())
     }
@@ -244,12 +249,7 @@ impl Room {
             Event::Followed(id, key, seq, seqs) => self.followed(id, key, seq, seqs),
             Event::Settled(settle, done) => self.settled(*settle, done)?,
             Event::Tested => self.in_flight = self.in_flight.saturating_sub(1),
-            Event::Turned(id, done) => {
-                if let Err(error) = done {
-                    tracing::warn!(subscription.id = %id, error = %error, "a subscription could not be changed; it is tried again");
-                    self.readdress(id);
-                }
-            }
+            Event::Turned(id, turn, done) => self.turned(id, turn, done),
             Event::Nudge(business) => {
                 self.read_tail(&business);
                 let ids: Vec<_> = self.tails.get(&business).into_iter().flat_map(|tail| &tail.lanes).copied().collect();
@@ -361,15 +361,14 @@ impl Room {
         match Addressee::of(&self.world, &self.settings, id) {
             Ok(addressee) => {
                 tail.index.add(&addressee);
-                if old.is_none_or(|old| old.url != addressee.url) {
-                    lane.reopen();
-                }
+                lane.readdressed(old.is_none_or(|old| old.url != addressee.url));
                 lane.to = Some(Arc::new(addressee));
             }
             Err(why) => {
                 tracing::debug!(subscription.id = %id, why, "nothing is sent");
                 lane.leave(lane.reached(tail.position));
                 lane.page.clear();
+                lane.is_restored = false;
             }
         }
         tail.owing.insert(id);
@@ -470,9 +469,25 @@ impl Room {
             tail.index.remove(&to);
             lane.leave(lane.reached(tail.position));
         }
-        tracing::warn!(subscription.id = %id, event = turn.event(), "a subscription's endpoint stays away: its owner is told");
+        tracing::warn!(subscription.id = %id, event = turn.event(), "a subscription is not what it was: its owner is told");
         let world = Arc::clone(&self.world);
-        self.work.push(async move { Event::Turned(id, owner::carry_out(world, control).await) }.boxed());
+        self.work.push(async move { Event::Turned(id, turn, owner::carry_out(world, control).await) }.boxed());
+    }
+
+    fn turned(&mut self, id: SubscriptionId, turn: Turn, done: Result<(), StoreError>) {
+        let has_failed = done.is_err();
+        if let Err(error) = done {
+            tracing::warn!(subscription.id = %id, error = %error, "a subscription could not be changed; it is tried again");
+        } else if turn == Turn::Lapsed
+            && let Some(lane) = self.lanes.get_mut(&id)
+        {
+            let tail = self.tails.get(&lane.business).map_or(0, |tail| tail.position);
+            self.held = self.held.saturating_sub(lane.held());
+            lane.lapse(tail);
+        }
+        if has_failed || turn == Turn::Lapsed {
+            self.readdress(id);
+        }
     }
 
     fn follow(&mut self, id: SubscriptionId, key: RecordKey, seq: u64) {
@@ -639,6 +654,7 @@ impl Room {
                 // Who has hung up needs no answer.
                 let _ = reply.send(view.unwrap_or_default());
             }
+            Ask::Lapse(id) => self.turn_subscription(id, Turn::Lapsed),
         }
     }
 

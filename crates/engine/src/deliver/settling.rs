@@ -29,6 +29,7 @@ pub(super) fn gather(
             let Some(lane) = lanes.get_mut(id) else { continue };
             outlet.steps.extend(lane.steps.drain(..).map(|step| (*id, step)));
             outlet.steps.extend(row_step(lane, tail.position).map(|step| (*id, step)));
+            outlet.steps.extend(lane.gate_step().map(|step| (*id, step)));
             settle.scans.append(&mut lane.unsettled_scans);
             let moves = lane.walks.iter_mut().filter_map(Walk::moves);
             settle.scans.extend(moves.map(|moved| told_of_scan(moved, settings)));
@@ -89,6 +90,8 @@ pub(super) fn stored(
             match step {
                 LaneStep::Cursor(cursor) => lane.row = Some(*cursor),
                 LaneStep::Rejoined => lane.row = None,
+                LaneStep::Shut(down) => lane.down = Some(*down),
+                LaneStep::Opened => lane.down = None,
                 _ => {}
             }
         }
@@ -116,7 +119,9 @@ pub(super) fn put_back(
         for (id, step) in outlet.steps.into_iter().rev() {
             let Some(lane) = lanes.get_mut(&id) else { continue };
             tail.owing.insert(id);
-            if !matches!(step, LaneStep::Cursor(_) | LaneStep::Rejoined) {
+            let follows_from_the_lane =
+                matches!(step, LaneStep::Cursor(_) | LaneStep::Rejoined | LaneStep::Shut(_) | LaneStep::Opened);
+            if !follows_from_the_lane {
                 lane.steps.insert(0, step);
             }
         }

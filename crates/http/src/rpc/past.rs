@@ -37,9 +37,9 @@ pub(crate) async fn history(
     let before = request::number(&parameters, "before")?;
     let limit = request::number(&parameters, "limit")?.and_then(|limit| usize::try_from(limit).ok());
     let address = (&*business, &*ty, &*id);
-    let (business, changes, next) = read::history(&server.world, &principal, address, before, limit).await?;
-    let changes = changes.iter().map(|change| ChangeView::of(change, &business.id)).collect();
-    ok(&HistoryView { changes, next })
+    let past = read::history(&server.world, &principal, address, before, limit).await?;
+    let changes = past.changes.iter().map(|change| ChangeView::of(change, &past.business.id)).collect();
+    ok(&HistoryView { changes, next: past.next, pruned_below: past.pruned_below })
 }
 
 pub(crate) async fn at(State(server): State<Server>, Places((business, ty, id)): OfRecord, request: Request) -> Answer {

@@ -1,4 +1,4 @@
-//! `POST /v1/business/{business}/{type}/…`: create, update, delete, correlate, uncorrelate, merge,
+//! `POST /v1/business/{business}/{type}/…`: create, update, delete, erase, correlate, uncorrelate, merge,
 //! unmerge, sync by id, sync all.
 
 use crate::Server;
@@ -83,6 +83,15 @@ pub(crate) async fn delete(
 ) -> Answer {
     let read = read(&server, request, &[], CONTROL_BYTES_MAX).await?;
     accept(&server, &read, (&business, &ty), Verb::Delete { id: &id }).await
+}
+
+pub(crate) async fn erase(
+    State(server): State<Server>,
+    Places((business, ty, id)): OfRecord,
+    request: Request,
+) -> Answer {
+    let read = read(&server, request, &[], CONTROL_BYTES_MAX).await?;
+    accept(&server, &read, (&business, &ty), Verb::Erase { id: &id }).await
 }
 
 pub(crate) async fn correlate(

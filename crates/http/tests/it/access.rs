@@ -21,6 +21,7 @@ fn bodies() -> Vec<(&'static str, &'static str, Value)> {
         v1("/v1/business/{business}/{type}/sync-by-id", "read", &nothing),
         v1("/v1/business/{business}/{type}/sync-all", "read", &nothing),
         v1("/v1/business/{business}/{type}/create-many", "write", &nothing),
+        v1("/v1/business/{business}/{type}/erase/{id}", "admin", &nothing),
         v1("/v1/business/{business}/{type}/history/{id}", "admin", &nothing),
         v1("/v1/business/{business}/{type}/at/{id}", "admin", &nothing),
         v1("/v1/business/{business}/{type}/why/{id}", "admin", &nothing),

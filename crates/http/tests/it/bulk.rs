@@ -138,7 +138,7 @@ async fn a_match_updates_the_one_record_that_agrees() {
     let unknown = contact(&office, "create?match=lastName", json!({"lastName": "Vos"})).await;
     assert_eq!((unknown.status, unknown.code()), (400, "unknown_match_group"));
     assert!(unknown.message().contains("email | phone | email,phone"), "{}", unknown.message());
-    let too_many = format!("create?{}", vec!["match=email"; 9].join("&"));
+    let too_many = format!("create?{}", ["match=email"; 9].join("&"));
     assert_eq!(contact(&office, &too_many, json!({})).await.code(), "limit_reached");
 }
 

@@ -5,6 +5,8 @@ mod access;
 mod bad_input;
 mod bulk;
 mod calls;
+mod erase;
 mod letters;
 mod office;
 mod positions;
+mod pruned;

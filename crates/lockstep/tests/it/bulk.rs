@@ -143,7 +143,7 @@ async fn sync_through_a_kill(stage: Sync, chance: &mut Chance) -> Result<()> {
     while (told.current.len() as u64) < killed_at {
         told.take_in(receiver.take())?;
         edits += 1;
-        let known = told.newest.keys().nth(chance.below(1 + told.newest.len().min(500) as u64) as usize).cloned();
+        let known = told.newest.keys().nth(chance.place(1 + told.newest.len().min(500))).cloned();
         edit(&mut writer, known, edits).await?;
     }
     hub.kill()?;
@@ -152,7 +152,7 @@ async fn sync_through_a_kill(stage: Sync, chance: &mut Chance) -> Result<()> {
     let mut writer = desk.client(&hub);
     for _ in 0..200 {
         edits += 1;
-        let known = told.newest.keys().nth(chance.below(500) as usize).cloned();
+        let known = told.newest.keys().nth(chance.place(500)).cloned();
         edit(&mut writer, known, edits).await?;
     }
     let mut view = Value::Null;

@@ -2,6 +2,7 @@
 
 use crate::desk::{BUSINESS, HOUR, assert_in_order, at_desk};
 use lockstep_sim::endpoint::Mood;
+use lockstep_store::Store;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -70,6 +71,45 @@ fn a_down_endpoint_is_warned_of_after_a_day_paused_after_five_and_goes_on_where_
         let taken: BTreeSet<u64> = desk.taken("down.example").into_iter().collect();
         assert_eq!(taken, (1..=30).collect());
         assert_in_order(&desk.at("down.example"));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_restart_neither_puts_off_the_warning_nor_the_pause_nor_warns_twice() {
+    at_desk(|mut desk| async move {
+        let down = desk.listen("down.example", json!({})).await;
+        desk.listen("owner.example", json!({"kinds": ["subscription.failing", "subscription.paused"]})).await;
+        desk.world.net.set("down.example", Mood::Silent);
+        for number in 0..30 {
+            desk.create(number).await;
+        }
+        for _ in 0..3 {
+            desk.wait(7 * HOUR).await;
+            desk.world.kill().await;
+            desk.world.start().await?;
+        }
+        assert_eq!(desk.events("owner.example"), Vec::<String>::new());
+        desk.wait(4 * HOUR).await;
+        assert_eq!(desk.events("owner.example"), ["subscription.failing"], "a day since it went down");
+        for _ in 0..3 {
+            desk.world.kill().await;
+            desk.world.start().await?;
+            desk.wait(DAY).await;
+        }
+        assert_eq!(desk.events("owner.example"), ["subscription.failing"]);
+        desk.wait(DAY).await;
+        assert_eq!(desk.events("owner.example"), ["subscription.failing", "subscription.paused"]);
+
+        desk.world.kill().await;
+        desk.world.start().await?;
+        desk.world.net.heal();
+        desk.update_subscription(down, json!({"paused": false})).await;
+        desk.wait(5 * HOUR).await;
+        let taken: BTreeSet<u64> = desk.taken("down.example").into_iter().collect();
+        assert_eq!(taken, (1..=30).collect());
+        let outlets = desk.world.store.plain().outlets().await?;
+        assert!(outlets.iter().all(|outlet| outlet.down.is_empty()), "one that is well has no row");
         Ok(())
     });
 }

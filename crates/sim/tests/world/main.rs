@@ -3,7 +3,9 @@
 mod catching_up;
 mod desk;
 mod down;
+mod erased;
 mod letters;
+mod pruned;
 mod refused;
 mod rules;
 mod seeds;

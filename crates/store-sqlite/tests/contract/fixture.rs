@@ -2,25 +2,35 @@
 //!
 //! A fixture is never changed after its format's release. To make one for a new format, run the tests and copy what
 //! `a_store_made_today_passes_for_its_fixture` leaves:
-//! `cp target/tmp/format-1/lockstep.db crates/store-sqlite/tests/fixtures/format-1/`.
+//! `cp target/tmp/format-2/lockstep.db crates/store-sqlite/tests/fixtures/format-2/`.
+//! What a format brought is in the business `there`, so that what older ones hold stays as it was.
 
 use crate::Folder;
 use lockstep_core::change::ChangeKind;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::command::{Action, Command, Ending, Idempotency, Target};
-use lockstep_core::delivery::{DeadLetter, NoticeBody, Parked};
-use lockstep_core::ids::{CommitId, RecordId, SubscriptionId};
-use lockstep_core::operation::OperationState;
+use lockstep_core::delivery::{DeadLetter, Down, NoticeBody, Parked};
+use lockstep_core::error::{Code, Rejection};
+use lockstep_core::ids::{BusinessId, CommitId, RecordId, SubscriptionId};
+use lockstep_core::operation::{Operation, OperationId, OperationState};
+use lockstep_core::rules::matching;
+use lockstep_core::scan::{Over, Picked, Scan, ScanKey};
 use lockstep_core::subscription::StartAt;
 use lockstep_store::contract::desk::{Desk, commit_to, contact, control, external, fields, key, seq_of, subscription};
+use lockstep_store::prune::Prune;
 use lockstep_store::settings::{Control, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_store::settle::{Fence, LaneStep, OutletSettle, Settle};
+use lockstep_store::upload::{Batch, Line, LineOutcome};
+use lockstep_store::{Commit, Work};
 use serde_json::json;
 use std::fs;
 use std::path::Path;
 
 const ANN: RecordId = RecordId(0xa11);
 const BOB: RecordId = RecordId(0xb0b);
+const CAS: RecordId = RecordId(0xca5);
+const EVE: RecordId = RecordId(0xe4e);
+const UPLOAD: OperationId = OperationId::fresh(0xb01);
 const OWN: SubscriptionId = SubscriptionId(5);
 const COMMIT: CommitId = CommitId(77);
 
@@ -42,6 +52,73 @@ fn named(desk: &Desk<'_>) -> Vec<Command> {
     vec![desk.updating(&desk.here, ANN, json!({"city": "Breda"}))]
 }
 
+fn down() -> Down {
+    Down { since: Timestamp(1_700_000_000_000), is_warned: true }
+}
+
+fn scan(business: &BusinessId) -> Scan {
+    let over = Over::Changes { until: 5, only: Picked { records: Some([CAS].into()), ..Picked::default() } };
+    Scan {
+        operation: OperationId::fresh(0x5ca),
+        business: business.clone(),
+        subscription: OWN,
+        over,
+        done: ScanKey::of_seq(3),
+    }
+}
+
+fn outcome() -> LineOutcome {
+    let rejection = Rejection::new(Code::InvalidJson, "no JSON");
+    LineOutcome { line: 1, record: None, ending: Ending::Failed(rejection) }
+}
+
+/// Lookups, a pruned log, an erased record, an outcome, a scan, a closed gate.
+async fn make_format_2(desk: &Desk<'_>) {
+    let there = &desk.there;
+    for (record, email) in [(EVE, "eve@example.com"), (CAS, "cas@example.com")] {
+        let mut made = desk.creating(there, json!({"email": email}), None);
+        made.fresh.record = record;
+        desk.send(made).await;
+        desk.update(there, record, json!({"city": "Delft"})).await;
+    }
+    desk.send(desk.command(there, Action::Erase { target: Target::Id(EVE) })).await;
+    desk.store.prune(Prune { business: there.clone(), until: 1, has_outlets: false }).await.unwrap();
+    let mut begins = desk.command(there, Action::CreateMany);
+    begins.fresh.operation = UPLOAD;
+    desk.send(begins).await;
+    let lines = vec![Line::Refused(Rejection::new(Code::InvalidJson, "no JSON"))];
+    let (business, tell) = (there.clone(), Vec::new());
+    let batch = Batch { business, operation: UPLOAD, after: 0, lines, digest: [7; 16], is_last: false, tell };
+    desk.store.commit(Commit { id: None, work: Work::Upload(Box::new(batch)) }).await.unwrap();
+    let operation = Operation {
+        id: scan(there).operation,
+        verb: "replay".to_owned(),
+        at: desk.clock_now(),
+        application: None,
+        ty: None,
+        record: None,
+        state: OperationState::Sync { matched: 0, sent: 0, waiting: 1 },
+    };
+    desk.control(Control { scans: vec![(operation, scan(there))], ..control(Vec::new()) }).await.unwrap();
+}
+
+async fn check_format_2(desk: &Desk<'_>) {
+    let there = &desk.there;
+    let at = matching::key_of(&contact(), "email", &json!("cas@example.com")).unwrap();
+    assert_eq!(desk.store.lookup(there, &at, 9).await.unwrap(), [CAS]);
+    assert_eq!(desk.store.floor(there).await.unwrap(), 1);
+    assert_eq!(desk.store.changes(there, 0, 9).await.unwrap().changes.len(), 4);
+    assert!(desk.record(there, EVE).await.unwrap().state.is_erased);
+    assert_eq!(desk.store.outcomes(there, UPLOAD, 0).await.unwrap(), [outcome()]);
+    assert_eq!(desk.store.scans(0, 9).await.unwrap(), [(1, scan(there))]);
+    assert_eq!(desk.outlet(there).await.down, [(OWN, down())]);
+    // The erasure was begun, and is finished by whoever opens the store.
+    assert!(!desk.store.change(there, 2).await.unwrap().unwrap().state.is_erased);
+    assert!(!desk.store.erase_on().await.unwrap());
+    let blanked = desk.store.change(there, 2).await.unwrap().unwrap();
+    assert!(blanked.state.is_erased && blanked.state.fields.is_empty());
+}
+
 async fn make(folder: &Folder) {
     let desk = Desk::open(folder).await;
     let mut ann = keyed(desk.creating(&desk.here, json!({"firstName": "Ann", "city": "Delft"}), Some("1")));
@@ -60,19 +137,25 @@ async fn make(folder: &Folder) {
     desk.send(desk.command(&desk.here, sync)).await;
     let fence = desk.store.claim("worker").await.unwrap();
     let steps = vec![(OWN, LaneStep::Park(parked())), (OWN, LaneStep::Bury(letter()))];
-    let outlets = vec![OutletSettle { business: desk.here.clone(), position: Some(4), steps }];
+    let here = OutletSettle { business: desk.here.clone(), position: Some(4), steps };
+    let steps = vec![(OWN, LaneStep::Shut(down()))];
+    let outlets = vec![here, OutletSettle { business: desk.there.clone(), position: None, steps }];
     desk.store
         .settle(Settle { fence, at: desk.clock_now(), outlets, scans: Vec::new(), notices: Vec::new() })
         .await
         .unwrap();
+    make_format_2(&desk).await;
     desk.store.close().await;
 }
 
-async fn check(file: &Path) {
+async fn check(file: &Path, format: u32) {
     let folder = Folder::fresh();
     fs::copy(file, folder.file("lockstep.db")).unwrap();
     let desk = Desk::join(&folder).await;
     desk.clock.advance(1_000);
+    if format >= 2 {
+        check_format_2(&desk).await;
+    }
 
     let log = desk.log(&desk.here).await;
     let kinds: Vec<_> = log.iter().map(|change| (change.kind, change.record, change.prev_seq)).collect();
@@ -112,17 +195,22 @@ async fn check(file: &Path) {
 
 #[tokio::test]
 async fn a_store_of_format_1_is_opened_and_read() {
-    check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1/lockstep.db")).await;
+    check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1/lockstep.db"), 1).await;
+}
+
+#[tokio::test]
+async fn a_store_of_format_2_is_opened_and_read() {
+    check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-2/lockstep.db"), 2).await;
 }
 
 #[tokio::test]
 async fn a_store_made_today_passes_for_its_fixture() {
     let folder = Folder::fresh();
     make(&folder).await;
-    let keep = Path::new(env!("CARGO_TARGET_TMPDIR")).join("format-1");
+    let keep = Path::new(env!("CARGO_TARGET_TMPDIR")).join("format-2");
     fs::create_dir_all(&keep).unwrap();
     let file = keep.join("lockstep.db");
     fs::copy(folder.file("lockstep.db"), &file).unwrap();
     assert!(!folder.file("lockstep.db-wal").exists(), "a closed store is one file");
-    check(&file).await;
+    check(&file, 2).await;
 }

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod erased;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod opening;

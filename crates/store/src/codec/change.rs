@@ -154,6 +154,7 @@ mod tests {
                 aliases: vec![external.clone()],
                 is_deleted: false,
                 merged_into: Some(RecordId(4)),
+                is_erased: true,
             }),
             old: fields(r#"{"firstName":null}"#),
             old_external_ids: Some(vec![external]),

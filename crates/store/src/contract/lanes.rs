@@ -8,7 +8,7 @@ use crate::{Commit, Committed, Work};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::command::Action;
 use lockstep_core::command::Target;
-use lockstep_core::delivery::{DeadLetter, Parked};
+use lockstep_core::delivery::{DeadLetter, Down, Parked};
 use lockstep_core::ids::{BusinessId, SubscriptionId};
 use lockstep_core::subscription::StartAt;
 use serde_json::json;
@@ -106,7 +106,10 @@ pub async fn a_dropped_subscription_leaves_no_rows(subject: &impl Subject) {
         Parked { ty: contact(), record, first_seq: 1, attempt: 1, next_at: Timestamp(1), reason: "no".to_owned() };
     let letter =
         DeadLetter { seq: 1, ty: contact(), record, at: Timestamp(1), attempts: 9, reason: "never".to_owned() };
-    let rows = |own| [(own, LaneStep::Park(parked.clone())), (own, LaneStep::Bury(letter.clone()))];
+    let down = Down { since: Timestamp(1), is_warned: true };
+    let rows = |own| {
+        [(own, LaneStep::Park(parked.clone())), (own, LaneStep::Bury(letter.clone())), (own, LaneStep::Shut(down))]
+    };
     let fence = desk.store.claim("worker").await.expect("claimed");
     desk.settle(fence, &desk.here, [rows(gone), rows(stays)].concat()).await.expect("settled");
     let sync = Action::SyncById { target: Target::Id(record), subscriptions: vec![gone, stays] };
@@ -118,6 +121,7 @@ pub async fn a_dropped_subscription_leaves_no_rows(subject: &impl Subject) {
     let desk = desk.reopen().await;
     let outlet = desk.outlet(&desk.here).await;
     assert_eq!((outlet.lanes, outlet.parked), (vec![(stays, 0)], vec![(stays, parked)]));
+    assert_eq!(outlet.down, [(stays, down)]);
     let letters = async |own| desk.store.dead_letters(&desk.here, own, 0, 10).await.expect("read");
     assert_eq!((letters(gone).await, letters(stays).await), (vec![], vec![letter]));
     let owners: Vec<_> = desk.notices().await.into_iter().map(|(_, notice)| notice.subscription).collect();

@@ -13,6 +13,7 @@ pub mod businesses;
 pub mod commit;
 pub mod desk;
 pub mod epoch;
+pub mod erase;
 pub mod external_ids;
 pub mod fencing;
 pub mod heads;
@@ -24,6 +25,7 @@ pub mod named_commit;
 pub mod notices;
 pub mod operations;
 pub mod past;
+pub mod prune;
 pub mod reopen;
 pub mod scans;
 pub mod settings;
@@ -98,6 +100,13 @@ macro_rules! contract {
                 ids_of_other_objects_and_realms_are_others
                 external_ids_are_known_after_reopening
             }
+            erase {
+                an_erased_record_keeps_its_id_and_nothing_else
+                an_erased_external_id_makes_a_new_record
+                a_tombstone_can_be_erased_and_is_counted_once
+                what_an_endpoint_said_of_an_erased_record_is_blanked
+                a_long_past_is_blanked_in_turns_and_after_reopening
+            }
             fencing {
                 a_claim_raises_the_fence
                 a_stale_fence_is_refused
@@ -171,6 +180,14 @@ macro_rules! contract {
                 records_come_in_pages_by_id
                 large_records_still_page
             }
+            prune {
+                a_pruned_log_has_no_holes_above_its_floor
+                what_an_outlet_needs_is_not_pruned
+                a_long_log_is_pruned_in_turns
+                a_lane_begins_no_lower_than_the_floor
+                a_record_outlives_its_pruned_changes
+                a_lapsed_subscription_goes_on_at_the_head
+            }
             reopen {
                 everything_is_there_after_reopening
                 a_closed_store_takes_no_more
@@ -195,6 +212,7 @@ macro_rules! contract {
                 a_settle_is_all_or_nothing
                 cursors_move_and_rejoin
                 a_parked_record_is_one_row
+                a_down_endpoint_is_one_row
                 dead_letters_are_kept_and_dismissed
                 dead_letters_come_in_pages
                 work_rows_outlive_the_store

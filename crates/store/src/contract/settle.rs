@@ -5,7 +5,7 @@ use super::desk::{Desk, business, contact};
 use crate::StoreError;
 use crate::settle::{LaneStep, OutletSettle, Settle};
 use lockstep_core::clock::Timestamp;
-use lockstep_core::delivery::{DeadLetter, Parked};
+use lockstep_core::delivery::{DeadLetter, Down, Parked};
 use lockstep_core::ids::{BusinessId, RecordId, SubscriptionId};
 
 const ONE: SubscriptionId = SubscriptionId(1);
@@ -159,4 +159,22 @@ pub async fn work_rows_outlive_the_store(subject: &impl Subject) {
     assert_eq!((outlet.position, outlet.lanes, outlet.parked), (Some(6), vec![(ONE, 5)], vec![(ONE, parked(7, 3))]));
     let kept = desk.store.dead_letters(&desk.here, ONE, 0, 10).await.expect("read");
     assert_eq!(kept, [letter(2, "given up")]);
+}
+
+/// Since when an endpoint has been down is one row, told anew with each step and gone when it is well.
+pub async fn a_down_endpoint_is_one_row(subject: &impl Subject) {
+    let desk = Desk::open(subject).await;
+    let own = desk.subscription_id();
+    let fence = desk.store.claim("worker").await.expect("claimed");
+    for is_warned in [false, true] {
+        let down = Down { since: Timestamp(7), is_warned };
+        desk.settle(fence, &desk.here, vec![(own, LaneStep::Shut(down))]).await.expect("settled");
+        assert_eq!(desk.outlet(&desk.here).await.down, [(own, down)]);
+    }
+    let desk = desk.reopen().await;
+    assert_eq!(desk.outlet(&desk.here).await.down, [(own, Down { since: Timestamp(7), is_warned: true })]);
+    assert_eq!(desk.outlet(&desk.there).await.down, []);
+    let fence = desk.store.claim("worker").await.expect("claimed");
+    desk.settle(fence, &desk.here, vec![(own, LaneStep::Opened)]).await.expect("settled");
+    assert_eq!(desk.outlet(&desk.here).await.down, []);
 }

@@ -76,6 +76,13 @@ impl Room {
                 lane.note_change(change.record);
             }
         }
+        if change.state.is_erased {
+            for id in &tail.lanes {
+                if let Some(lane) = self.lanes.get_mut(id) {
+                    lane.forget(change.record);
+                }
+            }
+        }
         let candidates: Vec<_> = tail.index.candidates(change).collect();
         for id in candidates {
             let Some(lane) = self.lanes.get_mut(&id).filter(|lane| !lane.is_behind && lane.scanned < change.seq) else {
