@@ -114,7 +114,8 @@ impl NoticeBody {
     }
 }
 
-/// A record that one endpoint refused while others passed: its later changes wait behind this row.
+/// A record that one endpoint refused while others passed: its later changes wait behind this row. Where a
+/// subscription wants no order, a single change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parked {
     /// The record's type.
@@ -129,6 +130,23 @@ pub struct Parked {
     pub next_at: Timestamp,
     /// Why the last attempt failed.
     pub reason: String,
+    /// Whether it stands for this change alone and holds back no other of its record.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_alone: bool,
+}
+
+impl Parked {
+    /// Under what the row is kept: its record, or, for a change that is parked alone, a place of the change's own.
+    #[must_use]
+    pub fn place(&self) -> RecordId {
+        if self.is_alone { Self::place_alone(self.record, self.first_seq) } else { self.record }
+    }
+
+    /// The place of a change that is parked alone.
+    #[must_use]
+    pub fn place_alone(record: RecordId, seq: u64) -> RecordId {
+        RecordId(derived(&[b"alone", &record.0.to_be_bytes(), &seq.to_be_bytes()]).0)
+    }
 }
 
 /// A change given up for one subscription, kept for replay.

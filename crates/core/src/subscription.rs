@@ -111,6 +111,27 @@ pub struct Under {
     pub id: RecordId,
 }
 
+/// What holds among the changes of one record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ordering {
+    /// Each arrives, one after the other.
+    #[default]
+    Record,
+    /// A newer one takes the place of one that still waits.
+    Latest,
+    /// Each arrives, whenever it may.
+    None,
+}
+
+impl Ordering {
+    /// Whether it is what holds where nothing is said.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// How notifications are signed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -235,6 +256,9 @@ pub struct Subscription {
     pub auth: Option<Box<Auth>>,
     /// How it is signed.
     pub signing: Signing,
+    /// What holds among the changes of one record.
+    #[serde(default, skip_serializing_if = "Ordering::is_default")]
+    pub ordering: Ordering,
     /// Whether the owner's own changes are left out.
     pub exclude_own: bool,
     /// The secrets, newest first; older ones sign until they expire.
@@ -310,6 +334,7 @@ mod tests {
         all["under"] = json!([{"field": "projectId", "id": RecordId(2)}]);
         all["payload"] = json!("id");
         all["payload_shape"] = json!("array");
+        all["ordering"] = json!("latest");
         all["template"] = json!({"url": "u", "method": "PUT", "headers": {"x-a": "b"}, "body": "c"});
         all["headers"] = json!({"x-shop": "sealed"});
         for auth in [

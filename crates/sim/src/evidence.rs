@@ -12,6 +12,7 @@ use lockstep_core::delivery::{DeadLetter, Notice};
 use lockstep_core::ids::{ApplicationId, BusinessId, DeliveryId, SubscriptionId, TypeId};
 use lockstep_core::operation::{Operation, OperationId};
 use lockstep_core::record::State;
+use lockstep_core::subscription::Ordering;
 use lockstep_store::settings::Setting;
 use lockstep_store::{OutletRows, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +57,12 @@ impl Subscriber {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.spans.last().is_some_and(|last| last.until == Timestamp(i64::MAX) && last.is_open())
+    }
+
+    /// What holds among the changes of one record.
+    #[must_use]
+    pub fn ordering(&self) -> Ordering {
+        self.spans.last().map(|span| span.subscription.ordering).unwrap_or_default()
     }
 
     /// Whether a change was wanted at its making and, under every setting since, still would be.

@@ -5,7 +5,9 @@ use lockstep_core::change::ChangeKind;
 use lockstep_core::delivery::{Attempt, DeadLetter, Parked};
 use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::operation::OperationId;
-use lockstep_core::subscription::{Format, Pause, Payload, PayloadShape, Signing, Subscription, Template, Under};
+use lockstep_core::subscription::{
+    Format, Ordering, Pause, Payload, PayloadShape, Signing, Subscription, Template, Under,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -84,6 +86,8 @@ pub struct SubscriptionBody {
     pub auth: Option<AuthBody>,
     /// How they are signed.
     pub signing: Option<Signing>,
+    /// What holds among the changes of one record.
+    pub ordering: Option<Ordering>,
     /// Whether the caller's own changes are left out.
     pub exclude_own: Option<bool>,
     /// Whether nothing is sent.
@@ -155,6 +159,9 @@ pub struct SubscriptionView {
     pub auth: Option<AuthView>,
     /// How they are signed.
     pub signing: Signing,
+    /// What holds among the changes of one record.
+    #[serde(skip_serializing_if = "Ordering::is_default")]
+    pub ordering: Ordering,
     /// Whether the owner's own changes are left out.
     pub exclude_own: bool,
     /// `active`, `paused` or `ended`.
@@ -193,6 +200,7 @@ impl SubscriptionView {
             headers: subscription.headers.keys().map(|name| (name.clone(), "***")).collect(),
             auth: subscription.auth.as_deref().map(AuthView::from),
             signing: subscription.signing,
+            ordering: subscription.ordering,
             exclude_own: subscription.exclude_own,
             state,
             paused: subscription.paused,

@@ -18,7 +18,9 @@ use lockstep_core::position::Position;
 use lockstep_core::rules::scope::Reach;
 use lockstep_core::rules::signature::{shown_public_key, shown_secret};
 use lockstep_core::schema::Shape;
-use lockstep_core::subscription::{Format, Pause, Payload, PayloadShape, SealedSecret, Signing, Subscription};
+use lockstep_core::subscription::{
+    Format, Ordering, Pause, Payload, PayloadShape, SealedSecret, Signing, Subscription,
+};
 use lockstep_store::settings::{Dropped, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_wire::subscription::{
     DeliveriesView, SubscriptionBody, SubscriptionCreated, SubscriptionView, TestView, Wanted,
@@ -108,6 +110,7 @@ fn changed(
         subscription.auth = credential::sealed_auth(world, &subscription, auth)?.map(Box::new);
     }
     subscription.signing = body.signing.unwrap_or(subscription.signing);
+    subscription.ordering = body.ordering.unwrap_or(subscription.ordering);
     subscription.exclude_own = body.exclude_own.unwrap_or(subscription.exclude_own);
     if let Some(is_paused) = body.paused {
         subscription.paused = is_paused.then_some(Pause::Asked);
@@ -274,6 +277,7 @@ pub async fn create(
         headers: BTreeMap::new(),
         auth: None,
         signing: Signing::Hmac,
+        ordering: Ordering::Record,
         exclude_own: false,
         secrets: vec![sealed],
         paused: None,

@@ -9,6 +9,7 @@ use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, SubscriptionId, TypeI
 use lockstep_core::limits;
 use lockstep_core::operation::OperationId;
 use lockstep_core::record::RecordKey;
+use lockstep_core::subscription::Ordering;
 use lockstep_store::settle::LaneStep;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -251,4 +252,66 @@ fn a_change_found_along_the_chain_has_a_schedule_of_its_own() {
     assert_eq!(seq(&what), 2);
     lane.landed(what, &landing(Fate::Refused, soon), MIDDLE);
     assert_eq!(lane.parked().map(|row| row.attempt).collect::<Vec<_>>(), [1], "its first try counts");
+}
+
+#[test]
+fn where_only_the_latest_counts_a_newer_change_takes_the_place_of_the_one_that_waits() {
+    let mut lane = lane();
+    lane.ordering = Ordering::Latest;
+    for (seq, record) in [(1, 7), (2, 8), (3, 7), (4, 8)] {
+        push(&mut lane, seq, record);
+    }
+    assert_eq!((lane.held(), lane.cursor(4)), (2, 2));
+    let mut out = leave(&mut lane, NOW);
+    assert_eq!(seqs(&out), [3, 4]);
+    push(&mut lane, 5, 7);
+    push(&mut lane, 6, 7);
+    assert_eq!(seqs(&leave(&mut lane, NOW)), [0_u64; 0], "3 is under way");
+    push(&mut lane, 7, 7);
+    lane.landed(out.remove(0), &landing(Fate::Unread, NOW), MIDDLE);
+    assert_eq!(seqs(&leave(&mut lane, NOW)), [7]);
+    assert_eq!(lane.cursor(7), 3, "4 is under way");
+}
+
+#[test]
+fn where_only_the_latest_counts_a_parked_row_stands_for_the_newest_change() {
+    let mut lane = lane();
+    lane.ordering = Ordering::Latest;
+    push(&mut lane, 1, 7);
+    let mut out = leave(&mut lane, NOW);
+    push(&mut lane, 2, 7);
+    lane.landed(out.remove(0), &landing(Fate::Refused, NOW), MIDDLE);
+    let rows = |lane: &Lane| lane.parked().map(|row| (row.first_seq, row.attempt)).collect::<Vec<_>>();
+    assert_eq!(rows(&lane), [(2, 0)]);
+    push(&mut lane, 3, 7);
+    assert_eq!((rows(&lane), lane.held(), lane.cursor(3)), (vec![(3, 0)], 0, 3));
+    let what = lane.next(NOW, u64::MAX).unwrap();
+    push(&mut lane, 4, 7);
+    assert_eq!((seq(&what), rows(&lane)), (3, vec![(3, 0)]), "it is under way");
+    assert_eq!(lane.landed(what, &landing(Fate::Refused, NOW), MIDDLE), Effect::Nothing);
+    assert_eq!(rows(&lane), [(4, 0)]);
+    let what = lane.next(lane.due_after(NOW).unwrap(), u64::MAX).unwrap();
+    lane.landed(what, &landing(Fate::Delivered, NOW), MIDDLE);
+    assert_eq!(lane.parked_count(), 0);
+    assert!(matches!(lane.steps.last(), Some(LaneStep::Unpark(RecordId(7)))));
+}
+
+#[test]
+fn without_an_order_each_change_leaves_at_once_and_is_parked_alone() {
+    let mut lane = lane();
+    lane.ordering = Ordering::None;
+    for seq in 1..=3 {
+        push(&mut lane, seq, 7);
+    }
+    let mut out = leave(&mut lane, NOW);
+    assert_eq!(seqs(&out), [1, 2, 3]);
+    lane.landed(out.remove(1), &landing(Fate::Refused, NOW), MIDDLE);
+    lane.landed(out.remove(0), &landing(Fate::Delivered, NOW), MIDDLE);
+    assert_eq!((lane.parked_count(), lane.cursor(3)), (1, 2));
+    push(&mut lane, 4, 7);
+    assert_eq!(seqs(&leave(&mut lane, NOW)), [4]);
+    let what = lane.next(NOW.plus_ms(5_000), u64::MAX).unwrap();
+    assert_eq!(seq(&what), 2);
+    assert_eq!(lane.landed(what, &landing(Fate::Delivered, NOW), MIDDLE), Effect::Nothing);
+    assert_eq!(lane.parked_count(), 0);
 }

@@ -364,6 +364,7 @@ impl Room {
                 if old.is_none_or(|old| old.url != addressee.url) {
                     lane.reopen();
                 }
+                lane.ordering = addressee.subscription.ordering;
                 lane.to = Some(Arc::new(addressee));
             }
             Err(why) => {
@@ -522,7 +523,7 @@ impl Room {
         let (seq, number) = match what {
             What::Change(item) => (item.seq, 1),
             What::Parked(key, seq) => {
-                let parked = lane.parked().find(|parked| parked.record == key.id);
+                let parked = lane.parked().find(|parked| parked.record == key.id && parked.first_seq == *seq);
                 (*seq, parked.map_or(1, |parked| parked.attempt + 1))
             }
             What::Notice(notice) => match notice.body {

@@ -32,6 +32,7 @@ impl Play {
         put("url", json!(format!("https://{host}/s{}", self.cast.named)));
         put("format", json!(self.chance.pick(&["standard", "standard", "standard", "envelope", "fields", "thin"])));
         put("excludeOwn", json!(self.chance.one_in(5)));
+        put("ordering", json!(self.chance.pick(&["record", "record", "latest", "none"])));
         match self.chance.below(4) {
             0 => put("startAt", json!("beginning")),
             1 => put("startAt", json!({"seq": self.chance.below(40)})),

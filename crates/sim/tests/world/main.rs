@@ -4,6 +4,7 @@ mod catching_up;
 mod desk;
 mod down;
 mod letters;
+mod ordering;
 mod refused;
 mod rules;
 mod seeds;

@@ -383,6 +383,7 @@ pub fn subscription(id: SubscriptionId, business: &BusinessId) -> Subscription {
         headers: Default::default(),
         auth: None,
         signing: Signing::Both,
+        ordering: Default::default(),
         exclude_own: true,
         secrets: Vec::new(),
         paused: None,

@@ -90,7 +90,7 @@ impl Room {
             } else {
                 let before = lane.held();
                 lane.push(item(change), now);
-                self.held += lane.held() - before;
+                self.held = (self.held + lane.held()).saturating_sub(before);
             }
             tail.owing.insert(id);
             queue(&mut self.round, id, lane);
@@ -167,7 +167,7 @@ impl Room {
             }
             lane.scanned = change.seq;
         }
-        self.held += lane.held() - before;
+        self.held = (self.held + lane.held()).saturating_sub(before);
         // Behind the tail, the log may have moved on by pages; only the tail's position says who is caught up.
         if lane.scanned >= tail.position {
             lane.is_behind = false;
