@@ -14,6 +14,13 @@ impl DeliveryId {
         derived(&[&change.0.to_be_bytes(), &subscription.0.to_be_bytes()])
     }
 
+    /// The id of a batch of changes, the same for the same members.
+    #[must_use]
+    pub fn of_batch(changes: impl IntoIterator<Item = ChangeId>, subscription: SubscriptionId) -> Self {
+        let members: Vec<u8> = changes.into_iter().flat_map(|change| change.0.to_be_bytes()).collect();
+        derived(&[b"batch", &subscription.0.to_be_bytes(), &members])
+    }
+
     /// The id of a notice about an operation.
     #[must_use]
     pub fn of_operation(operation: OperationId, about: &str, subscription: SubscriptionId) -> Self {

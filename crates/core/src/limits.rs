@@ -117,6 +117,14 @@ pub const WARN_AFTER_MS: u64 = 24 * 3_600_000;
 pub const PAUSE_AFTER_MS: u64 = 5 * 24 * 3_600_000;
 /// Dead letters kept of one subscription; the oldest go first.
 pub const DEAD_LETTERS_MAX: usize = 10_000;
+/// Changes in one batch.
+pub const BATCH_RECORDS_MAX: usize = 500;
+/// Longest that the first change of a batch waits for others, in milliseconds.
+pub const BATCH_WAIT_MS_MAX: u64 = 60_000;
+/// How long it waits where nothing is said, in milliseconds.
+pub const BATCH_WAIT_MS: u64 = 1_000;
+/// The body of a batch, in bytes; one that would be longer goes as two.
+pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Notices waiting for one subscription; over it the oldest operation notices are dropped and counted.
 pub const NOTICES_MAX: usize = 10_000;
 /// Attempts held in memory before they are written.

@@ -148,10 +148,37 @@ impl Evidence {
             let row = store.operation(&ack.business, ack.outcome.operation).await?;
             evidence.operations.extend(row.map(|row| (row.id, row)));
         }
+        let arrivals = std::mem::take(&mut evidence.arrivals);
+        for arrival in arrivals {
+            let members = evidence.members(&arrival);
+            evidence.arrivals.extend(members);
+        }
         evidence.outlets = store.outlets().await?;
         evidence.notices = store.notices(0, usize::MAX).await?.into_iter().map(|(_, notice)| notice).collect();
         evidence.past = past;
         Ok(evidence)
+    }
+
+    /// What arrived, a batch as its members, each as if it had come alone under its own id.
+    fn members(&self, arrival: &Arrival) -> Vec<Arrival> {
+        let body = arrival.json();
+        let subscriber = self.subscribers.get(&arrival.path);
+        let (Some("batch"), Some(subscriber)) = (body.get("type").and_then(serde_json::Value::as_str), subscriber)
+        else {
+            return vec![arrival.clone()];
+        };
+        let members = body.get("data").and_then(serde_json::Value::as_array).into_iter().flatten();
+        let single = |member: &serde_json::Value| {
+            let seq = member.pointer("/data/seq").and_then(serde_json::Value::as_u64).unwrap_or(0);
+            let mut single = Arrival { body: member.to_string().into(), ..arrival.clone() };
+            let change = self.change(&subscriber.business, seq)?;
+            let id = DeliveryId::of_change(change.id, subscriber.id).to_string();
+            single.headers.insert("webhook-id", http::HeaderValue::try_from(id).ok()?);
+            Some(single)
+        };
+        // What names no change is left as it came, for a checker to wonder at.
+        let singles: Option<Vec<_>> = members.map(single).collect();
+        singles.unwrap_or_else(|| vec![arrival.clone()])
     }
 
     /// A change.

@@ -3,8 +3,10 @@
 //! Pure state: it neither reads nor sends. The room asks [`Lane::next`] what to send and tells [`Lane::landed`] how
 //! it went.
 
+mod bundle;
 mod parking;
 
+pub(super) use self::bundle::Bundle;
 use self::parking::ParkedRecord;
 use super::addressee::Addressee;
 use super::post::{Fate, Landing};
@@ -17,7 +19,7 @@ use lockstep_core::limits;
 use lockstep_core::record::RecordKey;
 use lockstep_core::rules::retry;
 use lockstep_core::scan::Scan;
-use lockstep_core::subscription::Ordering;
+use lockstep_core::subscription::{Batching, Ordering};
 use lockstep_store::settle::{LaneStep, NoticeSettle, NoticeStep, ScanSettle};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -31,6 +33,10 @@ pub(super) struct Item {
     pub(super) ty: TypeId,
     pub(super) record: RecordId,
     pub(super) at: Timestamp,
+    /// When the lane took it.
+    pub(super) came_at: Timestamp,
+    /// Whether it goes by itself, because a batch with it was refused.
+    pub(super) is_single: bool,
     /// The change itself, for as long as someone holds it; after that it is read again when it is sent.
     pub(super) held: Weak<Change>,
 }
@@ -40,6 +46,8 @@ pub(super) struct Item {
 pub(super) enum What {
     /// A change in its turn.
     Change(Item),
+    /// Changes that go together.
+    Batch(Bundle),
     /// A parked record's next try.
     Parked(RecordKey, u64),
     /// A notice.
@@ -52,6 +60,7 @@ impl What {
     fn record(&self) -> Option<RecordId> {
         match self {
             Self::Change(item) => Some(item.record),
+            Self::Batch(_) => None,
             Self::Parked(key, _) => Some(key.id),
             Self::Notice(notice) => notice.body.record().map(|key| key.id),
             Self::Step(step) => Some(step.record.id),
@@ -123,6 +132,10 @@ pub(super) struct Lane {
     pub(super) gate: Gate,
     /// What holds among the changes of one record.
     pub(super) ordering: Ordering,
+    /// Whether changes go together.
+    pub(super) batch: Option<Batching>,
+    /// Batches that wait for another try.
+    bundles: VecDeque<Bundle>,
     /// Things given out, so that a walk has its share beside a flood of changes.
     given: u64,
     unsettled: BTreeMap<u64, Timestamp>,
@@ -169,6 +182,8 @@ impl Lane {
             walks: Vec::new(),
             gate: Gate::Open,
             ordering: Ordering::Record,
+            batch: None,
+            bundles: VecDeque::new(),
             given: 0,
             unsettled: BTreeMap::new(),
             ready: VecDeque::new(),
@@ -212,13 +227,13 @@ impl Lane {
 
     /// Whether it holds as many as it may.
     pub(super) fn is_full(&self) -> bool {
-        self.unsettled.len() >= limits::LANE_ITEMS_MAX
+        self.unsettled.len() >= self.items_max()
     }
 
     /// Whether it should read a page of its own now.
     pub(super) fn wants_page(&self) -> bool {
         let has_room = match self.gate {
-            Gate::Open => self.unsettled.len() <= limits::LANE_ITEMS_MAX / 2,
+            Gate::Open => self.unsettled.len() <= self.items_max() / 2,
             Gate::Closed(_) => self.unsettled.is_empty(),
         };
         self.to.is_some() && self.is_behind && !self.is_reading && has_room
@@ -254,7 +269,9 @@ impl Lane {
         let later = (Excluded((now, DeliveryId(u128::MAX))), Unbounded);
         let notice = self.notices.range(later).next().map(|((at, _), _)| *at);
         let walk = self.walks.iter().filter_map(|walk| walk.due_after(now)).min();
-        let Gate::Closed(closed) = &self.gate else { return [parked, notice, walk].into_iter().flatten().min() };
+        let Gate::Closed(closed) = &self.gate else {
+            return [parked, notice, walk, self.batch_due_after(now)].into_iter().flatten().min();
+        };
         let has_walks = self.walks.iter().any(Walk::has_more);
         let has_something =
             has_walks || !self.unsettled.is_empty() || !self.parked.is_empty() || !self.notices.is_empty();
@@ -271,11 +288,11 @@ impl Lane {
         };
         let is_walks_turn = self.given.is_multiple_of(WALK_EVERY);
         let what = match is_probe {
-            true => self.next_change().or_else(|| self.next_parked(None)).or_else(|| self.next_notice(now)),
+            true => self.next_bundle().or_else(|| self.next_change()).or_else(|| self.next_parked(None)).or_else(|| self.next_notice(now)),
             false => {
                 let first = self.next_parked(Some(now)).or_else(|| self.next_notice(now));
                 let first = first.or_else(|| is_walks_turn.then(|| self.next_step(now, reached)).flatten());
-                first.or_else(|| self.next_change())
+                first.or_else(|| self.next_owed(now))
             }
         };
         let what = what.or_else(|| self.next_step(now, reached))?;
@@ -321,6 +338,7 @@ impl Lane {
             let place = self.ready.iter_mut().rfind(|held| held.record == item.record);
             let place = place.or_else(|| self.waiting.get_mut(&item.record)?.back_mut());
             if let Some(place) = place {
+                let item = Item { came_at: place.came_at, ..item };
                 let older = std::mem::replace(place, item);
                 self.unsettled.remove(&older.seq);
                 return;
@@ -400,6 +418,7 @@ impl Lane {
         }
         let effect = match what {
             What::Change(item) => self.change_landed(item, landing, was_probe, fraction),
+            What::Batch(bundle) => self.batch_landed(bundle, landing, fraction),
             What::Parked(key, seq) => self.parked_landed(key, seq, landing, fraction),
             What::Notice(notice) => self.notice_landed(*notice, landing, fraction),
             What::Step(step) => self.step_landed(*step, landing, fraction),
@@ -429,7 +448,7 @@ impl Lane {
                     self.park(item, landing, fraction);
                 }
             }
-            Fate::Gone | Fate::NotYet | Fate::Unread => self.put_back(item, false),
+            Fate::Gone | Fate::NotYet | Fate::Unread | Fate::TooMuch => self.put_back(item, false),
         }
         Effect::Nothing
     }
@@ -540,7 +559,7 @@ impl Lane {
         };
         match landing.fate {
             Fate::Delivered | Fate::Unwanted => self.notice_done(notice, landing.fate == Fate::Delivered),
-            Fate::NotYet | Fate::Unread | Fate::Gone => {
+            Fate::NotYet | Fate::Unread | Fate::TooMuch | Fate::Gone => {
                 let key = later(&mut notice, landing.at.plus_ms(NOT_YET_MS));
                 self.notices.insert(key, notice);
             }

@@ -9,7 +9,7 @@ use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, SubscriptionId, TypeI
 use lockstep_core::limits;
 use lockstep_core::operation::OperationId;
 use lockstep_core::record::RecordKey;
-use lockstep_core::subscription::Ordering;
+use lockstep_core::subscription::{Batching, Ordering};
 use lockstep_store::settle::LaneStep;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -28,8 +28,13 @@ fn lane() -> Lane {
     lane
 }
 
+fn item(seq: u64, record: u128, at: Timestamp) -> Item {
+    let (ty, record) = (contact(), RecordId(record));
+    Item { seq, ty, record, at, came_at: at, is_single: false, held: Weak::new() }
+}
+
 fn push(lane: &mut Lane, seq: u64, record: u128) {
-    lane.push(Item { seq, ty: contact(), record: RecordId(record), at: NOW, held: Weak::new() }, NOW);
+    lane.push(item(seq, record, NOW), NOW);
 }
 
 fn landing(fate: Fate, at: Timestamp) -> Landing {
@@ -40,7 +45,7 @@ fn seq(what: &What) -> u64 {
     match what {
         What::Change(item) => item.seq,
         What::Parked(_, seq) => *seq,
-        What::Notice(_) | What::Step(_) => 0,
+        What::Batch(_) | What::Notice(_) | What::Step(_) => 0,
     }
 }
 
@@ -221,7 +226,7 @@ fn edits_bring_a_parked_record_forward_but_use_up_no_attempt() {
     lane.landed(what, &landing(Fate::Refused, NOW), MIDDLE);
     let scheduled = NOW.plus_ms(5_000);
     let edited = |lane: &mut Lane, seq, at| {
-        lane.push(Item { seq, ty: contact(), record: RecordId(7), at, held: Weak::new() }, at);
+        lane.push(item(seq, 7, at), at);
     };
     let soon = NOW.plus_ms(300);
     edited(&mut lane, 2, soon);
@@ -242,7 +247,7 @@ fn a_change_found_along_the_chain_has_a_schedule_of_its_own() {
     let what = lane.next(NOW, u64::MAX).unwrap();
     lane.landed(what, &landing(Fate::Refused, NOW), MIDDLE);
     let soon = NOW.plus_ms(300);
-    lane.push(Item { seq: 2, ty: contact(), record: RecordId(7), at: soon, held: Weak::new() }, soon);
+    lane.push(item(2, 7, soon), soon);
     let what = lane.next(soon, u64::MAX).unwrap();
     let Effect::Follow(key, after) = lane.landed(what, &landing(Fate::Delivered, soon), MIDDLE) else {
         panic!("2 went by while 1 was parked")
@@ -314,4 +319,69 @@ fn without_an_order_each_change_leaves_at_once_and_is_parked_alone() {
     assert_eq!(seq(&what), 2);
     assert_eq!(lane.landed(what, &landing(Fate::Delivered, NOW), MIDDLE), Effect::Nothing);
     assert_eq!(lane.parked_count(), 0);
+}
+
+fn batching(max_records: usize) -> Lane {
+    let mut lane = lane();
+    lane.batch = Some(Batching { max_records, max_wait_ms: 1_000 });
+    lane
+}
+
+fn members(what: &What) -> Vec<u64> {
+    match what {
+        What::Batch(bundle) => bundle.items.iter().map(|item| item.seq).collect(),
+        other => vec![seq(other)],
+    }
+}
+
+#[test]
+fn a_batch_is_formed_when_it_is_full_or_due_with_one_change_of_each_record() {
+    let mut lane = batching(3);
+    for (seq, record) in [(1, 7), (2, 7), (3, 8)] {
+        push(&mut lane, seq, record);
+    }
+    assert_eq!(leave(&mut lane, NOW).len(), 0);
+    assert_eq!(lane.due_after(NOW), Some(NOW.plus_ms(1_000)));
+    push(&mut lane, 4, 9);
+    let mut out = leave(&mut lane, NOW);
+    assert_eq!(out.iter().map(members).collect::<Vec<_>>(), [vec![1, 3, 4]]);
+    assert_eq!(leave(&mut lane, NOW.plus_ms(5_000)).len(), 0, "2 waits for 1");
+    lane.landed(out.remove(0), &landing(Fate::Delivered, NOW), MIDDLE);
+    assert_eq!(lane.cursor(4), 1);
+    assert_eq!(leave(&mut lane, NOW.plus_ms(1_000)).iter().map(members).collect::<Vec<_>>(), [vec![2]]);
+}
+
+#[test]
+fn a_batch_that_does_not_arrive_is_the_next_probe_and_then_goes_singly() {
+    let mut lane = batching(2);
+    push(&mut lane, 1, 7);
+    push(&mut lane, 2, 8);
+    push(&mut lane, 3, 7);
+    let mut now = NOW;
+    for _ in 0..2 {
+        let mut out = leave(&mut lane, now);
+        assert_eq!(out.iter().map(members).collect::<Vec<_>>(), [vec![1, 2]]);
+        lane.landed(out.remove(0), &landing(Fate::Unreached, now), MIDDLE);
+        assert!(matches!(lane.gate, Gate::Closed(_)));
+        now = lane.due_after(now).unwrap();
+    }
+    let what = lane.next(now, u64::MAX).unwrap();
+    assert_eq!(members(&what), [1], "a single change, and never 3 before it");
+    lane.landed(what, &landing(Fate::Delivered, now), MIDDLE);
+    assert_eq!(leave(&mut lane, now.plus_ms(2_000)).iter().map(members).collect::<Vec<_>>(), [vec![2], vec![3]]);
+}
+
+#[test]
+fn a_batch_that_is_too_long_goes_as_two_and_at_last_singly() {
+    let mut lane = batching(3);
+    for seq in 1..=3 {
+        push(&mut lane, seq, u128::from(seq));
+    }
+    let what = lane.next(NOW, u64::MAX).unwrap();
+    lane.landed(what, &landing(Fate::TooMuch, NOW), MIDDLE);
+    let mut out = leave(&mut lane, NOW);
+    assert_eq!(out.iter().map(members).collect::<Vec<_>>(), [vec![2, 3], vec![1]]);
+    lane.landed(out.remove(0), &landing(Fate::TooMuch, NOW), MIDDLE);
+    assert_eq!(leave(&mut lane, NOW).iter().map(members).collect::<Vec<_>>(), [vec![2], vec![3]]);
+    assert_eq!(lane.held(), 3);
 }

@@ -365,6 +365,7 @@ impl Room {
                     lane.reopen();
                 }
                 lane.ordering = addressee.subscription.ordering;
+                lane.batch = addressee.subscription.batch;
                 lane.to = Some(Arc::new(addressee));
             }
             Err(why) => {
@@ -522,6 +523,7 @@ impl Room {
         let Some(lane) = self.lanes.get(&id) else { return };
         let (seq, number) = match what {
             What::Change(item) => (item.seq, 1),
+            What::Batch(bundle) => (bundle.items.first().map_or(0, |item| item.seq), bundle.tries + 1),
             What::Parked(key, seq) => {
                 let parked = lane.parked().find(|parked| parked.record == key.id && parked.first_seq == *seq);
                 (*seq, parked.map_or(1, |parked| parked.attempt + 1))
@@ -688,8 +690,9 @@ impl Room {
     }
 }
 
-fn item(change: &Arc<Change>) -> Item {
-    Item { seq: change.seq, ty: change.ty.clone(), record: change.record, at: change.at, held: Arc::downgrade(change) }
+fn item(change: &Arc<Change>, came_at: Timestamp) -> Item {
+    let (ty, held) = (change.ty.clone(), Arc::downgrade(change));
+    Item { seq: change.seq, ty, record: change.record, at: change.at, came_at, is_single: false, held }
 }
 
 /// Gives a lane a place in the round, if it has none.
@@ -725,6 +728,7 @@ fn send(
                 let held = Weak::upgrade(&item.held);
                 post::change(world, to, held, item.seq, false).await
             }
+            What::Batch(bundle) => post::batch(world, to, &bundle.items).await,
             What::Parked(_, seq) => post::change(world, to, None, *seq, false).await,
             What::Notice(notice) => post::notice(world, to, (**notice).clone(), reached).await,
             What::Step(step) => post::step(world, to, (**step).clone(), reached).await,

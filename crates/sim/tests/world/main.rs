@@ -1,5 +1,6 @@
 //! Worlds on simulated time: random ones from seeds, and stories that show one promise each.
 
+mod batches;
 mod catching_up;
 mod desk;
 mod down;

@@ -384,6 +384,7 @@ pub fn subscription(id: SubscriptionId, business: &BusinessId) -> Subscription {
         auth: None,
         signing: Signing::Both,
         ordering: Default::default(),
+        batch: None,
         exclude_own: true,
         secrets: Vec::new(),
         paused: None,

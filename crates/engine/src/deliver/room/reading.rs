@@ -89,7 +89,7 @@ impl Room {
                 lane.leave(change.seq - 1);
             } else {
                 let before = lane.held();
-                lane.push(item(change), now);
+                lane.push(item(change, now), now);
                 self.held = (self.held + lane.held()).saturating_sub(before);
             }
             tail.owing.insert(id);
@@ -163,7 +163,7 @@ impl Room {
                 if lane.is_full() {
                     break;
                 }
-                lane.push(item(change), now);
+                lane.push(item(change, now), now);
             }
             lane.scanned = change.seq;
         }
