@@ -11,7 +11,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Seqs of a request: of its members, or its own.
 fn seqs(arrival: &Arrival) -> Vec<u64> {
     let body = arrival.json();
-    match body["data"].as_array() {
+    match body.get("data").and_then(serde_json::Value::as_array) {
         Some(members) => members.iter().filter_map(|member| member.pointer("/data/seq")?.as_u64()).collect(),
         None => seq_of(arrival).into_iter().collect(),
     }
