@@ -115,6 +115,10 @@ pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
 pub const WARN_AFTER_MS: u64 = 24 * 3_600_000;
 /// How long an endpoint is down before its subscription is paused, in milliseconds (5 days).
 pub const PAUSE_AFTER_MS: u64 = 5 * 24 * 3_600_000;
+/// Tries of one alert to the operator's URL.
+pub const ALERT_TRIES_MAX: u32 = 5;
+/// Alerts under way at once; over it they are logged alone.
+pub const ALERTS_MAX: usize = 64;
 /// Dead letters kept of one subscription; the oldest go first.
 pub const DEAD_LETTERS_MAX: usize = 10_000;
 /// Changes in one batch.

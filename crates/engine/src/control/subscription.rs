@@ -23,8 +23,7 @@ use lockstep_core::subscription::{
 };
 use lockstep_store::settings::{Dropped, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_wire::subscription::{
-    BatchBody,
-    DeliveriesView, SubscriptionBody, SubscriptionCreated, SubscriptionView, TestView, Wanted,
+    BatchBody, DeliveriesView, SubscriptionBody, SubscriptionCreated, SubscriptionView, TestView, Wanted,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -288,7 +288,11 @@ impl Lane {
         };
         let is_walks_turn = self.given.is_multiple_of(WALK_EVERY);
         let what = match is_probe {
-            true => self.next_bundle().or_else(|| self.next_change()).or_else(|| self.next_parked(None)).or_else(|| self.next_notice(now)),
+            true => self
+                .next_bundle()
+                .or_else(|| self.next_change())
+                .or_else(|| self.next_parked(None))
+                .or_else(|| self.next_notice(now)),
             false => {
                 let first = self.next_parked(Some(now)).or_else(|| self.next_notice(now));
                 let first = first.or_else(|| is_walks_turn.then(|| self.next_step(now, reached)).flatten());

@@ -15,6 +15,7 @@ use super::settling;
 use super::tail::Tail;
 use super::walk::Held;
 use crate::World;
+use crate::alert::{self, Alert};
 use crate::settings::{self, Settings};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -62,7 +63,8 @@ enum Event {
     Followed(SubscriptionId, RecordKey, u64, Result<Vec<u64>, StoreError>),
     Settled(Box<Settle>, Result<(), StoreError>),
     Tested,
-    Turned(SubscriptionId, Result<(), StoreError>),
+    Turned(SubscriptionId, Turn, Result<bool, StoreError>),
+    Alerted,
     Nudge(BusinessId),
 }
 
@@ -94,6 +96,8 @@ pub(super) struct Room {
     is_settling: bool,
     settle_at: Timestamp,
     is_stopping: bool,
+    /// Alerts under way.
+    alerts: usize,
 }
 
 impl Room {
@@ -125,6 +129,7 @@ impl Room {
             is_settling: false,
             settle_at: now,
             is_stopping: false,
+            alerts: 0,
             world,
         };
         for row in settings::newer(room.world.store.as_ref(), 0).await? {
@@ -244,12 +249,12 @@ impl Room {
             Event::Followed(id, key, seq, seqs) => self.followed(id, key, seq, seqs),
             Event::Settled(settle, done) => self.settled(*settle, done)?,
             Event::Tested => self.in_flight = self.in_flight.saturating_sub(1),
-            Event::Turned(id, done) => {
-                if let Err(error) = done {
-                    tracing::warn!(subscription.id = %id, error = %error, "a subscription could not be changed; it is tried again");
-                    self.readdress(id);
-                }
+            Event::Turned(id, turn, Ok(is_done)) => self.alert(id, turn, is_done),
+            Event::Turned(id, _, Err(error)) => {
+                tracing::warn!(subscription.id = %id, error = %error, "a subscription could not be changed; it is tried again");
+                self.readdress(id);
             }
+            Event::Alerted => self.alerts = self.alerts.saturating_sub(1),
             Event::Nudge(business) => {
                 self.read_tail(&business);
                 let ids: Vec<_> = self.tails.get(&business).into_iter().flat_map(|tail| &tail.lanes).copied().collect();
@@ -474,7 +479,23 @@ impl Room {
         }
         tracing::warn!(subscription.id = %id, event = turn.event(), "a subscription's endpoint stays away: its owner is told");
         let world = Arc::clone(&self.world);
-        self.work.push(async move { Event::Turned(id, owner::carry_out(world, control).await) }.boxed());
+        self.work.push(async move { Event::Turned(id, turn, owner::carry_out(world, control).await) }.boxed());
+    }
+
+    /// Tells the operator, where that is wished.
+    fn alert(&mut self, id: SubscriptionId, turn: Turn, is_done: bool) {
+        let Some(live) = self.settings.subscriptions.get(&id) else { return };
+        if !is_done || !self.world.alerts.are_wanted() {
+            return;
+        }
+        if self.alerts >= limits::ALERTS_MAX {
+            tracing::warn!(subscription.id = %id, event = turn.event(), "too many alerts are under way: this one is not sent");
+            return;
+        }
+        self.alerts += 1;
+        let business = live.subscription.business.clone();
+        let word = Alert { event: turn.event(), business, about: id, message: turn.message() };
+        self.work.push(alert::send(Arc::clone(&self.world), word).map(|()| Event::Alerted).boxed());
     }
 
     fn follow(&mut self, id: SubscriptionId, key: RecordKey, seq: u64) {
