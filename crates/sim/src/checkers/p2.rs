@@ -42,10 +42,10 @@ fn undelivered(evidence: &Evidence) -> Vec<String> {
             evidence.dead.get(&subscriber.id).into_iter().flatten().map(|letter| letter.seq).collect();
         for change in log {
             let id = DeliveryId::of_change(change.id, subscriber.id).to_string();
-            let is_settled = taken.contains(&(path.as_str(), id.as_str()))
-                || dead.contains(&change.seq)
-                || (subscriber.ordering() == Ordering::Latest && is_replaced(evidence, subscriber, change));
-            if !is_settled && subscriber.is_owed(change, evidence.before(&subscriber.business, change)) {
+            let is_settled = taken.contains(&(path.as_str(), id.as_str())) || dead.contains(&change.seq);
+            let is_owed = !is_settled && subscriber.is_owed(change, evidence.before(&subscriber.business, change));
+            let may_be_replaced = is_owed && subscriber.ordering() == Ordering::Latest;
+            if is_owed && !(may_be_replaced && is_replaced(evidence, subscriber, change)) {
                 found.push(format!(
                     "{path} {} was never told of {} seq {} ({} of {})",
                     subscriber.id, subscriber.business, change.seq, change.kind, change.record
