@@ -14,6 +14,13 @@ impl DeliveryId {
         derived(&[&change.0.to_be_bytes(), &subscription.0.to_be_bytes()])
     }
 
+    /// The id of a batch of changes, the same for the same members.
+    #[must_use]
+    pub fn of_batch(changes: impl IntoIterator<Item = ChangeId>, subscription: SubscriptionId) -> Self {
+        let members: Vec<u8> = changes.into_iter().flat_map(|change| change.0.to_be_bytes()).collect();
+        derived(&[b"batch", &subscription.0.to_be_bytes(), &members])
+    }
+
     /// The id of a notice about an operation.
     #[must_use]
     pub fn of_operation(operation: OperationId, about: &str, subscription: SubscriptionId) -> Self {
@@ -114,7 +121,8 @@ impl NoticeBody {
     }
 }
 
-/// A record that one endpoint refused while others passed: its later changes wait behind this row.
+/// A record that one endpoint refused while others passed: its later changes wait behind this row. Where a
+/// subscription wants no order, a single change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parked {
     /// The record's type.
@@ -129,6 +137,23 @@ pub struct Parked {
     pub next_at: Timestamp,
     /// Why the last attempt failed.
     pub reason: String,
+    /// Whether it stands for this change alone and holds back no other of its record.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_alone: bool,
+}
+
+impl Parked {
+    /// Under what the row is kept: its record, or, for a change that is parked alone, a place of the change's own.
+    #[must_use]
+    pub fn place(&self) -> RecordId {
+        if self.is_alone { Self::place_alone(self.record, self.first_seq) } else { self.record }
+    }
+
+    /// The place of a change that is parked alone.
+    #[must_use]
+    pub fn place_alone(record: RecordId, seq: u64) -> RecordId {
+        RecordId(derived(&[b"alone", &record.0.to_be_bytes(), &seq.to_be_bytes()]).0)
+    }
 }
 
 /// An endpoint that is down, so that its warning and its pause count from the true beginning after a restart.

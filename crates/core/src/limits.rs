@@ -130,8 +130,20 @@ pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
 pub const WARN_AFTER_MS: u64 = 24 * 3_600_000;
 /// How long an endpoint is down before its subscription is paused, in milliseconds (5 days).
 pub const PAUSE_AFTER_MS: u64 = 5 * 24 * 3_600_000;
+/// Tries of one alert to the operator's URL.
+pub const ALERT_TRIES_MAX: u32 = 5;
+/// Alerts under way at once; over it they are logged alone.
+pub const ALERTS_MAX: usize = 64;
 /// Dead letters kept of one subscription; the oldest go first.
 pub const DEAD_LETTERS_MAX: usize = 10_000;
+/// Changes in one batch.
+pub const BATCH_RECORDS_MAX: usize = 500;
+/// Longest that the first change of a batch waits for others, in milliseconds.
+pub const BATCH_WAIT_MS_MAX: u64 = 60_000;
+/// How long it waits where nothing is said, in milliseconds.
+pub const BATCH_WAIT_MS: u64 = 1_000;
+/// The body of a batch, in bytes; one that would be longer goes as two.
+pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Notices waiting for one subscription; over it the oldest operation notices are dropped and counted.
 pub const NOTICES_MAX: usize = 10_000;
 /// Attempts held in memory before they are written.

@@ -54,6 +54,12 @@ impl Format {
         Self::ALL.iter().find(|(_, format)| *format == self).map_or("", |(name, _)| name)
     }
 
+    /// Whether one request of it can tell several changes.
+    #[must_use]
+    pub const fn holds_many(self) -> bool {
+        matches!(self, Self::Standard | Self::Collection | Self::CloudEvents)
+    }
+
     /// Whether it can tell less than the whole record.
     #[must_use]
     pub const fn has_levels(self) -> bool {
@@ -109,6 +115,37 @@ pub struct Under {
     pub field: String,
     /// Where it points.
     pub id: RecordId,
+}
+
+/// How many changes go in one request, and how long they are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Batching {
+    /// At most so many.
+    pub max_records: usize,
+    /// The first waits at most so long for others, in milliseconds.
+    pub max_wait_ms: u64,
+}
+
+/// What holds among the changes of one record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ordering {
+    /// Each arrives, one after the other.
+    #[default]
+    Record,
+    /// A newer one takes the place of one that still waits.
+    Latest,
+    /// Each arrives, whenever it may.
+    None,
+}
+
+impl Ordering {
+    /// Whether it is what holds where nothing is said.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How notifications are signed.
@@ -235,6 +272,12 @@ pub struct Subscription {
     pub auth: Option<Box<Auth>>,
     /// How it is signed.
     pub signing: Signing,
+    /// What holds among the changes of one record.
+    #[serde(default, skip_serializing_if = "Ordering::is_default")]
+    pub ordering: Ordering,
+    /// Whether changes go together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batching>,
     /// Whether the owner's own changes are left out.
     pub exclude_own: bool,
     /// The secrets, newest first; older ones sign until they expire.
@@ -310,6 +353,8 @@ mod tests {
         all["under"] = json!([{"field": "projectId", "id": RecordId(2)}]);
         all["payload"] = json!("id");
         all["payload_shape"] = json!("array");
+        all["ordering"] = json!("latest");
+        all["batch"] = json!({"maxRecords": 50, "maxWaitMs": 1000});
         all["template"] = json!({"url": "u", "method": "PUT", "headers": {"x-a": "b"}, "body": "c"});
         all["headers"] = json!({"x-shop": "sealed"});
         for auth in [

@@ -7,6 +7,7 @@
 //! Nothing before the log knows who reads it; nothing after the log alters it. Callers come with a
 //! [`principal::Principal`], and each use case asks it what it may do before it does anything.
 
+pub mod alert;
 pub mod backup;
 pub mod control;
 pub mod deliver;
@@ -52,6 +53,8 @@ pub struct World {
     pub settings: SharedSettings,
     /// Uploads under way.
     pub uploads: upload::Uploads,
+    /// Where system events go beside their owners.
+    pub alerts: alert::Alerts,
     /// Counts.
     pub metrics: metrics::Metrics,
     /// SHA-256 of the administrator's API key.

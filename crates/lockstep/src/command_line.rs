@@ -23,7 +23,8 @@ pub(crate) enum Command {
     /// Serve the API and deliver changes
     #[command(after_help = "Secrets are read from the environment alone:\n  \
         LOCKSTEP_ADMIN_KEY   the administrator's API key [default: made in DIR/admin.key]\n  \
-        LOCKSTEP_SECRET_KEY  the sealing key, 32 bytes in base64 or hex [default: made in DIR/lockstep.key]")]
+        LOCKSTEP_SECRET_KEY  the sealing key, 32 bytes in base64 or hex [default: made in DIR/lockstep.key]\n  \
+        LOCKSTEP_ALERT_SECRET  signs what goes to the alert URL: whsec_ and 32 bytes in base64")]
     Serve(Box<ServeArgs>),
     /// Show the main job at once: sample data, a receiver that prints what arrives, edits that trickle in
     Demo(DemoArgs),
@@ -89,6 +90,9 @@ pub(crate) struct ServeArgs {
     /// How long changes are held beyond that for a subscription that still needs them [default: 30d]
     #[arg(long, env = "LOCKSTEP_CURSOR_HELD_FOR", value_name = "DURATION")]
     pub(crate) cursor_held_for: Option<KeptFor>,
+    /// Post system events here too, such as a subscription that was paused
+    #[arg(long, env = "LOCKSTEP_ALERT_URL", value_name = "URL")]
+    pub(crate) alert_url: Option<String>,
     /// How log lines are written [default: text]
     #[arg(long, env = "LOCKSTEP_LOG_FORMAT", value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,

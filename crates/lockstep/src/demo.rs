@@ -48,6 +48,8 @@ async fn demo(args: DemoArgs) -> Result<(), Failure> {
         admin_key: Some(admin_key.clone()),
         tls: None,
         otlp_endpoint: None,
+        alert_url: None,
+        alert_secret: None,
         log_format: LogFormat::Text,
         log: "warn".to_owned(),
     };

@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) otlp_endpoint: Option<String>,
     pub(crate) keep: Keep,
+    pub(crate) alert_url: Option<String>,
+    pub(crate) alert_secret: Option<String>,
     pub(crate) log_format: LogFormat,
     pub(crate) log: String,
 }
@@ -52,6 +54,7 @@ struct SettingsFile {
     otlp_endpoint: Option<String>,
     history_kept_for: Option<KeptFor>,
     cursor_held_for: Option<KeptFor>,
+    alert_url: Option<String>,
     log_format: Option<LogFormat>,
     log: Option<String>,
 }
@@ -84,6 +87,8 @@ impl Settings {
             admin_key: args.admin_key.or_else(|| variable("LOCKSTEP_ADMIN_KEY")),
             tls,
             otlp_endpoint: args.otlp_endpoint.or(file.otlp_endpoint).filter(|given| !given.is_empty()),
+            alert_url: args.alert_url.or(file.alert_url).filter(|given| !given.is_empty()),
+            alert_secret: variable("LOCKSTEP_ALERT_SECRET"),
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
             log: args.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
         })
@@ -128,13 +133,15 @@ mod tests {
 
     #[test]
     fn a_flag_beats_the_file_and_the_file_beats_the_default() {
-        let config = file("listen = \"127.0.0.1:9\"\ndata = \"from-file\"\nallow-private = [\"10.0.0.0/8\"]\n");
+        let config = file(
+            "listen = \"127.0.0.1:9\"\ndata = \"from-file\"\nalert-url = \"https://ops.example/\"\nallow-private = [\"10.0.0.0/8\"]\n",
+        );
         let args = ServeArgs { config: Some(config), data: Some("from-flag".into()), ..ServeArgs::default() };
         let settings = Settings::read(args).unwrap();
         assert_eq!(settings.data, PathBuf::from("from-flag"));
         assert_eq!(settings.listen.port(), 9);
         assert_eq!(settings.allow_private.len(), 1);
-        assert_eq!(settings.log, "info");
+        assert_eq!((settings.log.as_str(), settings.alert_url.as_deref()), ("info", Some("https://ops.example/")));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use lockstep_core::clock::{Clock, IdSource};
 use lockstep_core::error::Code;
 use lockstep_core::schema::Schema;
 use lockstep_egress::{AddressPolicy, HttpTransport};
+use lockstep_engine::alert::Alerts;
 use lockstep_engine::deliver::{self, Desk, PostRoom};
 use lockstep_engine::principal::digest_of;
 use lockstep_engine::retention::Keep;
@@ -92,6 +93,8 @@ impl Hub {
         let sealer = Sealer::new(&sealing.key)?;
         let admin = keys::admin(settings, ids.as_ref())?;
         let policy = Arc::new(AddressPolicy::new(settings.allow_private.clone()));
+        let alerts = settings.alert_url.as_deref();
+        let alerts = alerts.map(|url| Alerts::to(&policy, url, settings.alert_secret.as_deref())).transpose()?;
         let world = Arc::new(World {
             transport: Arc::new(HttpTransport::new(Arc::clone(&policy))),
             store,
@@ -101,6 +104,7 @@ impl Hub {
             sealer,
             schema: Schema::ready_made(),
             settings: SharedSettings::default(),
+            alerts: alerts.unwrap_or_default(),
             metrics: Metrics::default(),
             uploads: Uploads::default(),
             admin_key_digest: digest_of(&admin.key),

@@ -180,10 +180,10 @@ impl Net {
     fn judge(&self, mood: Mood, request: &Request) -> (u64, Option<u16>, Option<u64>) {
         match mood {
             Mood::Slow(most) => (self.chance.below(most), Some(200), None),
-            Mood::Picky(one_in) if fnv(record_of(&request.body)).is_multiple_of(one_in) => {
+            Mood::Picky(one_in) if records_of(&request.body).any(|record| fnv(record).is_multiple_of(one_in)) => {
                 (self.chance.below(20), Some(500), None)
             }
-            Mood::Dislikes(record) if fnv(record_of(&request.body)) == record => {
+            Mood::Dislikes(bad) if records_of(&request.body).any(|record| fnv(record) == bad) => {
                 (self.chance.below(20), Some(500), None)
             }
             Mood::Says(status) => (self.chance.below(20), Some(status), None),
@@ -219,6 +219,15 @@ impl Net {
         );
         self.lock().arrivals.push(arrival);
     }
+}
+
+/// The records that a body is about: the first that it names, in each member of a batch.
+fn records_of(body: &[u8]) -> impl Iterator<Item = &[u8]> {
+    const MARK: &[u8] = b"\"record\":";
+    let is_batch = body.starts_with(b"{\"type\":\"batch\"");
+    let marks = body.windows(MARK.len()).enumerate().filter(move |(_, window)| is_batch && *window == MARK);
+    let members = marks.filter_map(|(at, _)| body.get(at..)).map(record_of);
+    (!is_batch).then(|| record_of(body)).into_iter().chain(members)
 }
 
 /// The first record id in a body, or nothing.

@@ -12,6 +12,7 @@ use lockstep_core::delivery::{DeadLetter, Notice};
 use lockstep_core::ids::{ApplicationId, BusinessId, DeliveryId, SubscriptionId, TypeId};
 use lockstep_core::operation::{Operation, OperationId};
 use lockstep_core::record::State;
+use lockstep_core::subscription::Ordering;
 use lockstep_store::settings::Setting;
 use lockstep_store::{OutletRows, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +57,12 @@ impl Subscriber {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.spans.last().is_some_and(|last| last.until == Timestamp(i64::MAX) && last.is_open())
+    }
+
+    /// What holds among the changes of one record.
+    #[must_use]
+    pub fn ordering(&self) -> Ordering {
+        self.spans.last().map(|span| span.subscription.ordering).unwrap_or_default()
     }
 
     /// Whether a change was wanted at its making and, under every setting since, still would be.
@@ -141,10 +148,37 @@ impl Evidence {
             let row = store.operation(&ack.business, ack.outcome.operation).await?;
             evidence.operations.extend(row.map(|row| (row.id, row)));
         }
+        let arrivals = std::mem::take(&mut evidence.arrivals);
+        for arrival in arrivals {
+            let members = evidence.members(&arrival);
+            evidence.arrivals.extend(members);
+        }
         evidence.outlets = store.outlets().await?;
         evidence.notices = store.notices(0, usize::MAX).await?.into_iter().map(|(_, notice)| notice).collect();
         evidence.past = past;
         Ok(evidence)
+    }
+
+    /// What arrived, a batch as its members, each as if it had come alone under its own id.
+    fn members(&self, arrival: &Arrival) -> Vec<Arrival> {
+        let body = arrival.json();
+        let subscriber = self.subscribers.get(&arrival.path);
+        let (Some("batch"), Some(subscriber)) = (body.get("type").and_then(serde_json::Value::as_str), subscriber)
+        else {
+            return vec![arrival.clone()];
+        };
+        let members = body.get("data").and_then(serde_json::Value::as_array).into_iter().flatten();
+        let single = |member: &serde_json::Value| {
+            let seq = member.pointer("/data/seq").and_then(serde_json::Value::as_u64).unwrap_or(0);
+            let mut single = Arrival { body: member.to_string().into(), ..arrival.clone() };
+            let change = self.change(&subscriber.business, seq)?;
+            let id = DeliveryId::of_change(change.id, subscriber.id).to_string();
+            single.headers.insert("webhook-id", http::HeaderValue::try_from(id).ok()?);
+            Some(single)
+        };
+        // What names no change is left as it came, for a checker to wonder at.
+        let singles: Option<Vec<_>> = members.map(single).collect();
+        singles.unwrap_or_else(|| vec![arrival.clone()])
     }
 
     /// A change.

@@ -11,6 +11,7 @@ use lockstep_core::command::Outcome;
 use lockstep_core::ids::{BusinessId, SubscriptionId};
 use lockstep_core::schema::Schema;
 use lockstep_egress::AddressPolicy;
+use lockstep_engine::alert::Alerts;
 use lockstep_engine::control::{application, business, subscription};
 use lockstep_engine::deliver::{self, PostRoom};
 use lockstep_engine::ingest::{Call, Verb, submit};
@@ -69,6 +70,8 @@ pub struct World {
     pub net: Arc<Net>,
     /// What was seen.
     pub trace: Arc<Trace>,
+    /// Where system events go, from the next start on.
+    pub alert_url: Option<String>,
     ids: Arc<SimIds>,
     hub: Option<Hub>,
 }
@@ -84,7 +87,7 @@ impl World {
         let trace = Arc::new(Trace::default());
         let net = Arc::new(Net::new(clock, seed, Arc::clone(&store), Arc::clone(&trace)));
         let ids = Arc::new(SimIds::new(clock, seed));
-        let mut world = Self { clock, store, net, trace, ids, hub: None };
+        let mut world = Self { clock, store, net, trace, alert_url: None, ids, hub: None };
         world.start().await?;
         Ok(world)
     }
@@ -112,6 +115,7 @@ impl World {
             sealer: Sealer::new(&[7; 32]).map_err(|refused| anyhow!(refused.message))?,
             schema: Schema::ready_made(),
             settings: SharedSettings::default(),
+            alerts: self.alerts()?,
             metrics: Metrics::default(),
             uploads: lockstep_engine::upload::Uploads::default(),
             admin_key_digest: digest_of(ADMIN_KEY),
@@ -132,6 +136,11 @@ impl World {
         self.trace.note(self.now(), "start");
         self.hub = Some(Hub { world, post_room, stop, task });
         Ok(())
+    }
+
+    fn alerts(&self) -> anyhow::Result<Alerts> {
+        let Some(url) = &self.alert_url else { return Ok(Alerts::default()) };
+        Alerts::to(&AddressPolicy::default(), url, None).map_err(|refused| anyhow!(refused.message))
     }
 
     /// Kills the hub: whatever is under way is dropped where it stands.

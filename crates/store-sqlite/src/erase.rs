@@ -131,18 +131,21 @@ impl Job {
         Ok(())
     }
 
+    /// Those of the record stand under its id, and those of single changes of it under their own.
     fn parked(&self, connection: &Connection) -> Result<(), StoreError> {
-        let mut select = connection
-            .prepare_cached("SELECT subscription, body FROM parked WHERE business = ?1 AND record = ?2")
+        let mut select =
+            connection.prepare_cached("SELECT subscription, body FROM parked WHERE business = ?1").or_fault()?;
+        let rows = select
+            .query_map([self.business.0], |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, Vec<u8>>(1)?)))
             .or_fault()?;
-        let own = params![self.business.0, blob(self.record.0)];
-        let rows =
-            select.query_map(own, |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, Vec<u8>>(1)?))).or_fault()?;
         for row in rows.collect::<Result<Vec<_>, _>>().or_fault()? {
             let mut parked: Parked = codec::decode(&row.1)?;
+            if parked.record != self.record {
+                continue;
+            }
             blank_parked(&mut parked);
             let sql = "UPDATE parked SET body = ?4 WHERE business = ?1 AND subscription = ?2 AND record = ?3";
-            let values = params![self.business.0, row.0, blob(self.record.0), codec::encode(&parked)?];
+            let values = params![self.business.0, row.0, blob(parked.place().0), codec::encode(&parked)?];
             connection.prepare_cached(sql).or_fault()?.execute(values).or_fault()?;
         }
         Ok(())

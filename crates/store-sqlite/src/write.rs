@@ -327,7 +327,7 @@ impl Writing<'_> {
             LaneStep::Park(parked) => self.execute(
                 "INSERT INTO parked (business, subscription, record, body) VALUES (?1, ?2, ?3, ?4) \
                  ON CONFLICT DO UPDATE SET body = excluded.body",
-                params![business.0, owner, blob(parked.record.0), codec::encode(parked)?],
+                params![business.0, owner, blob(parked.place().0), codec::encode(parked)?],
             ),
             LaneStep::Unpark(record) => self.execute(
                 "DELETE FROM parked WHERE business = ?1 AND subscription = ?2 AND record = ?3",

@@ -371,7 +371,7 @@ impl Inner {
                     log.lanes.remove(&subscription);
                 }
                 LaneStep::Park(parked) => {
-                    log.parked.insert((subscription, parked.record), parked);
+                    log.parked.insert((subscription, parked.place()), parked);
                 }
                 LaneStep::Unpark(record) => {
                     log.parked.remove(&(subscription, record));

@@ -54,7 +54,7 @@ pub enum LaneStep {
     Rejoined,
     /// A record is parked, or parked anew.
     Park(Parked),
-    /// A parked record goes on.
+    /// What is parked at this place goes on: a record, or a change that was parked alone.
     Unpark(RecordId),
     /// A change is given up.
     Bury(DeadLetter),

@@ -5,7 +5,9 @@ use lockstep_core::change::ChangeKind;
 use lockstep_core::delivery::{Attempt, DeadLetter, Parked};
 use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::operation::OperationId;
-use lockstep_core::subscription::{Format, Pause, Payload, PayloadShape, Signing, Subscription, Template, Under};
+use lockstep_core::subscription::{
+    Batching, Format, Ordering, Pause, Payload, PayloadShape, Signing, Subscription, Template, Under,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -49,6 +51,16 @@ pub enum StartAtBody {
     Cursor(String),
 }
 
+/// How many changes go in one request.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BatchBody {
+    /// At most so many; 1 sends each alone.
+    pub max_records: usize,
+    /// The first waits at most so long for others, in milliseconds.
+    pub max_wait_ms: Option<u64>,
+}
+
 /// What may be said of a subscription, at its making and later. What is left out stays as it is.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -84,6 +96,10 @@ pub struct SubscriptionBody {
     pub auth: Option<AuthBody>,
     /// How they are signed.
     pub signing: Option<Signing>,
+    /// What holds among the changes of one record.
+    pub ordering: Option<Ordering>,
+    /// Whether changes go together.
+    pub batch: Option<BatchBody>,
     /// Whether the caller's own changes are left out.
     pub exclude_own: Option<bool>,
     /// Whether nothing is sent.
@@ -155,6 +171,12 @@ pub struct SubscriptionView {
     pub auth: Option<AuthView>,
     /// How they are signed.
     pub signing: Signing,
+    /// What holds among the changes of one record.
+    #[serde(skip_serializing_if = "Ordering::is_default")]
+    pub ordering: Ordering,
+    /// How many changes go in one request, where more than one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batching>,
     /// Whether the owner's own changes are left out.
     pub exclude_own: bool,
     /// `active`, `paused` or `ended`.
@@ -193,6 +215,8 @@ impl SubscriptionView {
             headers: subscription.headers.keys().map(|name| (name.clone(), "***")).collect(),
             auth: subscription.auth.as_deref().map(AuthView::from),
             signing: subscription.signing,
+            ordering: subscription.ordering,
+            batch: subscription.batch,
             exclude_own: subscription.exclude_own,
             state,
             paused: subscription.paused,

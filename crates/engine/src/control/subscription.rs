@@ -18,10 +18,12 @@ use lockstep_core::position::Position;
 use lockstep_core::rules::scope::Reach;
 use lockstep_core::rules::signature::{shown_public_key, shown_secret};
 use lockstep_core::schema::Shape;
-use lockstep_core::subscription::{Format, Pause, Payload, PayloadShape, SealedSecret, Signing, Subscription};
+use lockstep_core::subscription::{
+    Batching, Format, Ordering, Pause, Payload, PayloadShape, SealedSecret, Signing, Subscription,
+};
 use lockstep_store::settings::{Dropped, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_wire::subscription::{
-    DeliveriesView, SubscriptionBody, SubscriptionCreated, SubscriptionView, TestView, Wanted,
+    BatchBody, DeliveriesView, SubscriptionBody, SubscriptionCreated, SubscriptionView, TestView, Wanted,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -109,6 +111,10 @@ fn changed(
         subscription.auth = credential::sealed_auth(world, &subscription, auth)?.map(Box::new);
     }
     subscription.signing = body.signing.unwrap_or(subscription.signing);
+    subscription.ordering = body.ordering.unwrap_or(subscription.ordering);
+    if let Some(batch) = body.batch {
+        subscription.batch = batched(batch)?;
+    }
     subscription.exclude_own = body.exclude_own.unwrap_or(subscription.exclude_own);
     if let Some(is_paused) = body.paused {
         subscription.paused = is_paused.then_some(Pause::Asked);
@@ -117,6 +123,21 @@ fn changed(
     credential::check_together(&subscription)?;
     check_scope(world, principal, business, &subscription)?;
     Ok(subscription)
+}
+
+/// How changes go together; none where each goes alone.
+fn batched(batch: BatchBody) -> Result<Option<Batching>, Refusal> {
+    let BatchBody { max_records, max_wait_ms } = batch;
+    let max_wait_ms = max_wait_ms.unwrap_or(limits::BATCH_WAIT_MS);
+    if !(1..=limits::BATCH_RECORDS_MAX).contains(&max_records) {
+        let text = format!("maxRecords is {max_records}: give 1 to {}", limits::BATCH_RECORDS_MAX);
+        return Err(Rejection::new(Code::InvalidValue, text).at("/batch/maxRecords").into());
+    }
+    if max_wait_ms > limits::BATCH_WAIT_MS_MAX {
+        let text = format!("maxWaitMs is {max_wait_ms}: at most {} are waited", limits::BATCH_WAIT_MS_MAX);
+        return Err(Rejection::new(Code::InvalidValue, text).at("/batch/maxWaitMs").into());
+    }
+    Ok((max_records > 1).then_some(Batching { max_records, max_wait_ms }))
 }
 
 /// That the format can do what is asked of it.
@@ -130,6 +151,15 @@ fn check_format(subscription: &Subscription) -> Result<(), Refusal> {
             able.collect::<Vec<_>>().join(", ")
         );
         return Err(refuse("payload", Code::InvalidValue, text));
+    }
+    if subscription.batch.is_some() && !format.holds_many() {
+        let able = Format::ALL.iter().filter(|(_, format)| format.holds_many()).map(|(name, _)| *name);
+        let text = format!(
+            "format {} tells one change a request: give batch {{\"maxRecords\": 1}}, or take format {}",
+            format.as_str(),
+            able.collect::<Vec<_>>().join(", ")
+        );
+        return Err(refuse("batch", Code::InvalidValue, text));
     }
     if format == Format::Template && subscription.template.is_none() {
         let text = "format template wants a template: give {\"template\": {\"body\": \"…\"}}".to_owned();
@@ -275,6 +305,8 @@ pub async fn create(
         headers: BTreeMap::new(),
         auth: None,
         signing: Signing::Hmac,
+        ordering: Ordering::Record,
+        batch: None,
         exclude_own: false,
         secrets: vec![sealed],
         paused: None,

@@ -100,6 +100,7 @@ fn world() -> (Arc<World>, Arc<Hand>, Arc<Net>) {
         schema: Schema::ready_made(),
         settings: SharedSettings::default(),
         uploads: crate::upload::Uploads::default(),
+        alerts: crate::alert::Alerts::default(),
         metrics: Metrics::default(),
         admin_key_digest: [0; 32],
     };

@@ -3,18 +3,23 @@
 //! Pure state: it neither reads nor sends. The room asks [`Lane::next`] what to send and tells [`Lane::landed`] how
 //! it went.
 
+mod bundle;
+mod parking;
+
+pub(super) use self::bundle::Bundle;
+use self::parking::ParkedRecord;
 use super::addressee::Addressee;
 use super::post::{Fate, Landing};
 use super::walk::{Held, Step, Walk};
 use lockstep_core::change::Change;
 use lockstep_core::clock::Timestamp;
-use lockstep_core::delivery::{DeadLetter, Down, Notice, NoticeBody, Parked};
+use lockstep_core::delivery::{Down, Notice, NoticeBody};
 use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, TypeId};
 use lockstep_core::limits;
 use lockstep_core::record::RecordKey;
 use lockstep_core::rules::retry;
 use lockstep_core::scan::Scan;
-use lockstep_store::erase::ERASED;
+use lockstep_core::subscription::{Batching, Ordering};
 use lockstep_store::settle::{LaneStep, NoticeSettle, NoticeStep, ScanSettle};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -28,6 +33,10 @@ pub(super) struct Item {
     pub(super) ty: TypeId,
     pub(super) record: RecordId,
     pub(super) at: Timestamp,
+    /// When the lane took it.
+    pub(super) came_at: Timestamp,
+    /// Whether it goes by itself, because a batch with it was refused.
+    pub(super) is_single: bool,
     /// The change itself, for as long as someone holds it; after that it is read again when it is sent.
     pub(super) held: Weak<Change>,
 }
@@ -37,6 +46,8 @@ pub(super) struct Item {
 pub(super) enum What {
     /// A change in its turn.
     Change(Item),
+    /// Changes that go together.
+    Batch(Bundle),
     /// A parked record's next try.
     Parked(RecordKey, u64),
     /// A notice.
@@ -49,6 +60,7 @@ impl What {
     fn record(&self) -> Option<RecordId> {
         match self {
             Self::Change(item) => Some(item.record),
+            Self::Batch(_) => None,
             Self::Parked(key, _) => Some(key.id),
             Self::Notice(notice) => notice.body.record().map(|key| key.id),
             Self::Step(step) => Some(step.record.id),
@@ -87,23 +99,6 @@ pub(super) struct Closed {
     pub(super) is_warned: bool,
 }
 
-#[derive(Debug)]
-struct ParkedRecord {
-    row: Parked,
-    /// The newest change of the record that went by while it was parked; none where that is not known.
-    newest: Option<u64>,
-    is_busy: bool,
-    /// When the schedule has it tried, while a newer change brings it forward: a try out of turn uses up no attempt.
-    scheduled_at: Option<Timestamp>,
-    tried_at: Timestamp,
-}
-
-impl ParkedRecord {
-    const fn new(row: Parked, newest: Option<u64>) -> Self {
-        Self { row, newest, is_busy: false, scheduled_at: None, tried_at: Timestamp(0) }
-    }
-}
-
 /// One subscription's lane in one business.
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -139,6 +134,12 @@ pub(super) struct Lane {
     pub(super) down: Option<Down>,
     /// Whether its gate is as it was stored, and nobody has addressed it since.
     pub(super) is_restored: bool,
+    /// What holds among the changes of one record.
+    pub(super) ordering: Ordering,
+    /// Whether changes go together.
+    pub(super) batch: Option<Batching>,
+    /// Batches that wait for another try.
+    bundles: VecDeque<Bundle>,
     /// Things given out, so that a walk has its share beside a flood of changes.
     given: u64,
     unsettled: BTreeMap<u64, Timestamp>,
@@ -186,6 +187,9 @@ impl Lane {
             gate: Gate::Open,
             down: None,
             is_restored: false,
+            ordering: Ordering::Record,
+            batch: None,
+            bundles: VecDeque::new(),
             given: 0,
             unsettled: BTreeMap::new(),
             ready: VecDeque::new(),
@@ -229,39 +233,16 @@ impl Lane {
 
     /// Whether it holds as many as it may.
     pub(super) fn is_full(&self) -> bool {
-        self.unsettled.len() >= limits::LANE_ITEMS_MAX
+        self.unsettled.len() >= self.items_max()
     }
 
     /// Whether it should read a page of its own now.
     pub(super) fn wants_page(&self) -> bool {
         let has_room = match self.gate {
-            Gate::Open => self.unsettled.len() <= limits::LANE_ITEMS_MAX / 2,
+            Gate::Open => self.unsettled.len() <= self.items_max() / 2,
             Gate::Closed(_) => self.unsettled.is_empty(),
         };
         self.to.is_some() && self.is_behind && !self.is_reading && has_room
-    }
-
-    /// Parked records.
-    pub(super) fn parked(&self) -> impl Iterator<Item = &Parked> {
-        self.parked.values().map(|parked| &parked.row)
-    }
-
-    /// How many records are parked.
-    pub(super) fn parked_count(&self) -> usize {
-        self.parked.len()
-    }
-
-    /// Takes a parked row, as stored.
-    pub(super) fn restore(&mut self, row: Parked) {
-        self.parked_due.insert((row.next_at, row.record));
-        self.parked.insert(row.record, ParkedRecord::new(row, None));
-    }
-
-    /// Forgets why an erased record was refused: the endpoint may have said its values back.
-    pub(super) fn forget(&mut self, record: RecordId) {
-        if let Some(parked) = self.parked.get_mut(&record) {
-            ERASED.clone_into(&mut parked.row.reason);
-        }
     }
 
     /// Takes a notice, unless it is here already.
@@ -285,24 +266,6 @@ impl Lane {
         self.notices.insert((notice.next_at, notice.id), notice);
     }
 
-    /// Takes a wanted change, the next in order of seq.
-    pub(super) fn push(&mut self, item: Item, now: Timestamp) {
-        if let Some(parked) = self.parked.get_mut(&item.record) {
-            parked.newest = Some(item.seq);
-            // Something new may be what the endpoint was waiting for; but a busy record is no reason to hurry it.
-            let may_hurry = now.ms_since(parked.tried_at) >= limits::PARKED_HURRY_MS;
-            if !parked.is_busy && parked.row.next_at > now && may_hurry {
-                self.parked_due.remove(&(parked.row.next_at, item.record));
-                parked.scheduled_at = Some(parked.row.next_at);
-                parked.row.next_at = now;
-                self.parked_due.insert((now, item.record));
-            }
-            return;
-        }
-        self.unsettled.insert(item.seq, item.at);
-        self.ready.push_back(item);
-    }
-
     /// When, after now, the clock brings something to do. What is due already and may not go waits for a landing,
     /// never for the clock.
     pub(super) fn due_after(&self, now: Timestamp) -> Option<Timestamp> {
@@ -312,7 +275,9 @@ impl Lane {
         let later = (Excluded((now, DeliveryId(u128::MAX))), Unbounded);
         let notice = self.notices.range(later).next().map(|((at, _), _)| *at);
         let walk = self.walks.iter().filter_map(|walk| walk.due_after(now)).min();
-        let Gate::Closed(closed) = &self.gate else { return [parked, notice, walk].into_iter().flatten().min() };
+        let Gate::Closed(closed) = &self.gate else {
+            return [parked, notice, walk, self.batch_due_after(now)].into_iter().flatten().min();
+        };
         let has_walks = self.walks.iter().any(Walk::has_more);
         let has_something =
             has_walks || !self.unsettled.is_empty() || !self.parked.is_empty() || !self.notices.is_empty();
@@ -329,11 +294,15 @@ impl Lane {
         };
         let is_walks_turn = self.given.is_multiple_of(WALK_EVERY);
         let what = match is_probe {
-            true => self.next_change().or_else(|| self.next_parked(None)).or_else(|| self.next_notice(now)),
+            true => self
+                .next_bundle()
+                .or_else(|| self.next_change())
+                .or_else(|| self.next_parked(None))
+                .or_else(|| self.next_notice(now)),
             false => {
                 let first = self.next_parked(Some(now)).or_else(|| self.next_notice(now));
                 let first = first.or_else(|| is_walks_turn.then(|| self.next_step(now, reached)).flatten());
-                first.or_else(|| self.next_change())
+                first.or_else(|| self.next_owed(now))
             }
         };
         let what = what.or_else(|| self.next_step(now, reached))?;
@@ -342,27 +311,50 @@ impl Lane {
             closed.is_probing = true;
         }
         self.in_flight += 1;
-        self.busy.extend(what.record());
+        let is_free = self.ordering == Ordering::None && matches!(what, What::Change(_) | What::Parked(..));
+        self.busy.extend(what.record().filter(|_| !is_free));
         Some(what)
     }
 
     fn next_change(&mut self) -> Option<What> {
         while let Some(item) = self.ready.pop_front() {
-            if !self.busy.contains(&item.record) {
+            if self.ordering == Ordering::None || !self.busy.contains(&item.record) {
                 return Some(What::Change(item));
             }
-            self.waiting.entry(item.record).or_default().push_back(item);
+            self.wait_for_turn(item);
         }
         None
     }
 
-    fn next_parked(&mut self, now: Option<Timestamp>) -> Option<What> {
-        let is_due = |(at, _): &&(Timestamp, RecordId)| now.is_none_or(|now| *at <= now);
-        let due = self.parked_due.iter().take_while(is_due).find(|(_, record)| !self.busy.contains(record)).copied()?;
-        self.parked_due.remove(&due);
-        let parked = self.parked.get_mut(&due.1)?;
-        parked.is_busy = true;
-        Some(What::Parked(RecordKey { ty: parked.row.ty.clone(), id: due.1 }, parked.row.first_seq))
+    /// Lets a change wait until its record is back; where only the latest counts, in the place of one that waits.
+    fn wait_for_turn(&mut self, item: Item) {
+        let waiting = self.waiting.entry(item.record).or_default();
+        if self.ordering == Ordering::Latest {
+            for older in waiting.drain(..) {
+                self.unsettled.remove(&older.seq);
+            }
+        }
+        waiting.push_back(item);
+    }
+
+    /// Takes a wanted change, the next in order of seq.
+    pub(super) fn push(&mut self, item: Item, now: Timestamp) {
+        if self.parked.contains_key(&item.record) {
+            self.push_parked(&item, now);
+            return;
+        }
+        self.unsettled.insert(item.seq, item.at);
+        if self.ordering == Ordering::Latest {
+            let place = self.ready.iter_mut().rfind(|held| held.record == item.record);
+            let place = place.or_else(|| self.waiting.get_mut(&item.record)?.back_mut());
+            if let Some(place) = place {
+                let item = Item { came_at: place.came_at, ..item };
+                let older = std::mem::replace(place, item);
+                self.unsettled.remove(&older.seq);
+                return;
+            }
+        }
+        self.ready.push_back(item);
     }
 
     fn next_notice(&mut self, now: Timestamp) -> Option<What> {
@@ -436,6 +428,7 @@ impl Lane {
         }
         let effect = match what {
             What::Change(item) => self.change_landed(item, landing, was_probe, fraction),
+            What::Batch(bundle) => self.batch_landed(bundle, landing, fraction),
             What::Parked(key, seq) => self.parked_landed(key, seq, landing, fraction),
             What::Notice(notice) => self.notice_landed(*notice, landing, fraction),
             What::Step(step) => self.step_landed(*step, landing, fraction),
@@ -457,16 +450,6 @@ impl Lane {
         }
     }
 
-    fn bring_forward(&mut self, record: RecordId, at: Timestamp) {
-        let Some(parked) = self.parked.get_mut(&record).filter(|parked| !parked.is_busy && parked.row.next_at > at)
-        else {
-            return;
-        };
-        self.parked_due.remove(&(parked.row.next_at, record));
-        parked.row.next_at = at;
-        self.parked_due.insert((at, record));
-    }
-
     fn change_landed(&mut self, item: Item, landing: &Landing, was_probe: bool, fraction: f64) -> Effect {
         match landing.fate {
             Fate::Delivered | Fate::Unwanted => {
@@ -480,7 +463,7 @@ impl Lane {
                     self.park(item, landing, fraction);
                 }
             }
-            Fate::Gone | Fate::NotYet | Fate::Unread => self.put_back(item, false),
+            Fate::Gone | Fate::NotYet | Fate::Unread | Fate::TooMuch => self.put_back(item, false),
         }
         Effect::Nothing
     }
@@ -527,7 +510,8 @@ impl Lane {
             Gate::Open => (landing.at, None, false),
         };
         let wait = match landing.fate {
-            Fate::Throttled(Some(asked)) => asked,
+            // One that asks for no wait at all would be asked as fast as it can refuse.
+            Fate::Throttled(Some(asked)) => asked.max(Duration::from_millis(limits::THROTTLE_FIRST_MS)),
             _ => retry::probe_after(last, is_throttled),
         };
         let spread = wait.mul_f64(1.0 + 0.1 * fraction);
@@ -551,85 +535,20 @@ impl Lane {
     /// next probe is of another record.
     fn put_back(&mut self, item: Item, is_to_the_end: bool) {
         let record = item.record;
-        self.release(record);
-        self.ready.push_front(item);
+        if self.ordering == Ordering::Latest && self.waiting.contains_key(&record) {
+            // What came meanwhile takes its place.
+            self.unsettled.remove(&item.seq);
+            self.release(record);
+        } else {
+            self.release(record);
+            self.ready.push_front(item);
+        }
         if is_to_the_end {
             let (own, others): (VecDeque<_>, VecDeque<_>) =
                 std::mem::take(&mut self.ready).into_iter().partition(|item| item.record == record);
             self.ready = others;
             self.ready.extend(own);
         }
-    }
-
-    /// Parks a record at its first undelivered change; what is held of its later ones is found along the chain.
-    fn park(&mut self, item: Item, landing: &Landing, fraction: f64) {
-        let record = item.record;
-        self.release(record);
-        let (later, others): (VecDeque<_>, VecDeque<_>) =
-            std::mem::take(&mut self.ready).into_iter().partition(|held| held.record == record);
-        self.ready = others;
-        self.unsettled.remove(&item.seq);
-        for held in &later {
-            self.unsettled.remove(&held.seq);
-        }
-        let row = Parked {
-            ty: item.ty,
-            record,
-            first_seq: item.seq,
-            attempt: 1,
-            next_at: after(landing.at, retry::wait_after(1, fraction)),
-            reason: landing.failure.clone().unwrap_or_default(),
-        };
-        self.parked_due.insert((row.next_at, record));
-        self.steps.push(LaneStep::Park(row.clone()));
-        let newest = Some(later.back().map_or(item.seq, |held| held.seq));
-        self.parked.insert(record, ParkedRecord::new(row, newest));
-    }
-
-    fn parked_landed(&mut self, key: RecordKey, seq: u64, landing: &Landing, fraction: f64) -> Effect {
-        let mut is_held_against = false;
-        let mut is_over = matches!(landing.fate, Fate::Delivered | Fate::Unwanted);
-        if matches!(landing.fate, Fate::Refused | Fate::Unreached | Fate::Throttled(_)) {
-            is_held_against = !self.failed(key.id, landing, fraction);
-        }
-        let Some(parked) = self.parked.get_mut(&key.id) else { return Effect::Nothing };
-        parked.tried_at = landing.at;
-        if let Some(scheduled_at) = parked.scheduled_at.take_if(|at| is_held_against && *at > landing.at) {
-            parked.row.next_at = scheduled_at;
-            is_held_against = false;
-        }
-        if is_held_against {
-            parked.row.attempt += 1;
-            parked.row.reason = landing.failure.clone().unwrap_or_default();
-            match retry::wait_after(parked.row.attempt, fraction) {
-                Some(wait) => parked.row.next_at = after(landing.at, Some(wait)),
-                None => {
-                    is_over = true;
-                    self.steps.push(LaneStep::Bury(DeadLetter {
-                        seq,
-                        ty: key.ty.clone(),
-                        record: key.id,
-                        at: landing.at,
-                        attempts: parked.row.attempt,
-                        reason: parked.row.reason.clone(),
-                    }));
-                }
-            }
-        }
-        if is_over {
-            // Until what follows is known the record stays busy and parked.
-            if parked.newest.is_some_and(|newest| newest <= seq) {
-                self.unpark(key.id);
-                return Effect::Nothing;
-            }
-            return Effect::Follow(key, seq);
-        }
-        parked.is_busy = false;
-        self.parked_due.insert((parked.row.next_at, key.id));
-        if is_held_against {
-            self.steps.push(LaneStep::Park(parked.row.clone()));
-        }
-        Effect::Nothing
     }
 
     /// Opens the gate for an endpoint that is another one, or is asked for anew.
@@ -656,58 +575,10 @@ impl Lane {
         self.parked.clear();
         self.parked_due.clear();
         self.page.clear();
+        self.bundles.clear();
         self.leave(tail);
         // Its endpoint is no better for that: it is addressed again as after a restart.
         self.is_restored = true;
-    }
-
-    /// Takes in what follows along a parked record's chain, as read when the lane had come to `tail`.
-    pub(super) fn followed(
-        &mut self,
-        key: RecordKey,
-        after_seq: u64,
-        seqs: &[u64],
-        tail: u64,
-        now: Timestamp,
-    ) -> Effect {
-        let reached = self.reached(tail);
-        let Some(parked) = self.parked.get_mut(&key.id) else { return Effect::Nothing };
-        match seqs.iter().find(|seq| **seq <= reached) {
-            Some(next) => {
-                parked.row.first_seq = *next;
-                parked.row.attempt = 0;
-                parked.row.next_at = now;
-                // The schedule was that of the change before.
-                parked.scheduled_at = None;
-                parked.is_busy = false;
-                self.parked_due.insert((now, key.id));
-                self.steps.push(LaneStep::Park(parked.row.clone()));
-                Effect::Nothing
-            }
-            // A change went by between the reading and now.
-            None if parked.newest.is_some_and(|newest| newest > after_seq && !seqs.contains(&newest)) => {
-                Effect::Follow(key, after_seq)
-            }
-            None => {
-                self.unpark(key.id);
-                Effect::Nothing
-            }
-        }
-    }
-
-    /// A chain that could not be read is asked for again by trying the record again: it was delivered under the
-    /// same id before.
-    pub(super) fn unfollowed(&mut self, record: RecordId, now: Timestamp) {
-        if let Some(parked) = self.parked.get_mut(&record) {
-            parked.is_busy = false;
-            parked.row.next_at = now.plus_ms(1_000);
-            self.parked_due.insert((parked.row.next_at, record));
-        }
-    }
-
-    fn unpark(&mut self, record: RecordId) {
-        self.parked.remove(&record);
-        self.steps.push(LaneStep::Unpark(record));
     }
 
     fn notice_landed(&mut self, mut notice: Notice, landing: &Landing, fraction: f64) -> Effect {
@@ -721,7 +592,7 @@ impl Lane {
         };
         match landing.fate {
             Fate::Delivered | Fate::Unwanted => self.notice_done(notice, landing.fate == Fate::Delivered),
-            Fate::NotYet | Fate::Unread | Fate::Gone => {
+            Fate::NotYet | Fate::Unread | Fate::TooMuch | Fate::Gone => {
                 let key = later(&mut notice, landing.at.plus_ms(NOT_YET_MS));
                 self.notices.insert(key, notice);
             }

@@ -9,6 +9,7 @@ use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, SubscriptionId, TypeI
 use lockstep_core::limits;
 use lockstep_core::operation::OperationId;
 use lockstep_core::record::RecordKey;
+use lockstep_core::subscription::{Batching, Ordering};
 use lockstep_store::settle::LaneStep;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -27,8 +28,13 @@ fn lane() -> Lane {
     lane
 }
 
+fn item(seq: u64, record: u128, at: Timestamp) -> Item {
+    let (ty, record) = (contact(), RecordId(record));
+    Item { seq, ty, record, at, came_at: at, is_single: false, held: Weak::new() }
+}
+
 fn push(lane: &mut Lane, seq: u64, record: u128) {
-    lane.push(Item { seq, ty: contact(), record: RecordId(record), at: NOW, held: Weak::new() }, NOW);
+    lane.push(item(seq, record, NOW), NOW);
 }
 
 fn landing(fate: Fate, at: Timestamp) -> Landing {
@@ -39,7 +45,7 @@ fn seq(what: &What) -> u64 {
     match what {
         What::Change(item) => item.seq,
         What::Parked(_, seq) => *seq,
-        What::Notice(_) | What::Step(_) => 0,
+        What::Batch(_) | What::Notice(_) | What::Step(_) => 0,
     }
 }
 
@@ -220,7 +226,7 @@ fn edits_bring_a_parked_record_forward_but_use_up_no_attempt() {
     lane.landed(what, &landing(Fate::Refused, NOW), MIDDLE);
     let scheduled = NOW.plus_ms(5_000);
     let edited = |lane: &mut Lane, seq, at| {
-        lane.push(Item { seq, ty: contact(), record: RecordId(7), at, held: Weak::new() }, at);
+        lane.push(item(seq, 7, at), at);
     };
     let soon = NOW.plus_ms(300);
     edited(&mut lane, 2, soon);
@@ -241,7 +247,7 @@ fn a_change_found_along_the_chain_has_a_schedule_of_its_own() {
     let what = lane.next(NOW, u64::MAX).unwrap();
     lane.landed(what, &landing(Fate::Refused, NOW), MIDDLE);
     let soon = NOW.plus_ms(300);
-    lane.push(Item { seq: 2, ty: contact(), record: RecordId(7), at: soon, held: Weak::new() }, soon);
+    lane.push(item(2, 7, soon), soon);
     let what = lane.next(soon, u64::MAX).unwrap();
     let Effect::Follow(key, after) = lane.landed(what, &landing(Fate::Delivered, soon), MIDDLE) else {
         panic!("2 went by while 1 was parked")
@@ -272,4 +278,131 @@ fn records_that_an_endpoint_refused_while_it_was_going_down_are_tried_at_once_wh
     lane.landed(probe, &landing(Fate::Delivered, still_early), MIDDLE);
     let again = leave(&mut lane, still_early);
     assert_eq!(again.iter().filter(|what| matches!(what, What::Parked(..))).count(), parked);
+}
+
+#[test]
+fn where_only_the_latest_counts_a_newer_change_takes_the_place_of_the_one_that_waits() {
+    let mut lane = lane();
+    lane.ordering = Ordering::Latest;
+    for (seq, record) in [(1, 7), (2, 8), (3, 7), (4, 8)] {
+        push(&mut lane, seq, record);
+    }
+    assert_eq!((lane.held(), lane.cursor(4)), (2, 2));
+    let mut out = leave(&mut lane, NOW);
+    assert_eq!(seqs(&out), [3, 4]);
+    push(&mut lane, 5, 7);
+    push(&mut lane, 6, 7);
+    assert_eq!(seqs(&leave(&mut lane, NOW)), [0_u64; 0], "3 is under way");
+    push(&mut lane, 7, 7);
+    lane.landed(out.remove(0), &landing(Fate::Unread, NOW), MIDDLE);
+    assert_eq!(seqs(&leave(&mut lane, NOW)), [7]);
+    assert_eq!(lane.cursor(7), 3, "4 is under way");
+}
+
+#[test]
+fn where_only_the_latest_counts_a_parked_row_stands_for_the_newest_change() {
+    let mut lane = lane();
+    lane.ordering = Ordering::Latest;
+    push(&mut lane, 1, 7);
+    let mut out = leave(&mut lane, NOW);
+    push(&mut lane, 2, 7);
+    lane.landed(out.remove(0), &landing(Fate::Refused, NOW), MIDDLE);
+    let rows = |lane: &Lane| lane.parked().map(|row| (row.first_seq, row.attempt)).collect::<Vec<_>>();
+    assert_eq!(rows(&lane), [(2, 0)]);
+    push(&mut lane, 3, 7);
+    assert_eq!((rows(&lane), lane.held(), lane.cursor(3)), (vec![(3, 0)], 0, 3));
+    let what = lane.next(NOW, u64::MAX).unwrap();
+    push(&mut lane, 4, 7);
+    assert_eq!((seq(&what), rows(&lane)), (3, vec![(3, 0)]), "it is under way");
+    assert_eq!(lane.landed(what, &landing(Fate::Refused, NOW), MIDDLE), Effect::Nothing);
+    assert_eq!(rows(&lane), [(4, 0)]);
+    let what = lane.next(lane.due_after(NOW).unwrap(), u64::MAX).unwrap();
+    lane.landed(what, &landing(Fate::Delivered, NOW), MIDDLE);
+    assert_eq!(lane.parked_count(), 0);
+    assert!(matches!(lane.steps.last(), Some(LaneStep::Unpark(RecordId(7)))));
+}
+
+#[test]
+fn without_an_order_each_change_leaves_at_once_and_is_parked_alone() {
+    let mut lane = lane();
+    lane.ordering = Ordering::None;
+    for seq in 1..=3 {
+        push(&mut lane, seq, 7);
+    }
+    let mut out = leave(&mut lane, NOW);
+    assert_eq!(seqs(&out), [1, 2, 3]);
+    lane.landed(out.remove(1), &landing(Fate::Refused, NOW), MIDDLE);
+    lane.landed(out.remove(0), &landing(Fate::Delivered, NOW), MIDDLE);
+    assert_eq!((lane.parked_count(), lane.cursor(3)), (1, 2));
+    push(&mut lane, 4, 7);
+    assert_eq!(seqs(&leave(&mut lane, NOW)), [4]);
+    let what = lane.next(NOW.plus_ms(5_000), u64::MAX).unwrap();
+    assert_eq!(seq(&what), 2);
+    assert_eq!(lane.landed(what, &landing(Fate::Delivered, NOW), MIDDLE), Effect::Nothing);
+    assert_eq!(lane.parked_count(), 0);
+}
+
+fn batching(max_records: usize) -> Lane {
+    let mut lane = lane();
+    lane.batch = Some(Batching { max_records, max_wait_ms: 1_000 });
+    lane
+}
+
+fn members(what: &What) -> Vec<u64> {
+    match what {
+        What::Batch(bundle) => bundle.items.iter().map(|item| item.seq).collect(),
+        other => vec![seq(other)],
+    }
+}
+
+#[test]
+fn a_batch_is_formed_when_it_is_full_or_due_with_one_change_of_each_record() {
+    let mut lane = batching(3);
+    for (seq, record) in [(1, 7), (2, 7), (3, 8)] {
+        push(&mut lane, seq, record);
+    }
+    assert_eq!(leave(&mut lane, NOW).len(), 0);
+    assert_eq!(lane.due_after(NOW), Some(NOW.plus_ms(1_000)));
+    push(&mut lane, 4, 9);
+    let mut out = leave(&mut lane, NOW);
+    assert_eq!(out.iter().map(members).collect::<Vec<_>>(), [vec![1, 3, 4]]);
+    assert_eq!(leave(&mut lane, NOW.plus_ms(5_000)).len(), 0, "2 waits for 1");
+    lane.landed(out.remove(0), &landing(Fate::Delivered, NOW), MIDDLE);
+    assert_eq!(lane.cursor(4), 1);
+    assert_eq!(leave(&mut lane, NOW.plus_ms(1_000)).iter().map(members).collect::<Vec<_>>(), [vec![2]]);
+}
+
+#[test]
+fn a_batch_that_does_not_arrive_is_the_next_probe_and_then_goes_singly() {
+    let mut lane = batching(2);
+    push(&mut lane, 1, 7);
+    push(&mut lane, 2, 8);
+    push(&mut lane, 3, 7);
+    let mut now = NOW;
+    for _ in 0..2 {
+        let mut out = leave(&mut lane, now);
+        assert_eq!(out.iter().map(members).collect::<Vec<_>>(), [vec![1, 2]]);
+        lane.landed(out.remove(0), &landing(Fate::Unreached, now), MIDDLE);
+        assert!(matches!(lane.gate, Gate::Closed(_)));
+        now = lane.due_after(now).unwrap();
+    }
+    let what = lane.next(now, u64::MAX).unwrap();
+    assert_eq!(members(&what), [1], "a single change, and never 3 before it");
+    lane.landed(what, &landing(Fate::Delivered, now), MIDDLE);
+    assert_eq!(leave(&mut lane, now.plus_ms(2_000)).iter().map(members).collect::<Vec<_>>(), [vec![2], vec![3]]);
+}
+
+#[test]
+fn a_batch_that_is_too_long_goes_as_two_and_at_last_singly() {
+    let mut lane = batching(3);
+    for seq in 1..=3 {
+        push(&mut lane, seq, u128::from(seq));
+    }
+    let what = lane.next(NOW, u64::MAX).unwrap();
+    lane.landed(what, &landing(Fate::TooMuch, NOW), MIDDLE);
+    let mut out = leave(&mut lane, NOW);
+    assert_eq!(out.iter().map(members).collect::<Vec<_>>(), [vec![2, 3], vec![1]]);
+    lane.landed(out.remove(0), &landing(Fate::TooMuch, NOW), MIDDLE);
+    assert_eq!(leave(&mut lane, NOW).iter().map(members).collect::<Vec<_>>(), [vec![2], vec![3]]);
+    assert_eq!(lane.held(), 3);
 }

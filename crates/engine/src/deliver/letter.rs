@@ -27,6 +27,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const CLOUD_EVENTS: HeaderValue = HeaderValue::from_static("application/cloudevents-batch+json; charset=utf-8");
 const CLOUD_EVENT: HeaderValue = HeaderValue::from_static("application/cloudevents+json; charset=utf-8");
 
 /// What goes into the envelope of one delivery.
@@ -96,6 +97,44 @@ struct Word<'a, T> {
 
 /// The letter of a change.
 pub(super) fn of_change(writing: Writing<'_>, change: &Change, seen: &Seen<'_>, is_replay: bool) -> Written {
+    write(writing, &told_of(writing.to, change, seen, is_replay))
+}
+
+/// A change as a member of a batch, in formats that hold many.
+pub(super) fn member_of(writing: Writing<'_>, change: &Change, seen: &Seen<'_>) -> Vec<u8> {
+    let to = writing.to;
+    let told = told_of(to, change, seen, false);
+    let event = format!("{}.{}", told.ty, told.kind);
+    match to.subscription.format {
+        Format::Collection => json(&member(&told)),
+        Format::CloudEvents => {
+            json(&event_of(writing, (&event, told.record.to_string()), told.at, change_data(to, &told)))
+        }
+        _ => json(&Standard { event: &event, timestamp: &told.at.to_string(), data: change_data(to, &told) }),
+    }
+}
+
+/// The letter of several changes, the newest made at this instant; in a collection all are of one type.
+pub(super) fn of_members(writing: Writing<'_>, ty: &TypeId, at: Timestamp, members: &[Vec<u8>]) -> Letter {
+    let Writing { to, schema, .. } = writing;
+    let mut letter = blank(to);
+    let (head, tail) = match to.subscription.format {
+        Format::Collection => {
+            say_in_headers(&mut letter, to, &format!("{ty}.batch"), None);
+            let key = schema.shape(ty.as_str()).map_or(ty.as_str(), |shape| shape.collection);
+            (format!("{{{}:[", Value::from(key)), "]}")
+        }
+        Format::CloudEvents => {
+            letter.headers.insert(CONTENT_TYPE, CLOUD_EVENTS);
+            ("[".to_owned(), "]")
+        }
+        _ => (format!("{{\"type\":\"batch\",\"timestamp\":\"{at}\",\"data\":["), "]}"),
+    };
+    letter.body = [head.as_bytes(), &members.join(&b','), tail.as_bytes()].concat();
+    letter
+}
+
+fn told_of<'a>(to: &Addressee, change: &'a Change, seen: &'a Seen<'_>, is_replay: bool) -> Told<'a> {
     let state = match seen.kind {
         ChangeKind::Created => "Created",
         ChangeKind::Updated | ChangeKind::Correlated => "Updated",
@@ -104,29 +143,26 @@ pub(super) fn of_change(writing: Writing<'_>, change: &Change, seen: &Seen<'_>, 
     let origin = OriginView {
         by: if change.origin == Origin::Admin { "admin" } else { "application" },
         provider: change.origin.provider(),
-        operation_id: change.operation(&writing.to.business.id),
+        operation_id: change.operation(&to.business.id),
     };
-    write(
-        writing,
-        &Told {
-            kind: seen.kind.as_str(),
-            state,
-            at: change.at,
-            seq: Some(change.seq),
-            ty: &change.ty,
-            record: change.record,
-            version: change.version,
-            fields: &seen.fields,
-            old: (seen.kind == ChangeKind::Updated).then_some(&*seen.old),
-            external_ids: seen.external_ids,
-            reason: seen.reason,
-            merged_into: seen.merged_into,
-            is_erased: change.state.is_erased,
-            origin: (seen.reason != Some(Reason::LeftScope)).then_some(origin),
-            is_replay,
-            operation: None,
-        },
-    )
+    Told {
+        kind: seen.kind.as_str(),
+        state,
+        at: change.at,
+        seq: Some(change.seq),
+        ty: &change.ty,
+        record: change.record,
+        version: change.version,
+        fields: &seen.fields,
+        old: (seen.kind == ChangeKind::Updated).then_some(&*seen.old),
+        external_ids: seen.external_ids,
+        reason: seen.reason,
+        merged_into: seen.merged_into,
+        is_erased: change.state.is_erased,
+        origin: (seen.reason != Some(Reason::LeftScope)).then_some(origin),
+        is_replay,
+        operation: None,
+    }
 }
 
 /// The letter of a record as it is.
@@ -324,15 +360,13 @@ fn ask(letter: &mut Letter, id: &str, ty: &str, state: &str) {
     letter.url.query_pairs_mut().append_pair("id", id).append_pair("type", ty).append_pair("state", state);
 }
 
-/// Makes a CloudEvent of a letter (CloudEvents 1.0, its JSON format and its HTTP binding).
-fn cloud_event<T: Serialize>(
+fn event_of<T: Serialize>(
     writing: Writing<'_>,
-    letter: &mut Letter,
     (event, subject): (&str, String),
     at: Timestamp,
     data: T,
-) {
-    let event = CloudEvent {
+) -> CloudEvent<'static, T> {
+    CloudEvent {
         specversion: "1.0",
         id: writing.id.to_string(),
         source: format!("/v1/business/{}", writing.to.business.id),
@@ -341,7 +375,18 @@ fn cloud_event<T: Serialize>(
         time: at.to_string(),
         datacontenttype: "application/json",
         data,
-    };
+    }
+}
+
+/// Makes a CloudEvent of a letter (CloudEvents 1.0, its JSON format and its HTTP binding).
+fn cloud_event<T: Serialize>(
+    writing: Writing<'_>,
+    letter: &mut Letter,
+    (event, subject): (&str, String),
+    at: Timestamp,
+    data: T,
+) {
+    let event = event_of(writing, (event, subject), at, data);
     if writing.to.subscription.format == Format::CloudEvents {
         letter.headers.insert(CONTENT_TYPE, CLOUD_EVENT);
         letter.body = json(&event);

@@ -35,7 +35,7 @@ impl Turn {
         }
     }
 
-    const fn message(self) -> &'static str {
+    pub(super) const fn message(self) -> &'static str {
         match self {
             Self::Failing => {
                 "its endpoint has not taken a delivery for a day: mend it, or it is paused after five days; nothing is lost"
@@ -126,11 +126,11 @@ fn notice(world: &World, to: &Subscription, about: SubscriptionId, turn: Turn, a
     }
 }
 
-/// Carries it out. One that lost a race is let go: the next probe brings it up again.
-pub(super) async fn carry_out(world: Arc<World>, control: Control) -> Result<(), StoreError> {
+/// Carries it out and says whether it was. One that lost a race is let go: the next probe brings it up again.
+pub(super) async fn carry_out(world: Arc<World>, control: Control) -> Result<bool, StoreError> {
     match world.store.commit(Commit { id: None, work: Work::Control(Box::new(control)) }).await {
-        Ok(_) => world.settings.refresh(world.store.as_ref()).await,
-        Err(StoreError::Conflict(_)) => Ok(()),
+        Ok(_) => world.settings.refresh(world.store.as_ref()).await.map(|()| true),
+        Err(StoreError::Conflict(_)) => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -3,6 +3,7 @@
 //! What may be seen is asked here again, with the grant of the moment of sending.
 
 use super::addressee::Addressee;
+use super::lane::Item;
 use super::letter::{self, Writing, Written};
 use super::walk::{Held, Step};
 use crate::World;
@@ -58,6 +59,8 @@ pub(super) enum Fate {
     Gone,
     /// The store could not be read.
     Unread,
+    /// It is a batch too long to send.
+    TooMuch,
 }
 
 fn unsent(fate: Fate, failure: Option<String>, at: Timestamp) -> Landing {
@@ -84,18 +87,58 @@ pub(super) async fn change(
     is_replay: bool,
 ) -> Landing {
     let now = world.clock.now();
-    let change = match held {
-        Some(change) => Some(change),
-        None => match world.store.change(&to.business.id, seq).await {
-            Ok(change) => change,
-            Err(error) => return unread(&world, error).await,
-        },
+    let change = match read_change(&world, &to, held, seq).await {
+        Ok(change) => change,
+        Err(error) => return unread(&world, error).await,
     };
     let Some(change) = change else { return unsent(Fate::Unwanted, None, now) };
     let Some(seen) = to.view(&change) else { return unsent(Fate::Unwanted, None, now) };
     let id = DeliveryId::of_change(change.id, to.subscription.id);
     let letter = letter::of_change(writing(&world, &to, id), &change, &seen, is_replay);
     send(&world, &to, id, letter, is_replay).await
+}
+
+/// A change that may be at hand.
+async fn read_change(
+    world: &World,
+    to: &Addressee,
+    held: Option<Arc<Change>>,
+    seq: u64,
+) -> Result<Option<Arc<Change>>, StoreError> {
+    match held {
+        Some(change) => Ok(Some(change)),
+        None => world.store.change(&to.business.id, seq).await,
+    }
+}
+
+/// Sends changes together: what is wanted of them, in order.
+pub(super) async fn batch(world: Arc<World>, to: Arc<Addressee>, items: &[Item]) -> Landing {
+    let now = world.clock.now();
+    let (mut members, mut changes, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for item in items {
+        let found = match read_change(&world, &to, item.held.upgrade(), item.seq).await {
+            Ok(found) => found,
+            Err(error) => return unread(&world, error).await,
+        };
+        let Some(found) = found else { continue };
+        let Some(seen) = to.view(&found) else { continue };
+        let id = DeliveryId::of_change(found.id, to.subscription.id);
+        let member = letter::member_of(writing(&world, &to, id), &found, &seen);
+        bytes += member.len() + 1;
+        if bytes > limits::BATCH_BYTES_MAX {
+            return unsent(Fate::TooMuch, None, now);
+        }
+        drop(seen);
+        members.push(member);
+        changes.push((found.id, found.seq, found.at, found.ty.clone()));
+    }
+    let Some((_, seq, at, ty)) = changes.last().cloned() else { return unsent(Fate::Unwanted, None, now) };
+    if changes.len() == 1 {
+        return change(world, to, None, seq, false).await;
+    }
+    let id = DeliveryId::of_batch(changes.iter().map(|(change, ..)| *change), to.subscription.id);
+    let letter = letter::of_members(writing(&world, &to, id), &ty, at, &members);
+    send(&world, &to, id, Ok(letter), false).await
 }
 
 /// Sends a step of a walk.

@@ -15,6 +15,7 @@ use super::settling;
 use super::tail::Tail;
 use super::walk::Held;
 use crate::World;
+use crate::alert::{self, Alert};
 use crate::settings::{self, Settings};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -62,7 +63,8 @@ enum Event {
     Followed(SubscriptionId, RecordKey, u64, Result<Vec<u64>, StoreError>),
     Settled(Box<Settle>, Result<(), StoreError>),
     Tested,
-    Turned(SubscriptionId, Turn, Result<(), StoreError>),
+    Turned(SubscriptionId, Turn, Result<bool, StoreError>),
+    Alerted,
     Nudge(BusinessId),
 }
 
@@ -94,6 +96,8 @@ pub(super) struct Room {
     is_settling: bool,
     settle_at: Timestamp,
     is_stopping: bool,
+    /// Alerts under way.
+    alerts: usize,
 }
 
 impl Room {
@@ -125,6 +129,7 @@ impl Room {
             is_settling: false,
             settle_at: now,
             is_stopping: false,
+            alerts: 0,
             world,
         };
         for row in settings::newer(room.world.store.as_ref(), 0).await? {
@@ -250,6 +255,7 @@ impl Room {
             Event::Settled(settle, done) => self.settled(*settle, done)?,
             Event::Tested => self.in_flight = self.in_flight.saturating_sub(1),
             Event::Turned(id, turn, done) => self.turned(id, turn, done),
+            Event::Alerted => self.alerts = self.alerts.saturating_sub(1),
             Event::Nudge(business) => {
                 self.read_tail(&business);
                 let ids: Vec<_> = self.tails.get(&business).into_iter().flat_map(|tail| &tail.lanes).copied().collect();
@@ -362,6 +368,8 @@ impl Room {
             Ok(addressee) => {
                 tail.index.add(&addressee);
                 lane.readdressed(old.is_none_or(|old| old.url != addressee.url));
+                lane.ordering = addressee.subscription.ordering;
+                lane.batch = addressee.subscription.batch;
                 lane.to = Some(Arc::new(addressee));
             }
             Err(why) => {
@@ -474,11 +482,16 @@ impl Room {
         self.work.push(async move { Event::Turned(id, turn, owner::carry_out(world, control).await) }.boxed());
     }
 
-    fn turned(&mut self, id: SubscriptionId, turn: Turn, done: Result<(), StoreError>) {
+    fn turned(&mut self, id: SubscriptionId, turn: Turn, done: Result<bool, StoreError>) {
         let has_failed = done.is_err();
-        if let Err(error) = done {
-            tracing::warn!(subscription.id = %id, error = %error, "a subscription could not be changed; it is tried again");
-        } else if turn == Turn::Lapsed
+        match done {
+            Ok(is_done) => self.alert(id, turn, is_done),
+            Err(error) => {
+                tracing::warn!(subscription.id = %id, error = %error, "a subscription could not be changed; it is tried again");
+            }
+        }
+        if !has_failed
+            && turn == Turn::Lapsed
             && let Some(lane) = self.lanes.get_mut(&id)
         {
             let tail = self.tails.get(&lane.business).map_or(0, |tail| tail.position);
@@ -488,6 +501,22 @@ impl Room {
         if has_failed || turn == Turn::Lapsed {
             self.readdress(id);
         }
+    }
+
+    /// Tells the operator, where that is wished.
+    fn alert(&mut self, id: SubscriptionId, turn: Turn, is_done: bool) {
+        let Some(live) = self.settings.subscriptions.get(&id) else { return };
+        if !is_done || !self.world.alerts.are_wanted() {
+            return;
+        }
+        if self.alerts >= limits::ALERTS_MAX {
+            tracing::warn!(subscription.id = %id, event = turn.event(), "too many alerts are under way: this one is not sent");
+            return;
+        }
+        self.alerts += 1;
+        let business = live.subscription.business.clone();
+        let word = Alert { event: turn.event(), business, about: id, message: turn.message() };
+        self.work.push(alert::send(Arc::clone(&self.world), word).map(|()| Event::Alerted).boxed());
     }
 
     fn follow(&mut self, id: SubscriptionId, key: RecordKey, seq: u64) {
@@ -536,8 +565,9 @@ impl Room {
         let Some(lane) = self.lanes.get(&id) else { return };
         let (seq, number) = match what {
             What::Change(item) => (item.seq, 1),
+            What::Batch(bundle) => (bundle.items.first().map_or(0, |item| item.seq), bundle.tries + 1),
             What::Parked(key, seq) => {
-                let parked = lane.parked().find(|parked| parked.record == key.id);
+                let parked = lane.parked().find(|parked| parked.record == key.id && parked.first_seq == *seq);
                 (*seq, parked.map_or(1, |parked| parked.attempt + 1))
             }
             What::Notice(notice) => match notice.body {
@@ -703,8 +733,9 @@ impl Room {
     }
 }
 
-fn item(change: &Arc<Change>) -> Item {
-    Item { seq: change.seq, ty: change.ty.clone(), record: change.record, at: change.at, held: Arc::downgrade(change) }
+fn item(change: &Arc<Change>, came_at: Timestamp) -> Item {
+    let (ty, held) = (change.ty.clone(), Arc::downgrade(change));
+    Item { seq: change.seq, ty, record: change.record, at: change.at, came_at, is_single: false, held }
 }
 
 /// Gives a lane a place in the round, if it has none.
@@ -740,6 +771,7 @@ fn send(
                 let held = Weak::upgrade(&item.held);
                 post::change(world, to, held, item.seq, false).await
             }
+            What::Batch(bundle) => post::batch(world, to, &bundle.items).await,
             What::Parked(_, seq) => post::change(world, to, None, *seq, false).await,
             What::Notice(notice) => post::notice(world, to, (**notice).clone(), reached).await,
             What::Step(step) => post::step(world, to, (**step).clone(), reached).await,

@@ -189,7 +189,7 @@ impl Walk {
             Fate::Unwanted => {
                 self.unsettled.remove(&step.key);
             }
-            Fate::NotYet | Fate::Unread => {
+            Fate::NotYet | Fate::Unread | Fate::TooMuch => {
                 self.not_before = landing.at.plus_ms(super::lane::NOT_YET_MS);
                 self.put_back(step);
             }

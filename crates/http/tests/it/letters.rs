@@ -96,6 +96,20 @@ async fn secrets_of_a_subscription_are_never_shown_again() {
 }
 
 #[tokio::test]
+async fn order_and_batches_are_shown_where_they_are_not_the_usual_ones() {
+    let office = Office::open().await;
+    let made = create(&office, &json!({"ordering": "latest", "batch": {"maxRecords": 50}})).await;
+    let path = format!("/v1/business/acme-1/subscription/update/{}", made.body["id"].as_str().expect("an id"));
+    let shown = office.acme(&path, &json!({"label": "x"})).await.body;
+    let batch = json!({"maxRecords": 50, "maxWaitMs": 1_000});
+    assert_eq!((&shown["ordering"], &shown["batch"]), (&json!("latest"), &batch));
+    let refused = office.acme(&path, &json!({"format": "thin"})).await;
+    assert_eq!((refused.code(), &refused.body["error"]["pointer"]), ("invalid_value", &json!("/batch")));
+    let usual = office.acme(&path, &json!({"ordering": "record", "batch": {"maxRecords": 1}})).await.body;
+    assert_eq!((usual.get("ordering"), usual.get("batch")), (None, None));
+}
+
+#[tokio::test]
 async fn headers_and_proofs_are_replaced_and_removed() {
     let office = Office::open().await;
     let made = create(&office, &json!({"auth": {"kind": "bearer", "token": "t"}, "headers": {"x-a": "1"}})).await;

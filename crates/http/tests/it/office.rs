@@ -119,6 +119,7 @@ impl Office {
             sealer: Sealer::new(&[5; 32]).expect("a key"),
             schema: Schema::ready_made(),
             settings: SharedSettings::default(),
+            alerts: lockstep_engine::alert::Alerts::default(),
             metrics: Metrics::default(),
             uploads: lockstep_engine::upload::Uploads::default(),
             admin_key_digest: digest_of(ADMIN_KEY),

@@ -6,6 +6,7 @@ use crate::world::{World, simulate};
 use lockstep_core::command::Ending;
 use lockstep_core::grant::Grant;
 use lockstep_core::ids::{BusinessId, TypeId};
+use lockstep_core::subscription::Ordering;
 use lockstep_engine::ingest::Verb;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -48,6 +49,13 @@ async fn story() -> anyhow::Result<Evidence> {
     }
     // What is doctored below must not look as if it had only been under way.
     Evidence::gather(&world, acks, 0).await
+}
+
+/// The same evidence, had the subscription asked for another order.
+pub(super) fn order(evidence: &mut Evidence, ordering: Ordering) {
+    for span in evidence.subscribers.values_mut().flat_map(|subscriber| &mut subscriber.spans) {
+        Arc::make_mut(&mut span.subscription).ordering = ordering;
+    }
 }
 
 /// The same evidence, had the grant been narrower from the beginning.

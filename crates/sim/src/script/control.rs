@@ -31,7 +31,12 @@ impl Play {
         let mut put = |name: &str, value: Value| body.insert(name.to_owned(), value);
         put("url", json!(format!("https://{host}/s{}", self.cast.named)));
         put("format", json!(self.chance.pick(&["standard", "standard", "standard", "envelope", "fields", "thin"])));
+        if self.chance.one_in(3) {
+            put("batch", json!({"maxRecords": 2 + self.chance.below(6), "maxWaitMs": self.chance.below(3_000)}));
+            put("format", json!("standard"));
+        }
         put("excludeOwn", json!(self.chance.one_in(5)));
+        put("ordering", json!(self.chance.pick(&["record", "record", "latest", "none"])));
         match self.chance.below(4) {
             0 => put("startAt", json!("beginning")),
             1 => put("startAt", json!({"seq": self.chance.below(40)})),

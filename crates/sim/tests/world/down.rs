@@ -209,3 +209,26 @@ fn a_redirect_is_a_failure_and_is_not_followed() {
         Ok(())
     });
 }
+
+#[test]
+fn the_operator_is_told_what_happens_to_a_subscription_until_the_alert_url_takes_it() {
+    at_desk(|mut desk| async move {
+        desk.world.kill().await;
+        desk.world.alert_url = Some("https://alerts.example/alerts.example".to_owned());
+        desk.world.start().await?;
+        let subscription = desk.listen("gone.example", json!({})).await;
+        desk.world.net.set("gone.example", Mood::Says(410));
+        desk.world.net.set("alerts.example", Mood::Says(500));
+        desk.create(0).await;
+        desk.wait(Duration::from_secs(2)).await;
+        desk.world.net.heal();
+        desk.wait(Duration::from_secs(60)).await;
+        let told = desk.at("alerts.example");
+        assert_eq!(told.iter().map(lockstep_sim::endpoint::Arrival::is_taken).collect::<Vec<_>>(), [false, true]);
+        assert_eq!((told[0].id(), &told[0].body), (told[1].id(), &told[1].body), "one id on each try");
+        let body = told[1].json();
+        assert_eq!((&body["type"], &body["data"]["businessId"]), (&json!("subscription.ended"), &json!("a1")));
+        assert_eq!(body["data"]["subscriptionId"], json!(subscription.to_string()));
+        Ok(())
+    });
+}

@@ -1,10 +1,12 @@
 //! Worlds on simulated time: random ones from seeds, and stories that show one promise each.
 
+mod batches;
 mod catching_up;
 mod desk;
 mod down;
 mod erased;
 mod letters;
+mod ordering;
 mod pruned;
 mod refused;
 mod rules;

@@ -35,7 +35,15 @@ async fn no_file_holds_a_byte_of_what_was_erased() {
     desk.update(&desk.here, record, json!({"firstName": SECRETS[1], "notes": null})).await;
     let (at, ty, own) = (desk.clock_now(), contact(), SubscriptionId(1));
     let reason = format!("HTTP 400: {}", SECRETS[3]);
-    let parked = Parked { ty: ty.clone(), record, first_seq: 201, attempt: 1, next_at: at, reason: reason.clone() };
+    let parked = Parked {
+        ty: ty.clone(),
+        record,
+        first_seq: 201,
+        attempt: 1,
+        next_at: at,
+        reason: reason.clone(),
+        is_alone: true,
+    };
     let letter = DeadLetter { seq: 201, ty, record, at, attempts: 10, reason: reason.clone() };
     let fence = desk.store.claim("worker").await.unwrap();
     desk.settle(fence, &desk.here, vec![(own, LaneStep::Park(parked)), (own, LaneStep::Bury(letter))]).await.unwrap();

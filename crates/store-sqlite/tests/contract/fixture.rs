@@ -36,7 +36,15 @@ const COMMIT: CommitId = CommitId(77);
 
 fn parked() -> Parked {
     let reason = "500: out of order".to_owned();
-    Parked { ty: contact(), record: ANN, first_seq: 2, attempt: 3, next_at: Timestamp(1_700_000_005_000), reason }
+    Parked {
+        ty: contact(),
+        record: ANN,
+        first_seq: 2,
+        attempt: 3,
+        next_at: Timestamp(1_700_000_005_000),
+        reason,
+        is_alone: false,
+    }
 }
 
 fn letter() -> DeadLetter {

@@ -84,6 +84,7 @@ pub async fn work_rows_stay_in_their_business(subject: &impl Subject) {
         attempt: 1,
         next_at: Timestamp(1),
         reason: "no".to_owned(),
+        is_alone: false,
     };
     let letter =
         |attempts| DeadLetter { seq: 4, ty: contact(), record, at: Timestamp(1), attempts, reason: "never".to_owned() };

@@ -383,6 +383,8 @@ pub fn subscription(id: SubscriptionId, business: &BusinessId) -> Subscription {
         headers: Default::default(),
         auth: None,
         signing: Signing::Both,
+        ordering: Default::default(),
+        batch: None,
         exclude_own: true,
         secrets: Vec::new(),
         paused: None,

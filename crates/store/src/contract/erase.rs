@@ -96,7 +96,15 @@ pub async fn what_an_endpoint_said_of_an_erased_record_is_blanked(subject: &impl
     let own = desk.subscription_id();
     let reason = "HTTP 400: Ann is no name".to_owned();
     let (at, ty) = (desk.clock_now(), contact());
-    let parked = Parked { ty: ty.clone(), record, first_seq: 1, attempt: 1, next_at: at, reason: reason.clone() };
+    let parked = Parked {
+        ty: ty.clone(),
+        record,
+        first_seq: 1,
+        attempt: 1,
+        next_at: at,
+        reason: reason.clone(),
+        is_alone: false,
+    };
     let letter = DeadLetter { seq: 1, ty, record, at, attempts: 10, reason: reason.clone() };
     let fence = desk.store.claim("worker").await.expect("claimed");
     let steps = vec![(own, LaneStep::Park(parked)), (own, LaneStep::Bury(letter))];

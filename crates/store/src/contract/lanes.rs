@@ -102,8 +102,15 @@ pub async fn a_dropped_subscription_leaves_no_rows(subject: &impl Subject) {
         (desk.there.clone(), gone, StartAt::Beginning),
     ];
     desk.control(Control { lanes, ..control(Vec::new()) }).await.expect("taken");
-    let parked =
-        Parked { ty: contact(), record, first_seq: 1, attempt: 1, next_at: Timestamp(1), reason: "no".to_owned() };
+    let parked = Parked {
+        ty: contact(),
+        record,
+        first_seq: 1,
+        attempt: 1,
+        next_at: Timestamp(1),
+        reason: "no".to_owned(),
+        is_alone: false,
+    };
     let letter =
         DeadLetter { seq: 1, ty: contact(), record, at: Timestamp(1), attempts: 9, reason: "never".to_owned() };
     let down = Down { since: Timestamp(1), is_warned: true };

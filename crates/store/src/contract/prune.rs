@@ -75,6 +75,7 @@ pub async fn what_an_outlet_needs_is_not_pruned(subject: &impl Subject) {
         attempt: 1,
         next_at: desk.clock_now(),
         reason: String::new(),
+        is_alone: false,
     };
     let steps = vec![
         (own, LaneStep::Cursor(1)),
@@ -174,6 +175,7 @@ pub async fn a_lapsed_subscription_goes_on_at_the_head(subject: &impl Subject) {
         attempt: 1,
         next_at: desk.clock_now(),
         reason: String::new(),
+        is_alone: false,
     };
     for id in [own, other] {
         let steps = vec![(id, LaneStep::Cursor(1)), (id, LaneStep::Park(parked.clone()))];

@@ -20,6 +20,7 @@ fn parked(record: u128, attempt: u32) -> Parked {
         attempt,
         next_at: Timestamp(i64::from(attempt)),
         reason,
+        is_alone: false,
     }
 }
 

@@ -49,10 +49,8 @@ impl Log {
             seqs.insert(change.seq);
         }
         let next = own.next().map_or(0, |change| change.seq);
-        for ((_, record), parked) in &mut self.parked {
-            if *record == key.id {
-                blank_parked(parked);
-            }
+        for parked in self.parked.values_mut().filter(|parked| parked.record == key.id) {
+            blank_parked(parked);
         }
         for ((_, seq), letter) in &mut self.dead {
             if seqs.contains(seq) {

@@ -96,8 +96,8 @@ impl Room {
                 lane.leave(change.seq - 1);
             } else {
                 let before = lane.held();
-                lane.push(item(change), now);
-                self.held += lane.held() - before;
+                lane.push(item(change, now), now);
+                self.held = (self.held + lane.held()).saturating_sub(before);
             }
             tail.owing.insert(id);
             queue(&mut self.round, id, lane);
@@ -170,11 +170,11 @@ impl Room {
                 if lane.is_full() {
                     break;
                 }
-                lane.push(item(change), now);
+                lane.push(item(change, now), now);
             }
             lane.scanned = change.seq;
         }
-        self.held += lane.held() - before;
+        self.held = (self.held + lane.held()).saturating_sub(before);
         // Behind the tail, the log may have moved on by pages; only the tail's position says who is caught up.
         if lane.scanned >= tail.position {
             lane.is_behind = false;
