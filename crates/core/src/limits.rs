@@ -146,6 +146,8 @@ pub const BATCH_WAIT_MS: u64 = 1_000;
 pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Notices waiting for one subscription; over it the oldest operation notices are dropped and counted.
 pub const NOTICES_MAX: usize = 10_000;
+/// Newest attempts of a subscription that are looked through for those asked for.
+pub const ATTEMPTS_LOOKED_THROUGH: usize = 2_000;
 /// Attempts held in memory before they are written.
 pub const ATTEMPTS_HELD_MAX: usize = 2_000;
 

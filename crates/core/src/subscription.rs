@@ -227,6 +227,16 @@ impl Template {
     }
 }
 
+/// The businesses that a subscription covers beside its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Covers {
+    /// All that its owner may enter, later ones too.
+    All,
+    /// These.
+    These(BTreeSet<BusinessId>),
+}
+
 /// A subscription.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscription {
@@ -234,6 +244,12 @@ pub struct Subscription {
     pub id: SubscriptionId,
     /// The business whose changes it wants.
     pub business: BusinessId,
+    /// The businesses it covers, where that is more than its own: it has a mirror in each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covers: Option<Covers>,
+    /// The subscription that it is the likeness of in this business.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirrors: Option<SubscriptionId>,
     /// Whose it is; none for the administrator's.
     pub application: Option<ApplicationId>,
     /// A name for people.

@@ -11,8 +11,10 @@ use futures_util::FutureExt;
 use lockstep_core::clock::{Clock, IdSource};
 use lockstep_core::error::Code;
 use lockstep_core::schema::Schema;
+use lockstep_core::subscription::StartAt;
 use lockstep_egress::{AddressPolicy, HttpTransport};
 use lockstep_engine::alert::Alerts;
+use lockstep_engine::control::mirror::align_all;
 use lockstep_engine::deliver::{self, Desk, PostRoom};
 use lockstep_engine::principal::digest_of;
 use lockstep_engine::retention::Keep;
@@ -113,6 +115,8 @@ impl Hub {
         world.metrics.delivery_turned_at_ms.set(world.clock.now().0);
         world.settings.refresh(world.store.as_ref()).await?;
         check_sealing(&world).await.map_err(|failure| interrupted(settings, failure))?;
+        // A process that ended between a business and its mirrors left them to this.
+        align_all(&world, StartAt::Beginning).await.map_err(|refusal| refusal.rejection)?;
         let (post_room, desk) = PostRoom::new();
         let made = sealing.made.into_iter().chain(admin.made).collect();
         let is_traced = settings.otlp_endpoint.is_some();

@@ -6,7 +6,7 @@ use lockstep_core::delivery::{Attempt, DeadLetter, Parked};
 use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::operation::OperationId;
 use lockstep_core::subscription::{
-    Batching, Format, Ordering, Pause, Payload, PayloadShape, Signing, Subscription, Template, Under,
+    Batching, Covers, Format, Ordering, Pause, Payload, PayloadShape, Signing, Subscription, Template, Under,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -69,6 +69,9 @@ pub struct SubscriptionBody {
     pub url: Option<String>,
     /// A name for people.
     pub label: Option<String>,
+    /// Businesses covered beside the one in the path, or `"*"`: all that the owner may enter, later ones too. An empty
+    /// list is the path's alone.
+    pub businesses: Option<Wanted<BusinessId>>,
     /// Types wanted, or `"*"`.
     pub types: Option<Wanted<TypeId>>,
     /// Kinds wanted, or `"*"`: `created`, `updated`, `deleted`, `merged`, `correlated`, `current`, `FIELD.updated`,
@@ -129,6 +132,12 @@ pub struct SubscriptionView {
     pub id: SubscriptionId,
     /// The business whose changes it wants.
     pub business_id: BusinessId,
+    /// Businesses covered beside that one, or `"*"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub businesses: Option<Value>,
+    /// The subscription that it is the likeness of in this business: change that one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirrors: Option<SubscriptionId>,
     /// Its name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub label: String,
@@ -200,6 +209,11 @@ impl SubscriptionView {
         Self {
             id: subscription.id,
             business_id: subscription.business.clone(),
+            businesses: subscription.covers.as_ref().map(|covers| match covers {
+                Covers::All => Value::from("*"),
+                Covers::These(these) => these.iter().map(BusinessId::as_str).map(Value::from).collect(),
+            }),
+            mirrors: subscription.mirrors,
             label: subscription.label.clone(),
             url: masked(&subscription.url),
             types: subscription.types.clone(),
@@ -287,6 +301,33 @@ pub struct TestView {
     pub failure: Option<String>,
     /// How long it took, in milliseconds.
     pub took_ms: u32,
+}
+
+/// The body of `POST …/subscription/deliveries/{id}`: which attempts and dead letters are wanted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeliveriesBody {
+    /// Attempts that ended so.
+    pub only: Option<AttemptsWanted>,
+    /// Attempts of this change; 0 for those of no change.
+    pub seq: Option<u64>,
+    /// Attempts since a date or instant.
+    pub since: Option<String>,
+    /// At most so many of each.
+    pub limit: Option<usize>,
+    /// Dead letters after this seq.
+    #[serde(default)]
+    pub dead_letters_after: u64,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AttemptsWanted {
+    /// It arrived.
+    Delivered,
+    /// It did not.
+    Failed,
 }
 
 /// `POST …/subscription/deliveries/{id}`: how it stands.

@@ -12,6 +12,7 @@ use lockstep_core::error::{Code, Rejection};
 use lockstep_core::grant::{Ability, BusinessAccessRule, Grant, TypeAccess};
 use lockstep_core::ids::{ApplicationId, OrganisationName, Provider, TypeId, slug};
 use lockstep_core::limits;
+use lockstep_core::subscription::StartAt;
 use lockstep_store::settings::{Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_wire::management::{
     ApplicationChanged, ApplicationCreated, ApplicationView, CreateApplication, GrantBody, UpdateApplication,
@@ -172,6 +173,7 @@ pub async fn update(
     let mut control = blank(world, principal, "application.update", standing.id);
     control.puts.push(put(application, Expect::Version(live.version)));
     commit(world, control).await?;
+    super::mirror::align_all(world, StartAt::Now).await?;
     Ok(ApplicationChanged { id: standing.id })
 }
 

@@ -7,6 +7,7 @@ use crate::refusal::Refusal;
 use lockstep_core::application::Business;
 use lockstep_core::error::{Code, shown};
 use lockstep_core::ids::BusinessId;
+use lockstep_core::subscription::StartAt;
 use lockstep_store::settings::{Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_wire::management::{BusinessChanged, BusinessView, CreateBusiness, UpdateBusiness};
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub async fn create(world: &World, principal: &Principal, body: CreateBusiness) 
         ))
     };
     claim(world, control, taken).await?;
+    // Its log is read from the beginning, so nothing written before its mirrors stand is missed.
+    super::mirror::align_all(world, StartAt::Beginning).await?;
     Ok(BusinessChanged { id })
 }
 

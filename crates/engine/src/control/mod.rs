@@ -4,6 +4,7 @@ pub mod application;
 pub mod business;
 mod credential;
 pub mod hold;
+pub mod mirror;
 pub(crate) mod position;
 pub mod replay;
 pub mod subscription;

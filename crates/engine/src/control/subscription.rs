@@ -1,6 +1,6 @@
 //! Subscriptions: made, changed, dropped, listed, tested, replayed, their secrets replaced.
 
-use super::{blank, check_label, commit, credential, position};
+use super::{blank, check_label, commit, credential, mirror, position};
 use crate::World;
 use crate::deliver::PostRoom;
 use crate::principal::Principal;
@@ -9,6 +9,8 @@ use crate::seal::subscription_place;
 use crate::settings::LiveSubscription;
 use lockstep_core::application::Business;
 use lockstep_core::change::ChangeKind;
+use lockstep_core::clock::Timestamp;
+use lockstep_core::delivery::Attempt;
 use lockstep_core::error::{Code, Rejection, shown};
 use lockstep_core::grant::{Ability, TypeAccess, compile_condition};
 use lockstep_core::ids::{SubscriptionId, TypeId};
@@ -19,11 +21,12 @@ use lockstep_core::rules::scope::Reach;
 use lockstep_core::rules::signature::{shown_public_key, shown_secret};
 use lockstep_core::schema::Shape;
 use lockstep_core::subscription::{
-    Batching, Format, Ordering, Pause, Payload, PayloadShape, SealedSecret, Signing, Subscription,
+    Batching, Format, Ordering, Pause, Payload, PayloadShape, SealedSecret, Signing, StartAt, Subscription,
 };
 use lockstep_store::settings::{Dropped, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_wire::subscription::{
-    BatchBody, DeliveriesView, SubscriptionBody, SubscriptionCreated, SubscriptionView, TestView, Wanted,
+    AttemptsWanted, BatchBody, DeliveriesBody, DeliveriesView, SubscriptionBody, SubscriptionCreated, SubscriptionView,
+    TestView, Wanted,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -78,6 +81,9 @@ fn changed(
     }
     if let Some(label) = body.label {
         subscription.label = if label.trim().is_empty() { String::new() } else { check_label("label", &label)? };
+    }
+    if let Some(businesses) = body.businesses {
+        subscription.covers = mirror::covers(world, principal, businesses)?;
     }
     if let Some(types) = body.types {
         subscription.types = listed("types", types)?;
@@ -289,6 +295,8 @@ pub async fn create(
     let blank_subscription = Subscription {
         id,
         business: business.id.clone(),
+        covers: None,
+        mirrors: None,
         application: principal.application(),
         label: String::new(),
         url: String::new(),
@@ -315,10 +323,15 @@ pub async fn create(
     };
     let subscription = changed(world, principal, &business, blank_subscription, body)?;
     let answer = created(&subscription, &secret);
+    if subscription.covers.is_some() && matches!(start, StartAt::After(_)) {
+        let text = "a position belongs to one business: with businesses, start \"now\" or at the \"beginning\"";
+        return Err(refuse("startAt", Code::InvalidValue, text.to_owned()));
+    }
     let mut control = blank(world, principal, "subscription.create", id);
     control.lanes.push((business.id.clone(), id, start));
     control.puts.push(put(subscription, Expect::Absent));
     commit(world, control).await?;
+    mirror::align(world, id, start, true).await?;
     Ok(answer)
 }
 
@@ -363,6 +376,7 @@ pub async fn update(
     let business = principal.business(world, business)?;
     principal.must(Ability::Subscribe)?;
     let live = find(world, principal, &business, id)?;
+    mirror::must_lead(&live)?;
     must_not_have_ended(&live)?;
     if body.start_at.is_some() {
         let text = "startAt is said at the making alone: make a new subscription".to_owned();
@@ -371,8 +385,10 @@ pub async fn update(
     let subscription = changed(world, principal, &business, (*live.subscription).clone(), body)?;
     let view = SubscriptionView::of(&subscription);
     let mut control = blank(world, principal, "subscription.update", subscription.id);
+    let id = subscription.id;
     control.puts.push(put(subscription, Expect::Version(live.version)));
     commit(world, control).await?;
+    mirror::align(world, id, StartAt::Now, true).await?;
     Ok(view)
 }
 
@@ -389,6 +405,7 @@ pub async fn delete(
     let business = principal.business(world, business)?;
     principal.must(Ability::Subscribe)?;
     let live = find(world, principal, &business, id)?;
+    mirror::must_lead(&live)?;
     let mut control = blank(world, principal, "subscription.delete", live.subscription.id);
     let key = SettingKey::new(SettingKind::Subscription, live.subscription.id);
     control.puts.push(Put { key, value: None, expect: Expect::Version(live.version) });
@@ -397,6 +414,7 @@ pub async fn delete(
     let tell = tell.into_iter().filter(|other| *other != live.subscription.id).collect();
     control.dropped.push(Dropped { business: business.id.clone(), subscription: live.subscription.id, tell });
     commit(world, control).await?;
+    mirror::align(world, live.subscription.id, StartAt::Now, true).await?;
     Ok(SubscriptionView::of(&live.subscription))
 }
 
@@ -432,6 +450,7 @@ pub async fn rotate_secret(
     let business = principal.business(world, business)?;
     principal.must(Ability::Subscribe)?;
     let live = find(world, principal, &business, id)?;
+    mirror::must_lead(&live)?;
     must_not_have_ended(&live)?;
     let now = world.clock.now();
     let (secret, sealed) = fresh_secret(world, &business, live.subscription.id)?;
@@ -445,8 +464,10 @@ pub async fn rotate_secret(
     subscription.secrets.truncate(limits::SECRETS_MAX);
     let answer = created(&subscription, &secret);
     let mut control = blank(world, principal, "subscription.rotate-secret", subscription.id);
+    let id = subscription.id;
     control.puts.push(put(subscription, Expect::Version(live.version)));
     commit(world, control).await?;
+    mirror::align(world, id, StartAt::Now, true).await?;
     Ok(answer)
 }
 
@@ -468,25 +489,36 @@ pub async fn test(
     post_room.test(live.subscription.id).await
 }
 
-/// How a subscription's deliveries stand: the newest attempts, what is parked, what was given up.
+/// How a subscription's deliveries stand: the newest attempts that are asked for, what is parked, what was given up.
 ///
 /// # Errors
-/// `business_not_found`, `forbidden`, `not_found`, `busy`.
+/// `business_not_found`, `forbidden`, `not_found`, `invalid_value`, `busy`.
 pub async fn deliveries(
     world: &World,
     post_room: &PostRoom,
     principal: &Principal,
     business: &str,
     id: &str,
+    body: &DeliveriesBody,
 ) -> Result<DeliveriesView, Refusal> {
-    const NEWEST: usize = 100;
+    const USUAL: usize = 100;
     let business = principal.business(world, business)?;
     principal.must(Ability::Subscribe)?;
     let live = find(world, principal, &business, id)?;
+    let since = body.since.as_deref().map(Timestamp::parse).transpose();
+    let since = since.map_err(|refused| Refusal::from(refused.at_field("since")))?;
+    let limit = body.limit.unwrap_or(USUAL).clamp(1, limits::PAGE_ROWS_MAX);
     let id = live.subscription.id;
     let mut view = post_room.standing(id).await?;
-    let attempts = world.store.attempts(&business.id, id, NEWEST).await?;
-    let dead = world.store.dead_letters(&business.id, id, 0, NEWEST).await?;
+    let is_asked = |attempt: &Attempt| {
+        let ended_so = body.only.is_none_or(|only| (only == AttemptsWanted::Failed) == attempt.failure.is_some());
+        let is_of = body.seq.is_none_or(|seq| seq == attempt.seq);
+        ended_so && is_of && since.is_none_or(|since| attempt.at >= since)
+    };
+    // The attempt log has no index by these: the newest are looked through.
+    let attempts = world.store.attempts(&business.id, id, limits::ATTEMPTS_LOOKED_THROUGH).await?;
+    let attempts: Vec<_> = attempts.into_iter().filter(is_asked).take(limit).collect();
+    let dead = world.store.dead_letters(&business.id, id, body.dead_letters_after, limit).await?;
     let epoch = world.store.head(&business.id).await?.epoch;
     view.position = view.cursor.map(|seq| Position { epoch, seq }.cursor(&business.id));
     view.attempts = attempts.into_iter().map(Into::into).collect();

@@ -65,6 +65,6 @@ pub(crate) async fn deliveries(
     Places((business, id)): OfOne,
     request: Request,
 ) -> Answer {
-    let principal = caller(&server, request).await?;
-    ok(&subscription::deliveries(&server.world, &server.post_room, &principal, &business, &id).await?)
+    let (principal, body) = read(&server, request).await?;
+    ok(&subscription::deliveries(&server.world, &server.post_room, &principal, &business, &id, &body).await?)
 }

@@ -7,6 +7,7 @@ mod bulk;
 mod calls;
 mod erase;
 mod letters;
+mod mirrors;
 mod office;
 mod positions;
 mod pruned;

@@ -152,3 +152,24 @@ fn a_merge_is_told_as_one_or_to_those_that_know_none_as_a_deletion() {
         Ok(())
     });
 }
+
+#[test]
+fn a_subscription_to_all_businesses_hears_of_later_ones_under_one_secret() {
+    at_desk(|desk| async move {
+        let more = json!({"businesses": "*", "startAt": "beginning"});
+        let (_, secret) = desk.listen_as(&desk.mail, "all.example", more).await;
+        let here = desk.create(0).await;
+        desk.world.business("Acme", "later").await?;
+        let fields = json!({"notes": "there"}).as_object().cloned().expect("an object");
+        let verb = Verb::Create { fields, external_id: None, matching: &[] };
+        desk.world.submit(&desk.crm, "later", "contact", verb).await?;
+        desk.wait(10 * SECOND).await;
+        let told = desk.at("all.example");
+        let mut businesses: Vec<_> =
+            told.iter().map(|arrival| arrival.json()["data"]["businessId"].to_string()).collect();
+        businesses.sort();
+        assert_eq!(businesses, ["\"a1\"", "\"later\""], "{here}");
+        assert!(told.iter().all(|arrival| signers(arrival, &[&secret]) == (vec![true], 1)));
+        Ok(())
+    });
+}

@@ -367,6 +367,8 @@ pub fn subscription(id: SubscriptionId, business: &BusinessId) -> Subscription {
     Subscription {
         id,
         business: business.clone(),
+        covers: None,
+        mirrors: None,
         application: Some(ApplicationId(9)),
         label: "all".to_owned(),
         url: "https://subscriber.example/hook".to_owned(),
