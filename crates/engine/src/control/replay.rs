@@ -1,5 +1,6 @@
 //! Replays: one change, a range, or everything that was given up, once more.
 
+use super::subscription::refuse;
 use super::{blank, commit, position};
 use crate::World;
 use crate::principal::Principal;
@@ -8,19 +9,14 @@ use crate::settings::LiveSubscription;
 use lockstep_core::application::Business;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::{Notice, NoticeBody};
-use lockstep_core::error::{Code, Rejection};
+use lockstep_core::error::Code;
 use lockstep_core::grant::Ability;
 use lockstep_core::ids::{BusinessId, DeliveryId};
-use lockstep_core::limits;
 use lockstep_core::operation::{Operation, OperationId, OperationState};
 use lockstep_core::scan::{Over, Picked, Scan, ScanKey};
 use lockstep_store::{Store, StoreError};
 use lockstep_wire::subscription::{ReplayBody, Replayed, Wanted};
 use std::collections::BTreeSet;
-
-fn refuse(field: &str, code: Code, text: String) -> Refusal {
-    Rejection::new(code, text).at_field(field).into()
-}
 
 /// Sends changes once more, beside live deliveries, under the ids they always had.
 ///
@@ -142,14 +138,7 @@ async fn many(
 }
 
 fn listed<T: Ord>(field: &str, wanted: Option<Wanted<T>>) -> Result<Option<BTreeSet<T>>, Refusal> {
-    match wanted {
-        None | Some(Wanted::All) => Ok(None),
-        Some(Wanted::These(list)) if list.len() > limits::SCOPE_ITEMS_MAX => {
-            let text = format!("{field} has {} members: at most {} are taken", list.len(), limits::SCOPE_ITEMS_MAX);
-            Err(refuse(field, Code::LimitReached, text))
-        }
-        Some(Wanted::These(list)) => Ok(Some(list.into_iter().collect())),
-    }
+    wanted.map_or(Ok(None), |wanted| super::subscription::listed(field, wanted))
 }
 
 /// The first and last seq asked for: by seq, by time, or both, whichever is narrower.

@@ -46,11 +46,11 @@ fn put(subscription: Subscription, expect: Expect) -> Put {
     Put { key, value: Some(Setting::Subscription(subscription)), expect }
 }
 
-fn refuse(field: &str, code: Code, text: String) -> Refusal {
+pub(super) fn refuse(field: &str, code: Code, text: String) -> Refusal {
     Rejection::new(code, text).at_field(field).into()
 }
 
-fn listed<T: Ord>(field: &str, wanted: Wanted<T>) -> Result<Option<BTreeSet<T>>, Refusal> {
+pub(super) fn listed<T: Ord>(field: &str, wanted: Wanted<T>) -> Result<Option<BTreeSet<T>>, Refusal> {
     match wanted {
         Wanted::All => Ok(None),
         Wanted::These(list) if list.is_empty() => Err(refuse(
@@ -323,7 +323,8 @@ pub async fn create(
     };
     let subscription = changed(world, principal, &business, blank_subscription, body)?;
     let answer = created(&subscription, &secret);
-    if subscription.covers.is_some() && matches!(start, StartAt::After(_)) {
+    let covers_more = subscription.covers.is_some();
+    if covers_more && matches!(start, StartAt::After(_)) {
         let text = "a position belongs to one business: with businesses, start \"now\" or at the \"beginning\"";
         return Err(refuse("startAt", Code::InvalidValue, text.to_owned()));
     }
@@ -331,7 +332,9 @@ pub async fn create(
     control.lanes.push((business.id.clone(), id, start));
     control.puts.push(put(subscription, Expect::Absent));
     commit(world, control).await?;
-    mirror::align(world, id, start, true).await?;
+    if covers_more {
+        mirror::align(world, id, start, true).await?;
+    }
     Ok(answer)
 }
 
@@ -385,10 +388,12 @@ pub async fn update(
     let subscription = changed(world, principal, &business, (*live.subscription).clone(), body)?;
     let view = SubscriptionView::of(&subscription);
     let mut control = blank(world, principal, "subscription.update", subscription.id);
-    let id = subscription.id;
+    let (id, covers_more) = (subscription.id, subscription.covers.is_some() || live.subscription.covers.is_some());
     control.puts.push(put(subscription, Expect::Version(live.version)));
     commit(world, control).await?;
-    mirror::align(world, id, StartAt::Now, true).await?;
+    if covers_more {
+        mirror::align(world, id, StartAt::Now, true).await?;
+    }
     Ok(view)
 }
 
@@ -414,7 +419,9 @@ pub async fn delete(
     let tell = tell.into_iter().filter(|other| *other != live.subscription.id).collect();
     control.dropped.push(Dropped { business: business.id.clone(), subscription: live.subscription.id, tell });
     commit(world, control).await?;
-    mirror::align(world, live.subscription.id, StartAt::Now, true).await?;
+    if live.subscription.covers.is_some() {
+        mirror::align(world, live.subscription.id, StartAt::Now, true).await?;
+    }
     Ok(SubscriptionView::of(&live.subscription))
 }
 
@@ -467,7 +474,9 @@ pub async fn rotate_secret(
     let id = subscription.id;
     control.puts.push(put(subscription, Expect::Version(live.version)));
     commit(world, control).await?;
-    mirror::align(world, id, StartAt::Now, true).await?;
+    if live.subscription.covers.is_some() {
+        mirror::align(world, id, StartAt::Now, true).await?;
+    }
     Ok(answer)
 }
 

@@ -233,6 +233,7 @@ async fn replays_of_many_say_what_they_may_be_asked() {
         (json!({"seq": 1, "from": 1}), "invalid_value"),
         (json!({"since": "yesterday"}), "invalid_value"),
         (json!({"kinds": ["renamed"]}), "invalid_body"),
+        (json!({"from": 1, "types": []}), "invalid_value"),
         (json!({"from": 1, "to": 7}), "log_restored"),
         (json!({"seq": 7}), "log_restored"),
     ] {
