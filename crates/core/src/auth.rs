@@ -3,6 +3,7 @@
 //! Each kind has one secret, sealed. What stands here is what the store keeps; opening it and using it is the
 //! engine's.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A way to prove who calls.
@@ -58,7 +59,7 @@ pub enum Auth {
 }
 
 /// Where an API key stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyPlace {
     /// In a header.
@@ -68,7 +69,7 @@ pub enum KeyPlace {
 }
 
 /// How a client proves itself to a token endpoint (RFC 6749, section 2.3.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ClientAuth {
     /// By HTTP Basic.

@@ -11,12 +11,13 @@ use crate::ids::{ApplicationId, ChangeId, Provider, RecordId, TypeId};
 use crate::operation::OperationId;
 use crate::position::Position;
 use crate::record::State;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
 /// What happened to the record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ChangeKind {
     /// It came into being, or back.

@@ -3,13 +3,14 @@
 //! Rejections are values, not failures: rules return them, the engine passes them on, and only `http` turns a
 //! code into a status. Every code has a page in `docs/ERRORS`, which `lockstep explain CODE` shows.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident => $text:literal,)*) => {
         /// What went wrong, as a word that never changes its meaning.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum Code { $($(#[$doc])* #[serde(rename = $text)] $variant,)* }
 
         impl Code {
@@ -144,7 +145,7 @@ impl fmt::Display for Code {
 }
 
 /// A refusal: what a rule, a check or a control call says instead of doing the work.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rejection {
     /// The code.
     pub code: Code,

@@ -4,12 +4,13 @@ use crate::error::{Code, Rejection, shown};
 use crate::ids::{BusinessId, TypeId};
 use crate::rules::scope::Reach;
 use lockstep_expr::Expr;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// One thing a principal may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Ability {
     /// Read by id, history, feed, sync.
@@ -27,6 +28,9 @@ pub enum Ability {
 }
 
 impl Ability {
+    /// Every ability.
+    pub const ALL: [Self; 6] = [Self::Read, Self::Query, Self::Write, Self::Subscribe, Self::Files, Self::Manage];
+
     /// What a grant holds that names no abilities: everything but administering.
     #[must_use]
     pub fn usual() -> BTreeSet<Self> {
@@ -48,7 +52,7 @@ impl Ability {
 }
 
 /// What may be done with one type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TypeAccess {
     /// Its records may be seen.
@@ -58,7 +62,7 @@ pub enum TypeAccess {
 }
 
 /// Which businesses: those allowed (all of the organisation where none are named), less those denied.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BusinessAccessRule {
     /// Businesses barred, whatever else is said.

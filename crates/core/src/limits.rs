@@ -91,6 +91,23 @@ pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Rows of one page of settings, notices or lists.
 pub const PAGE_ROWS_MAX: usize = 500;
 
+/// Changes in one answer of the feed.
+pub const FEED_PAGE_CHANGES_MAX: usize = 1_000;
+/// Changes in one answer of the feed where nothing is said.
+pub const FEED_PAGE_CHANGES: usize = 100;
+/// Changes that one request of the feed looks through; what it has found by then is its answer.
+pub const FEED_EXAMINED_MAX: usize = 10_000;
+/// Longest that an empty page of the feed is waited for, in milliseconds.
+pub const FEED_WAIT_MS_MAX: u64 = 60_000;
+/// Time after which a stream with nothing to say says so, in milliseconds.
+pub const FEED_HEARTBEAT_MS: u64 = 15_000;
+/// Newest events kept for all who see the same, in bytes; who is further behind reads the store.
+pub const FEED_RING_BYTES_MAX: usize = 1024 * 1024;
+/// The same in pages.
+pub const FEED_RING_CHUNKS_MAX: usize = 256;
+/// Streams that read the store at the same time.
+pub const FEED_READS_MAX: usize = 16;
+
 /// Reads that may wait for a reading thread.
 pub const READS_WAITING_MAX: usize = 1_024;
 /// Batches of attempts that may wait to be logged; over it they are dropped.

@@ -9,6 +9,7 @@ use crate::command::Ending;
 use crate::error::{Code, Rejection, shown};
 use crate::ids::{ApplicationId, BusinessId, RecordId, TypeId};
 use crate::position::{Position, check_of};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::str::FromStr;
@@ -89,6 +90,16 @@ impl FromStr for OperationId {
 impl Serialize for OperationId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for OperationId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "OperationId".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^op_[0-7][0-9a-z]{25}$"})
     }
 }
 

@@ -5,11 +5,12 @@ use crate::clock::Timestamp;
 use crate::error::{Code, Rejection};
 use crate::ids::{ApplicationId, BusinessId, RecordId, SubscriptionId, TypeId};
 use lockstep_expr::Templates;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How a notification is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Standard Webhooks.
@@ -68,7 +69,7 @@ impl Format {
 }
 
 /// How much of a record is told, by formats that have a choice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Payload {
     /// The record, and what changed.
@@ -89,7 +90,7 @@ impl Payload {
 }
 
 /// Whether an envelope holds its record bare or in a list of one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PayloadShape {
     /// Bare.
@@ -108,7 +109,7 @@ impl PayloadShape {
 }
 
 /// A record under which others stand: those whose reference field points there.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Under {
     /// The reference field.
@@ -118,7 +119,7 @@ pub struct Under {
 }
 
 /// How many changes go in one request, and how long they are waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Batching {
     /// At most so many.
@@ -128,7 +129,7 @@ pub struct Batching {
 }
 
 /// What holds among the changes of one record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Ordering {
     /// Each arrives, one after the other.
@@ -149,7 +150,7 @@ impl Ordering {
 }
 
 /// How notifications are signed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Signing {
     /// `v1`: HMAC-SHA256 with the shared secret.
@@ -162,7 +163,7 @@ pub enum Signing {
 }
 
 /// Why nothing is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pause {
     /// The owner asked for it.
@@ -184,7 +185,7 @@ pub struct SealedSecret {
 }
 
 /// A letter as its subscriber writes it: Jinja templates for its parts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Template {
     /// The address, at the same scheme, host and port as the subscription's own.

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use lockstep_core::change::Change;
 use lockstep_core::clock::{Clock, Timestamp};
 use lockstep_core::delivery::{Attempt, DeadLetter, Notice};
+use lockstep_core::external_id::ExternalKey;
 use lockstep_core::ids::{BusinessId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::operation::{Operation, OperationId};
 use lockstep_core::position::Position;
@@ -222,6 +223,10 @@ impl Store for SlowStore {
 
     async fn counts(&self, business: &BusinessId) -> Result<BTreeMap<TypeId, Count>, StoreError> {
         self.slowly(self.inner.counts(business)).await
+    }
+
+    async fn holder(&self, business: &BusinessId, key: &ExternalKey) -> Result<Option<RecordKey>, StoreError> {
+        self.slowly(self.inner.holder(business, key)).await
     }
 
     async fn records(

@@ -34,6 +34,7 @@ use async_trait::async_trait;
 use lockstep_core::change::Change;
 use lockstep_core::clock::{Clock, Timestamp};
 use lockstep_core::delivery::{Attempt, DeadLetter, Notice};
+use lockstep_core::external_id::ExternalKey;
 use lockstep_core::ids::{BusinessId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::limits::WAL_BYTES_MAX;
 use lockstep_core::operation::{Operation, OperationId};
@@ -217,6 +218,14 @@ impl Store for SqliteStore {
         let (business, key) = (business.clone(), key.clone());
         let read = move |connection: &rusqlite::Connection| {
             load::record(connection, load::business_number(connection, &business)?, &key)
+        };
+        self.readers.ask(read).await
+    }
+
+    async fn holder(&self, business: &BusinessId, key: &ExternalKey) -> Result<Option<RecordKey>, StoreError> {
+        let (business, key) = (business.clone(), key.clone());
+        let read = move |connection: &rusqlite::Connection| {
+            load::holder(connection, load::business_number(connection, &business)?, &key)
         };
         self.readers.ask(read).await
     }

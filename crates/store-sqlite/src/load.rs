@@ -65,6 +65,29 @@ pub(crate) fn record(
     }
 }
 
+/// The record that an external id leads to, from its row.
+pub(crate) fn holder(
+    connection: &Connection,
+    business: BusinessNumber,
+    key: &ExternalKey,
+) -> Result<Option<RecordKey>, StoreError> {
+    let mut select = connection
+        .prepare_cached(
+            "SELECT type, record FROM external_id \
+             WHERE business = ?1 AND provider = ?2 AND realm = ?3 AND object = ?4 AND id = ?5",
+        )
+        .or_fault()?;
+    let keys = params![business.0, key.provider.as_str(), key.realm, key.object, key.id];
+    let found: Option<(String, [u8; 16])> =
+        select.query_row(keys, |row| Ok((row.get(0)?, row.get(1)?))).optional().or_fault()?;
+    found
+        .map(|(ty, record)| {
+            let ty = TypeId::parse(&ty).map_err(|refused| StoreError::Corrupt(refused.message))?;
+            Ok(RecordKey { ty, id: RecordId(number(&record)?) })
+        })
+        .transpose()
+}
+
 impl Load for Loader<'_> {
     fn head(&mut self, business: &BusinessId) -> Result<(Position, Timestamp), StoreError> {
         let number = self.number(business)?;
@@ -78,23 +101,7 @@ impl Load for Loader<'_> {
     }
 
     fn holder(&mut self, business: &BusinessId, key: &ExternalKey) -> Result<Option<RecordKey>, StoreError> {
-        let business = self.number(business)?;
-        let mut select = self
-            .connection
-            .prepare_cached(
-                "SELECT type, record FROM external_id \
-                 WHERE business = ?1 AND provider = ?2 AND realm = ?3 AND object = ?4 AND id = ?5",
-            )
-            .or_fault()?;
-        let keys = params![business.0, key.provider.as_str(), key.realm, key.object, key.id];
-        let found: Option<(String, [u8; 16])> =
-            select.query_row(keys, |row| Ok((row.get(0)?, row.get(1)?))).optional().or_fault()?;
-        found
-            .map(|(ty, record)| {
-                let ty = TypeId::parse(&ty).map_err(|refused| StoreError::Corrupt(refused.message))?;
-                Ok(RecordKey { ty, id: RecordId(number(&record)?) })
-            })
-            .transpose()
+        holder(self.connection, self.number(business)?, key)
     }
 
     fn remembered(&mut self, business: &BusinessId, key: [u8; 16]) -> Result<Option<Remembered>, StoreError> {

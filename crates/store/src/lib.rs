@@ -28,6 +28,7 @@ use lockstep_core::change::Change;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::command::{Command, Outcome};
 use lockstep_core::delivery::{Attempt, DeadLetter, Down, Notice, Parked};
+use lockstep_core::external_id::ExternalKey;
 use lockstep_core::ids::{BusinessId, CommitId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::operation::{Operation, OperationId, Upload};
 use lockstep_core::position::Position;
@@ -260,6 +261,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn record(&self, business: &BusinessId, key: &RecordKey) -> Result<Option<Record>, StoreError>;
+
+    /// The record that an external id leads to.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn holder(&self, business: &BusinessId, key: &ExternalKey) -> Result<Option<RecordKey>, StoreError>;
 
     /// Records of a type after an id, at most `limit`, fewer where they are large.
     ///

@@ -501,6 +501,10 @@ impl Store for MemoryStore {
         self.log(business, |log| log.records.get(key).cloned())
     }
 
+    async fn holder(&self, business: &BusinessId, key: &ExternalKey) -> Result<Option<RecordKey>, StoreError> {
+        self.log(business, |log| log.externals.get(key).cloned())
+    }
+
     async fn records(
         &self,
         business: &BusinessId,

@@ -1,11 +1,12 @@
 //! How a subscription proves itself to its endpoint: as it is said, and as it is shown without its secret.
 
 use lockstep_core::auth::{Auth, ClientAuth, KeyPlace};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A secret on its way in; it does not show itself.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Secret(pub String);
 
@@ -16,7 +17,7 @@ impl fmt::Debug for Secret {
 }
 
 /// What is said.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum AuthBody {
     /// Nothing is proved; what was said before is forgotten.
@@ -68,7 +69,7 @@ pub enum AuthBody {
 }
 
 /// What is shown: all but the secret.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum AuthView {
     /// HTTP Basic.

@@ -5,8 +5,11 @@
 
 pub mod auth;
 pub mod error;
+pub mod feed;
 pub mod management;
 pub mod notification;
 pub mod operation;
 pub mod record;
+pub mod rest;
 pub mod subscription;
+pub mod who;

@@ -2,6 +2,7 @@
 
 use lockstep_core::grant::{Ability, BusinessAccessRule, TypeAccess};
 use lockstep_core::ids::{ApplicationId, BusinessId, OrganisationName, Provider, TypeId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +27,7 @@ pub struct UpdateBusiness {
 }
 
 /// A business, as listed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BusinessView {
     /// Its id.
@@ -57,7 +58,7 @@ pub struct CreateApplication {
 }
 
 /// A grant, as given. What is left out is allowed, except administering.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GrantBody {
     /// Where.
@@ -86,7 +87,7 @@ pub struct UpdateApplication {
 }
 
 /// The answer to a creation; the secrets are shown this once.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApplicationCreated {
     /// Its id.
@@ -102,7 +103,7 @@ pub struct ApplicationCreated {
 }
 
 /// An application, as listed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApplicationView {
     /// Its id.

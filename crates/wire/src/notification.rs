@@ -4,6 +4,7 @@ use crate::operation::{ExternalIdView, OperationView};
 use lockstep_core::Fields;
 use lockstep_core::ids::{BusinessId, OrganisationName, Provider, RecordId, SubscriptionId, TypeId};
 use lockstep_core::operation::OperationId;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -81,6 +82,20 @@ pub struct Changes<'a> {
     pub old: Option<&'a Fields>,
     /// The record after.
     pub new: &'a Fields,
+}
+
+impl JsonSchema for Changes<'_> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Changes".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "description": "Old and new value of each field, null where there is none.",
+            "additionalProperties": {"type": "object", "required": ["old", "new"], "properties": {"old": {}, "new": {}}},
+        })
+    }
 }
 
 impl Serialize for Changes<'_> {

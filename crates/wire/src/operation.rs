@@ -5,6 +5,7 @@ use lockstep_core::error::Rejection;
 use lockstep_core::external_id::ExternalId;
 use lockstep_core::ids::{Provider, RecordId, TypeId};
 use lockstep_core::operation::{Operation, OperationId, OperationState};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The answer `202`.
@@ -19,7 +20,7 @@ pub struct Accepted {
 }
 
 /// The body of `correlate` and `uncorrelate`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Correlation {
     /// The id elsewhere; a number is read as its digits.
@@ -34,7 +35,7 @@ pub struct Correlation {
 }
 
 /// An id elsewhere, as text or number.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum IdText {
     /// As text.
@@ -55,7 +56,7 @@ impl IdText {
 }
 
 /// An operation, as read by `/operation/get/{id}` and told by notices.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationView {
     /// Its id.
@@ -90,7 +91,7 @@ pub struct OperationView {
 }
 
 /// How far an upload has come; counts are of durable lines.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UploadView {
     /// Lines durable: an interrupted upload goes on with the next.
@@ -110,7 +111,7 @@ pub struct UploadView {
 }
 
 /// What became of one line.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LineView {
     /// Which, from 1.
@@ -166,7 +167,7 @@ pub struct OutcomesBody {
 }
 
 /// Which outcomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OutcomesWanted {
     /// Of every line.
@@ -227,7 +228,7 @@ impl OperationView {
 }
 
 /// An external id, as shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ExternalIdView<'a> {
     /// Who calls it so.
     pub provider: &'a Provider,

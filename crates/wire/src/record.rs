@@ -7,12 +7,13 @@ use lockstep_core::change::{Change, ChangeKind, Origin};
 use lockstep_core::ids::{BusinessId, Provider, RecordId, TypeId};
 use lockstep_core::operation::OperationId;
 use lockstep_core::record::State;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Who made a change, and by which call.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct By<'a> {
     /// `admin` or `application`.
@@ -149,14 +150,14 @@ impl<'a> PastView<'a> {
 }
 
 /// Where a record's values came from.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct WhyView<'a> {
     /// By field.
     pub fields: BTreeMap<&'a str, FieldWhy<'a>>,
 }
 
 /// Where one value came from.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FieldWhy<'a> {
     /// The value.
@@ -171,14 +172,14 @@ pub struct FieldWhy<'a> {
 }
 
 /// Records that look like one.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct SimilarView {
     /// Which, with what they share.
     pub similar: Vec<Similar>,
 }
 
 /// One that does.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Similar {
     /// The record.

@@ -8,6 +8,7 @@ use lockstep_core::operation::OperationId;
 use lockstep_core::subscription::{
     Batching, Covers, Format, Ordering, Pause, Payload, PayloadShape, Signing, Subscription, Template, Under,
 };
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -20,6 +21,17 @@ pub enum Wanted<T> {
     All,
     /// These.
     These(Vec<T>),
+}
+
+impl<T: JsonSchema> JsonSchema for Wanted<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("Wanted_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let item = generator.subschema_for::<T>();
+        json_schema!({"oneOf": [{"const": "*"}, {"type": "array", "minItems": 1, "items": item}]})
+    }
 }
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Wanted<T> {
@@ -38,7 +50,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Wanted<T> {
 }
 
 /// Where a subscription begins to read.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StartAtBody {
     /// With what comes after its making.
@@ -52,7 +64,7 @@ pub enum StartAtBody {
 }
 
 /// How many changes go in one request.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BatchBody {
     /// At most so many; 1 sends each alone.
@@ -62,10 +74,11 @@ pub struct BatchBody {
 }
 
 /// What may be said of a subscription, at its making and later. What is left out stays as it is.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SubscriptionBody {
-    /// Where notifications go.
+    /// Where notifications go; read also from `hookUrl`, `target_url` and `targetUrl`.
+    #[serde(alias = "hookUrl", alias = "target_url", alias = "targetUrl")]
     pub url: Option<String>,
     /// A name for people.
     pub label: Option<String>,
@@ -77,6 +90,8 @@ pub struct SubscriptionBody {
     /// Kinds wanted, or `"*"`: `created`, `updated`, `deleted`, `merged`, `correlated`, `current`, `FIELD.updated`,
     /// `operation.failed`, `operation.completed`, `subscription.failing|paused|ended`.
     pub kinds: Option<Wanted<String>>,
+    /// Kinds by the names that form builders use, in the place of `kinds`.
+    pub events: Option<Vec<EventName>>,
     /// Fields of which one must have changed in an update, or `"*"`.
     pub fields: Option<Wanted<String>>,
     /// Records wanted, or `"*"`.
@@ -111,8 +126,33 @@ pub struct SubscriptionBody {
     pub start_at: Option<StartAtBody>,
 }
 
+/// A kind by another name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EventName {
+    /// `created`.
+    Create,
+    /// `updated`.
+    Update,
+    /// `deleted`.
+    Delete,
+}
+
+impl EventName {
+    /// The kind meant.
+    #[must_use]
+    pub fn kind(self) -> String {
+        let kind = match self {
+            Self::Create => ChangeKind::Created,
+            Self::Update => ChangeKind::Updated,
+            Self::Delete => ChangeKind::Deleted,
+        };
+        kind.as_str().to_owned()
+    }
+}
+
 /// The answer to a creation; the secret is shown this once.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SubscriptionCreated {
     /// Its id.
@@ -125,7 +165,7 @@ pub struct SubscriptionCreated {
 }
 
 /// A subscription, as shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SubscriptionView {
     /// Its id.
@@ -251,7 +291,7 @@ pub fn masked(url: &str) -> String {
 }
 
 /// `POST …/subscription/replay/{id}`: one change by `seq`, a range of them, or what was given up.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReplayBody {
     /// The one change to send once more.
@@ -276,7 +316,7 @@ pub struct ReplayBody {
 }
 
 /// The answer to a replay.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Replayed {
     /// The delivery of the one change.
@@ -288,7 +328,7 @@ pub struct Replayed {
 }
 
 /// The answer to a test send.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TestView {
     /// Whether it would have settled.
@@ -304,7 +344,7 @@ pub struct TestView {
 }
 
 /// The body of `POST …/subscription/deliveries/{id}`: which attempts and dead letters are wanted.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeliveriesBody {
     /// Attempts that ended so.
@@ -321,7 +361,7 @@ pub struct DeliveriesBody {
 }
 
 /// How an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AttemptsWanted {
     /// It arrived.
@@ -331,7 +371,7 @@ pub enum AttemptsWanted {
 }
 
 /// `POST …/subscription/deliveries/{id}`: how it stands.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliveriesView {
     /// The highest seq below which all is settled, unwanted or parked.
@@ -352,7 +392,7 @@ pub struct DeliveriesView {
 }
 
 /// One try.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptView {
     /// The delivery, as `webhook-id`.
@@ -389,7 +429,7 @@ impl From<Attempt> for AttemptView {
 }
 
 /// A parked record.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ParkedView {
     /// Its type.
@@ -421,7 +461,7 @@ impl From<&Parked> for ParkedView {
 }
 
 /// A change given up.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetterView {
     /// The change: replay it by this.

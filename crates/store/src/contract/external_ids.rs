@@ -10,10 +10,13 @@ use lockstep_core::ids::{RecordId, TypeId};
 use lockstep_core::record::RecordKey;
 use serde_json::json;
 
-/// Who holds an external id: found by an update that changes nothing.
+/// Who holds an external id: found by an update that changes nothing, and by a reader.
 async fn holder(desk: &Desk<'_>, id: &ExternalId) -> Option<RecordId> {
     let action = Action::Update { target: Target::External(id.clone()), patch: fields(json!({})) };
-    desk.send(desk.command(&desk.here, action)).await.record
+    let found = desk.send(desk.command(&desk.here, action)).await.record;
+    let read = desk.store.holder(&desk.here, &id.key(&contact())).await.expect("a read");
+    assert_eq!(read.map(|holder| holder.id), found);
+    found
 }
 
 async fn correlate(desk: &Desk<'_>, record: RecordId, id: ExternalId, force: bool) -> Outcome {
