@@ -11,10 +11,12 @@ pub mod alert;
 pub mod backup;
 pub mod control;
 pub mod deliver;
+pub mod feed;
 pub mod ingest;
 pub mod metrics;
 pub mod principal;
 pub mod read;
+pub mod record;
 pub mod refusal;
 pub mod rekey;
 pub mod retention;
@@ -55,6 +57,10 @@ pub struct World {
     pub uploads: upload::Uploads,
     /// Where system events go beside their owners.
     pub alerts: alert::Alerts,
+    /// Wakes readers of the feed.
+    pub bells: feed::Bells,
+    /// Readers of the feed that stay.
+    pub classes: feed::Classes,
     /// Counts.
     pub metrics: metrics::Metrics,
     /// SHA-256 of the administrator's API key.

@@ -106,6 +106,27 @@ impl Principal {
         self.application().map_or_else(|| "admin".to_owned(), |id| id.to_string())
     }
 
+    /// What tells apart those who see different things of one business: who is given the same text sees the same.
+    #[must_use]
+    pub fn sees(&self) -> String {
+        match self {
+            Self::Admin => String::new(),
+            Self::Application(live) => {
+                let grant = &live.application.grant;
+                serde_json::json!([grant.types, grant.conditions, grant.hidden_fields]).to_string()
+            }
+        }
+    }
+
+    /// Whether a business is open to it.
+    #[must_use]
+    pub fn may_enter(&self, business: &Business) -> bool {
+        match self {
+            Self::Admin => !business.is_closed,
+            Self::Application(live) => live.is_at_home(business),
+        }
+    }
+
     /// A business it may enter. One of another organisation is as unknown as one that is not there.
     ///
     /// # Errors
@@ -114,10 +135,7 @@ impl Principal {
         let found = BusinessId::parse(id).ok().and_then(|id| {
             world.settings.read(|settings| settings.businesses.get(&id).map(|(found, _)| Arc::clone(found)))
         });
-        let open = found.filter(|business| match self {
-            Self::Admin => !business.is_closed,
-            Self::Application(live) => live.is_at_home(business),
-        });
+        let open = found.filter(|business| self.may_enter(business));
         open.ok_or_else(|| {
             let text = format!("there is no business {} that this credential may use", shown(id));
             Refusal::new(Code::BusinessNotFound, text)

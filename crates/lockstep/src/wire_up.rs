@@ -16,6 +16,7 @@ use lockstep_egress::{AddressPolicy, HttpTransport};
 use lockstep_engine::alert::Alerts;
 use lockstep_engine::control::mirror::align_all;
 use lockstep_engine::deliver::{self, Desk, PostRoom};
+use lockstep_engine::feed;
 use lockstep_engine::principal::digest_of;
 use lockstep_engine::retention::Keep;
 use lockstep_engine::seal::Sealer;
@@ -107,6 +108,8 @@ impl Hub {
             schema: Schema::ready_made(),
             settings: SharedSettings::default(),
             alerts: alerts.unwrap_or_default(),
+            bells: lockstep_engine::feed::Bells::default(),
+            classes: lockstep_engine::feed::Classes::default(),
             metrics: Metrics::default(),
             uploads: Uploads::default(),
             admin_key_digest: digest_of(&admin.key),
@@ -136,9 +139,13 @@ impl Hub {
         let sweeping = post_room.clone();
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| Failure::Other(error.into()))?;
         let deliver = start_delivery(Arc::clone(&world), desk, stop.clone())?;
-        let router = router::router(Server { world: Arc::clone(&world), post_room });
+        let router = router::router(Server { world: Arc::clone(&world), post_room, stop: stop.clone() });
         let router = if is_traced { spans::traced(router) } else { router };
-        tokio::join!(serve::serve(listener, tls, router, stop.clone()), sweep::run(&world, &sweeping, keep, stop));
+        tokio::join!(
+            serve::serve(listener, tls, router, stop.clone()),
+            sweep::run(&world, &sweeping, keep, stop.clone()),
+            feed::run(&world, stop)
+        );
         let ended = tokio::task::spawn_blocking(move || deliver.join()).await;
         if !matches!(ended, Ok(Ok(()))) {
             tracing::error!("the delivery thread panicked; this is a bug");

@@ -116,6 +116,8 @@ impl World {
             schema: Schema::ready_made(),
             settings: SharedSettings::default(),
             alerts: self.alerts()?,
+            bells: lockstep_engine::feed::Bells::default(),
+            classes: lockstep_engine::feed::Classes::default(),
             metrics: Metrics::default(),
             uploads: lockstep_engine::upload::Uploads::default(),
             admin_key_digest: digest_of(ADMIN_KEY),

@@ -8,6 +8,7 @@ pub mod mirror;
 pub(crate) mod position;
 pub mod replay;
 pub mod subscription;
+pub mod who;
 
 use crate::World;
 use crate::principal::Principal;

@@ -25,8 +25,8 @@ use lockstep_core::subscription::{
 };
 use lockstep_store::settings::{Dropped, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_wire::subscription::{
-    AttemptsWanted, BatchBody, DeliveriesBody, DeliveriesView, SubscriptionBody, SubscriptionCreated, SubscriptionView,
-    TestView, Wanted,
+    AttemptsWanted, BatchBody, DeliveriesBody, DeliveriesView, EventName, SubscriptionBody, SubscriptionCreated,
+    SubscriptionView, TestView, Wanted,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -88,7 +88,12 @@ fn changed(
     if let Some(types) = body.types {
         subscription.types = listed("types", types)?;
     }
-    if let Some(kinds) = body.kinds {
+    if body.kinds.is_some() && body.events.is_some() {
+        let text = "events and kinds say the same: give one of them".to_owned();
+        return Err(refuse("events", Code::InvalidValue, text));
+    }
+    let events = |events: Vec<EventName>| Wanted::These(events.into_iter().map(EventName::kind).collect());
+    if let Some(kinds) = body.kinds.or(body.events.map(events)) {
         subscription.kinds = listed("kinds", kinds)?;
     }
     if let Some(fields) = body.fields {
@@ -423,6 +428,16 @@ pub async fn delete(
         mirror::align(world, live.subscription.id, StartAt::Now, true).await?;
     }
     Ok(SubscriptionView::of(&live.subscription))
+}
+
+/// One subscription of the caller's own; any for the administrator.
+///
+/// # Errors
+/// `business_not_found`, `forbidden`, `invalid_id`, `not_found`.
+pub fn get(world: &World, principal: &Principal, business: &str, id: &str) -> Result<SubscriptionView, Refusal> {
+    let business = principal.business(world, business)?;
+    principal.must(Ability::Subscribe)?;
+    Ok(SubscriptionView::of(&find(world, principal, &business, id)?.subscription))
 }
 
 /// The caller's own subscriptions in a business; all of them for the administrator.

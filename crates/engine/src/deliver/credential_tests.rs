@@ -101,6 +101,8 @@ fn world() -> (Arc<World>, Arc<Hand>, Arc<Net>) {
         settings: SharedSettings::default(),
         uploads: crate::upload::Uploads::default(),
         alerts: crate::alert::Alerts::default(),
+        bells: crate::feed::Bells::default(),
+        classes: crate::feed::Classes::default(),
         metrics: Metrics::default(),
         admin_key_digest: [0; 32],
     };
