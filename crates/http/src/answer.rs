@@ -83,6 +83,7 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         Code::HistoryPruned => StatusCode::GONE,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::VersionConflict => StatusCode::PRECONDITION_FAILED,
         Code::ProviderTaken
         | Code::IdTaken
         | Code::IdempotencyConflict
@@ -90,7 +91,6 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::SubscriptionEnded
         | Code::LogRestored
         | Code::RecordDeleted
-        | Code::VersionConflict
         | Code::ExternalIdTaken
         | Code::ExternalIdUnknown
         | Code::AmbiguousMatch

@@ -7,16 +7,21 @@ mod answer;
 mod auth;
 mod health;
 mod management;
+pub mod page;
 mod request;
+mod rest;
 pub mod router;
 mod rpc;
 pub mod serve;
 pub mod spans;
 pub mod tls;
 
+pub use rest::openapi::document as openapi;
+
 use lockstep_engine::World;
 use lockstep_engine::deliver::PostRoom;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// What every handler has at hand.
 #[derive(Clone)]
@@ -25,4 +30,6 @@ pub struct Server {
     pub world: Arc<World>,
     /// The door of the post room.
     pub post_room: PostRoom,
+    /// Becomes true when streams are to end.
+    pub stop: watch::Receiver<bool>,
 }

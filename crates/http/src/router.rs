@@ -1,91 +1,220 @@
 //! Every route, on one page.
 
 use crate::answer::Refused;
-use crate::{Server, health, management, rpc};
+use crate::rest::doc::Doc;
+use crate::rest::{Problem, change, openapi, operation, record, subscription, who};
+use crate::{Server, health, management, page, rpc};
 use axum::Router;
-use axum::routing::{MethodRouter, get, post};
-use http::header::ALLOW;
-use http::{HeaderName, Method, Uri};
+use axum::handler::Handler;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use http::{Method, Uri};
 use lockstep_core::error::{Code, shown};
 use lockstep_engine::refusal::Refusal;
 
 /// Routes that ask for no credentials. Whoever adds one says here why it gives nothing away.
 pub const PUBLIC: &[&str] = &[
-    "/healthz", // that the process answers
-    "/readyz",  // that it can do its work
-    "/metrics", // counts, without names of anyone's
+    "/healthz",       // that the process answers
+    "/readyz",        // that it can do its work
+    "/metrics",       // counts, without names of anyone's
+    "/openapi.json",  // the same for everybody
+    "/errors/{code}", // pages of the documentation
 ];
+
+/// A route.
+pub struct Route {
+    /// The verb.
+    pub method: Method,
+    /// The path, with its places in braces.
+    pub path: &'static str,
+    /// What the OpenAPI document says of it; none for those that it leaves out.
+    pub doc: Option<fn() -> Doc>,
+    handler: MethodRouter<Server>,
+}
+
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+const PATCH: Method = Method::PATCH;
+const DELETE: Method = Method::DELETE;
+
+/// A route that the OpenAPI document leaves out.
+fn bare<H: Handler<T, Server>, T: 'static>(method: Method, path: &'static str, handler: H) -> Route {
+    let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::TRACE);
+    Route { handler: on(filter, handler), method, path, doc: None }
+}
+
+/// A route of the REST face.
+fn rest<H: Handler<T, Server>, T: 'static>(method: Method, path: &'static str, handler: H, doc: fn() -> Doc) -> Route {
+    Route { doc: Some(doc), ..bare(method, path, handler) }
+}
 
 /// All routes, as written here; those under `/v1/business` answer without `/v1` too.
 #[must_use]
-pub fn table() -> Vec<(&'static str, MethodRouter<Server>)> {
+pub fn table() -> Vec<Route> {
+    [of_health(), of_rpc(), of_management(), of_rest()].into_iter().flatten().collect()
+}
+
+/// Signs of life, and what anyone may read.
+fn of_health() -> Vec<Route> {
     vec![
-        ("/healthz", get(health::healthz)),
-        ("/readyz", get(health::readyz)),
-        ("/metrics", get(health::metrics)),
-        // The Data API.
-        ("/v1/business/{business}/{type}/create", post(rpc::record::create)),
-        ("/v1/business/{business}/{type}/update/{id}", post(rpc::record::update)),
-        ("/v1/business/{business}/{type}/delete/{id}", post(rpc::record::delete)),
-        ("/v1/business/{business}/{type}/correlate/{id}", post(rpc::record::correlate)),
-        ("/v1/business/{business}/{type}/uncorrelate/{id}", post(rpc::record::uncorrelate)),
-        ("/v1/business/{business}/{type}/merge/{id}", post(rpc::record::merge)),
-        ("/v1/business/{business}/{type}/unmerge/{id}", post(rpc::record::unmerge)),
-        ("/v1/business/{business}/{type}/sync-by-id", post(rpc::record::sync_by_id)),
-        ("/v1/business/{business}/{type}/sync-all", post(rpc::record::sync_all)),
-        ("/v1/business/{business}/{type}/create-many", post(rpc::upload::create_many)),
+        bare(GET, "/healthz", health::healthz),
+        bare(GET, "/readyz", health::readyz),
+        bare(GET, "/metrics", health::metrics),
+        bare(GET, "/openapi.json", openapi::serve),
+        bare(GET, "/errors/{code}", page::error),
+    ]
+}
+
+/// The Data API.
+fn of_rpc() -> Vec<Route> {
+    vec![
+        bare(POST, "/v1/business/{business}/{type}/create", rpc::record::create),
+        bare(POST, "/v1/business/{business}/{type}/update/{id}", rpc::record::update),
+        bare(POST, "/v1/business/{business}/{type}/delete/{id}", rpc::record::delete),
+        bare(POST, "/v1/business/{business}/{type}/correlate/{id}", rpc::record::correlate),
+        bare(POST, "/v1/business/{business}/{type}/uncorrelate/{id}", rpc::record::uncorrelate),
+        bare(POST, "/v1/business/{business}/{type}/merge/{id}", rpc::record::merge),
+        bare(POST, "/v1/business/{business}/{type}/unmerge/{id}", rpc::record::unmerge),
+        bare(POST, "/v1/business/{business}/{type}/sync-by-id", rpc::record::sync_by_id),
+        bare(POST, "/v1/business/{business}/{type}/sync-all", rpc::record::sync_all),
+        bare(POST, "/v1/business/{business}/{type}/create-many", rpc::upload::create_many),
         // A record's past, its like and its erasure: the administrator's key alone.
-        ("/v1/business/{business}/{type}/erase/{id}", post(rpc::record::erase)),
-        ("/v1/business/{business}/{type}/history/{id}", post(rpc::past::history)),
-        ("/v1/business/{business}/{type}/at/{id}", post(rpc::past::at)),
-        ("/v1/business/{business}/{type}/why/{id}", post(rpc::past::why)),
-        ("/v1/business/{business}/{type}/similar/{id}", post(rpc::past::similar)),
-        ("/v1/business/{business}/operation/get/{id}", post(rpc::operation::get)),
-        ("/v1/business/{business}/subscription/create", post(rpc::subscription::create)),
-        ("/v1/business/{business}/subscription/update/{id}", post(rpc::subscription::update)),
-        ("/v1/business/{business}/subscription/delete/{id}", post(rpc::subscription::delete)),
-        ("/v1/business/{business}/subscription/list", post(rpc::subscription::list)),
-        ("/v1/business/{business}/subscription/test/{id}", post(rpc::subscription::test)),
-        ("/v1/business/{business}/subscription/replay/{id}", post(rpc::subscription::replay)),
-        ("/v1/business/{business}/subscription/rotate-secret/{id}", post(rpc::subscription::rotate_secret)),
-        ("/v1/business/{business}/subscription/deliveries/{id}", post(rpc::subscription::deliveries)),
-        // Management: the administrator's key alone.
-        ("/management/business/create", post(management::create_business)),
-        ("/management/business/update/{id}", post(management::update_business)),
-        ("/management/business/delete/{id}", post(management::delete_business)),
-        ("/management/business/list-all", post(management::list_businesses)),
-        ("/management/auth/create", post(management::create_application)),
-        ("/management/auth/update/{id}", post(management::update_application)),
-        ("/management/auth/delete/{id}", post(management::delete_application)),
-        ("/management/auth/list-all", post(management::list_applications)),
-        ("/management/backup", post(management::backup)),
-        ("/management/release", post(management::release)),
+        bare(POST, "/v1/business/{business}/{type}/erase/{id}", rpc::record::erase),
+        bare(POST, "/v1/business/{business}/{type}/history/{id}", rpc::past::history),
+        bare(POST, "/v1/business/{business}/{type}/at/{id}", rpc::past::at),
+        bare(POST, "/v1/business/{business}/{type}/why/{id}", rpc::past::why),
+        bare(POST, "/v1/business/{business}/{type}/similar/{id}", rpc::past::similar),
+        bare(POST, "/v1/business/{business}/operation/get/{id}", rpc::operation::get),
+        bare(POST, "/v1/business/{business}/subscription/create", rpc::subscription::create),
+        bare(POST, "/v1/business/{business}/subscription/update/{id}", rpc::subscription::update),
+        bare(POST, "/v1/business/{business}/subscription/delete/{id}", rpc::subscription::delete),
+        bare(POST, "/v1/business/{business}/subscription/list", rpc::subscription::list),
+        bare(POST, "/v1/business/{business}/subscription/test/{id}", rpc::subscription::test),
+        bare(POST, "/v1/business/{business}/subscription/replay/{id}", rpc::subscription::replay),
+        bare(POST, "/v1/business/{business}/subscription/rotate-secret/{id}", rpc::subscription::rotate_secret),
+        bare(POST, "/v1/business/{business}/subscription/deliveries/{id}", rpc::subscription::deliveries),
+    ]
+}
+
+/// Management: the administrator's key alone.
+fn of_management() -> Vec<Route> {
+    vec![
+        bare(POST, "/management/business/create", management::create_business),
+        bare(POST, "/management/business/update/{id}", management::update_business),
+        bare(POST, "/management/business/delete/{id}", management::delete_business),
+        bare(POST, "/management/business/list-all", management::list_businesses),
+        bare(POST, "/management/auth/create", management::create_application),
+        bare(POST, "/management/auth/update/{id}", management::update_application),
+        bare(POST, "/management/auth/delete/{id}", management::delete_application),
+        bare(POST, "/management/auth/list-all", management::list_applications),
+        bare(POST, "/management/backup", management::backup),
+        bare(POST, "/management/release", management::release),
+    ]
+}
+
+/// The REST face.
+fn of_rest() -> Vec<Route> {
+    vec![
+        rest(GET, "/rest/v1/me", who::me, who::me_doc),
+        rest(GET, "/rest/v1/businesses", who::businesses, who::businesses_doc),
+        rest(POST, "/rest/v1/businesses/{business}/records/{type}", record::create, record::create_doc),
+        rest(GET, "/rest/v1/businesses/{business}/records/{type}/{id}", record::get, record::get_doc),
+        rest(PATCH, "/rest/v1/businesses/{business}/records/{type}/{id}", record::patch, record::patch_doc),
+        rest(DELETE, "/rest/v1/businesses/{business}/records/{type}/{id}", record::delete, record::delete_doc),
+        rest(POST, "/rest/v1/businesses/{business}/records/{type}/{id}/copy", record::copy, record::copy_doc),
+        rest(POST, "/rest/v1/businesses/{business}/records/{type}/{id}/merge", record::merge, record::merge_doc),
+        rest(POST, "/rest/v1/businesses/{business}/records/{type}/{id}/unmerge", record::unmerge, record::unmerge_doc),
+        rest(POST, "/rest/v1/businesses/{business}/records/{type}/{id}/erase", record::erase, record::erase_doc),
+        rest(GET, "/rest/v1/businesses/{business}/records/{type}/{id}/similar", record::similar, record::similar_doc),
+        rest(
+            GET,
+            "/rest/v1/businesses/{business}/records/{type}/{id}/external-ids",
+            record::external_ids,
+            record::external_ids_doc,
+        ),
+        rest(
+            POST,
+            "/rest/v1/businesses/{business}/records/{type}/{id}/external-ids",
+            record::correlate,
+            record::correlate_doc,
+        ),
+        rest(
+            DELETE,
+            "/rest/v1/businesses/{business}/records/{type}/{id}/external-ids",
+            record::uncorrelate,
+            record::uncorrelate_doc,
+        ),
+        rest(GET, "/rest/v1/businesses/{business}/changes", change::changes, change::changes_doc),
+        rest(GET, "/rest/v1/businesses/{business}/operations/{id}", operation::get, operation::get_doc),
+        rest(GET, "/rest/v1/businesses/{business}/subscriptions", subscription::list, subscription::list_doc),
+        rest(POST, "/rest/v1/businesses/{business}/subscriptions", subscription::create, subscription::create_doc),
+        rest(GET, "/rest/v1/businesses/{business}/subscriptions/{id}", subscription::get, subscription::get_doc),
+        rest(PATCH, "/rest/v1/businesses/{business}/subscriptions/{id}", subscription::patch, subscription::patch_doc),
+        rest(
+            DELETE,
+            "/rest/v1/businesses/{business}/subscriptions/{id}",
+            subscription::delete,
+            subscription::delete_doc,
+        ),
+        rest(
+            POST,
+            "/rest/v1/businesses/{business}/subscriptions/{id}/test",
+            subscription::test,
+            subscription::test_doc,
+        ),
+        rest(
+            GET,
+            "/rest/v1/businesses/{business}/subscriptions/{id}/deliveries",
+            subscription::deliveries,
+            subscription::deliveries_doc,
+        ),
+        rest(
+            POST,
+            "/rest/v1/businesses/{business}/subscriptions/{id}/replay",
+            subscription::replay,
+            subscription::replay_doc,
+        ),
+        rest(
+            POST,
+            "/rest/v1/businesses/{business}/subscriptions/{id}/rotate-secret",
+            subscription::rotate,
+            subscription::rotate_doc,
+        ),
     ]
 }
 
 /// The router over all of them.
 pub fn router(server: Server) -> Router {
     let mut router = Router::new();
-    for (path, route) in table() {
+    for Route { path, handler, .. } in table() {
         if let Some(alias) = path.strip_prefix("/v1").filter(|alias| alias.starts_with("/business")) {
-            router = router.route(alias, route.clone());
+            router = router.route(alias, handler.clone());
         }
-        router = router.route(path, route);
+        router = router.route(path, handler);
     }
     router.fallback(unknown_path).method_not_allowed_fallback(method_not_allowed).with_state(server)
 }
 
-async fn unknown_path(uri: Uri) -> Refused {
+async fn unknown_path(uri: Uri) -> Response {
+    if is_rest(&uri) {
+        let text = format!("there is no path {}: /openapi.json lists those there are", shown(uri.path()));
+        return Problem::from(Refusal::new(Code::UnknownPath, text)).into_response();
+    }
     let text = format!(
         "there is no path {}: calls of the Data API are POST /v1/business/BUSINESS/TYPE/create, update/ID, delete/ID, \
          correlate/ID, uncorrelate/ID, merge/ID, unmerge/ID, sync-by-id?id=ID, sync-all, create-many",
         shown(uri.path())
     );
-    Refusal::new(Code::UnknownPath, text).into()
+    Refused(Refusal::new(Code::UnknownPath, text)).into_response()
 }
 
-async fn method_not_allowed(method: Method, uri: Uri) -> ([(HeaderName, &'static str); 1], Refused) {
-    let takes = if PUBLIC.contains(&uri.path()) { "GET" } else { "POST" };
-    let text = format!("{} does not take {method}, but {takes}", shown(uri.path()));
-    ([(ALLOW, takes)], Refusal::new(Code::MethodNotAllowed, text).into())
+/// The header `Allow`, which says what the path takes, is the router's own.
+async fn method_not_allowed(method: Method, uri: Uri) -> Response {
+    let text = format!("{} does not take {method}; the header Allow says what it takes", shown(uri.path()));
+    let refusal = Refusal::new(Code::MethodNotAllowed, text);
+    if is_rest(&uri) { Problem::from(refusal).into_response() } else { Refused(refusal).into_response() }
+}
+
+fn is_rest(uri: &Uri) -> bool {
+    uri.path().starts_with("/rest/")
 }

@@ -4,12 +4,27 @@ use crate::office::{Answer, Office};
 use lockstep_http::router::{PUBLIC, table};
 use serde_json::{Value, json};
 
+/// A call of a route.
+struct Call {
+    method: &'static str,
+    path: &'static str,
+    /// What the caller needs; `admin` for the administrator's key alone, nothing where any credential will do.
+    ability: &'static str,
+    body: Value,
+}
+
 /// A body that would do for each route, were the caller allowed: the list that is compared with the router's.
-fn bodies() -> Vec<(&'static str, &'static str, Value)> {
+fn calls() -> Vec<Call> {
+    let mut calls = rpc_calls();
+    calls.extend(rest_calls());
+    calls
+}
+
+fn rpc_calls() -> Vec<Call> {
     let hook = json!({"url": "https://example.com/hook", "types": ["contact"]});
     let correlation = json!({"value": "1"});
     let nothing = json!({});
-    let v1 = |end: &'static str, ability: &'static str, body: &Value| (end, ability, body.clone());
+    let v1 = |path, ability, body: &Value| Call { method: "POST", path, ability, body: body.clone() };
     vec![
         v1("/v1/business/{business}/{type}/create", "write", &nothing),
         v1("/v1/business/{business}/{type}/update/{id}", "write", &nothing),
@@ -48,11 +63,56 @@ fn bodies() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
+fn rest_calls() -> Vec<Call> {
+    let hook = json!({"url": "https://example.com/hook", "types": ["contact"]});
+    let correlation = json!({"value": "1"});
+    let nothing = json!({});
+    let rest = |method, path, ability, body: &Value| Call { method, path, ability, body: body.clone() };
+    vec![
+        rest("GET", "/rest/v1/me", "", &nothing),
+        rest("GET", "/rest/v1/businesses", "", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/records/{type}", "write", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/records/{type}/{id}", "read", &nothing),
+        rest("PATCH", "/rest/v1/businesses/{business}/records/{type}/{id}", "write", &nothing),
+        rest("DELETE", "/rest/v1/businesses/{business}/records/{type}/{id}", "write", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/records/{type}/{id}/copy", "write", &nothing),
+        rest(
+            "POST",
+            "/rest/v1/businesses/{business}/records/{type}/{id}/merge",
+            "write",
+            &json!({"into": "rec_00000000000000000000000001"}),
+        ),
+        rest("POST", "/rest/v1/businesses/{business}/records/{type}/{id}/unmerge", "write", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/records/{type}/{id}/erase", "admin", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/records/{type}/{id}/similar", "admin", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/records/{type}/{id}/external-ids", "read", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/records/{type}/{id}/external-ids", "write", &correlation),
+        rest("DELETE", "/rest/v1/businesses/{business}/records/{type}/{id}/external-ids", "write", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/changes", "read", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/operations/{id}", "", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/subscriptions", "subscribe", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/subscriptions", "subscribe", &hook),
+        rest("GET", "/rest/v1/businesses/{business}/subscriptions/{id}", "subscribe", &nothing),
+        rest("PATCH", "/rest/v1/businesses/{business}/subscriptions/{id}", "subscribe", &nothing),
+        rest("DELETE", "/rest/v1/businesses/{business}/subscriptions/{id}", "subscribe", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/subscriptions/{id}/test", "subscribe", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/subscriptions/{id}/deliveries", "subscribe", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/subscriptions/{id}/replay", "subscribe", &json!({"seq": 1})),
+        rest("POST", "/rest/v1/businesses/{business}/subscriptions/{id}/rotate-secret", "subscribe", &nothing),
+    ]
+}
+
+impl Call {
+    fn is_of_a_business(&self) -> bool {
+        self.path.contains("{business}") || self.ability == "admin"
+    }
+}
+
 /// A path with its places filled: a business, a type, and an id of the kind that the route takes.
-fn filled(route: &str, business: &str, office: &Known) -> String {
+fn filled((method, route): (&str, &str), business: &str, office: &Known) -> String {
     let id = match route {
-        _ if route.contains("/subscription/") => office.subscription.as_str(),
-        _ if route.contains("/operation/") => office.operation.as_str(),
+        _ if route.contains("/subscription") => office.subscription.as_str(),
+        _ if route.contains("/operation") => office.operation.as_str(),
         _ if route.starts_with("/management/business") => "globex",
         _ if route.starts_with("/management/auth") => office.application.as_str(),
         _ => office.record.as_str(),
@@ -60,6 +120,7 @@ fn filled(route: &str, business: &str, office: &Known) -> String {
     let path = route.replace("{business}", business).replace("{type}", "contact").replace("{id}", id);
     match route {
         _ if path.ends_with("/sync-by-id") => format!("{path}?id={id}"),
+        _ if path.ends_with("/external-ids") && method == "DELETE" => format!("{path}?value=1"),
         _ if route.contains("/at/") => format!("{path}?seq=1"),
         _ => path,
     }
@@ -88,13 +149,15 @@ async fn known(office: &Office) -> Known {
 
 #[test]
 fn every_route_is_public_by_name_or_tested_here() {
-    let tested = bodies();
-    for (route, _) in table() {
-        let is_tested = tested.iter().any(|(path, ..)| *path == route);
-        assert!(PUBLIC.contains(&route) != is_tested, "{route} must stand in PUBLIC or in this test, not in both");
+    let tested = calls();
+    for route in table() {
+        let is_tested = tested.iter().any(|call| call.path == route.path && call.method == route.method.as_str());
+        let name = format!("{} {}", route.method, route.path);
+        assert!(PUBLIC.contains(&route.path) != is_tested, "{name} must stand in PUBLIC or in this test, not in both");
     }
-    for (path, ..) in &tested {
-        assert!(table().iter().any(|(route, _)| route == path), "{path} is tested but no route");
+    for call in &tested {
+        let is_route = table().iter().any(|route| route.path == call.path && call.method == route.method.as_str());
+        assert!(is_route, "{} {} is tested but no route", call.method, call.path);
     }
 }
 
@@ -104,9 +167,9 @@ async fn nobody_enters_without_a_credential_or_with_a_revoked_one() {
     let known = known(&office).await;
     let revoked = office.badge("Acme", "gone", &json!({})).await;
     assert_eq!(office.admin(&format!("/management/auth/delete/{}", revoked.id), &json!({})).await.status, 200);
-    for (route, _, body) in bodies() {
-        let path = filled(route, "acme-1", &known);
-        let answer = office.send("POST", &path, &[], &body.to_string()).await;
+    for Call { method, path: route, body, .. } in calls() {
+        let path = filled((method, route), "acme-1", &known);
+        let answer = office.send(method, &path, &[], &body.to_string()).await;
         assert_eq!((answer.status, answer.code()), (401, "unauthenticated"), "{path}");
         assert!(answer.headers.contains_key("www-authenticate"), "{path}");
         for header in [
@@ -115,7 +178,7 @@ async fn nobody_enters_without_a_credential_or_with_a_revoked_one() {
             ("authorization", revoked.basic.clone()),
             ("authorization", "Basic !".to_owned()),
         ] {
-            let answer = office.send("POST", &path, &[(header.0, &header.1)], &body.to_string()).await;
+            let answer = office.send(method, &path, &[(header.0, &header.1)], &body.to_string()).await;
             assert_eq!((answer.status, answer.code()), (401, "invalid_credentials"), "{path} {header:?}");
         }
     }
@@ -134,22 +197,23 @@ async fn another_businesss_credential_is_refused_on_every_route() {
             &json!({"businessAccessRule": {"deniedBusinessIds": [], "allowedBusinessIds": ["acme-2"]}}),
         )
         .await;
-    for (route, ability, body) in bodies() {
+    for Call { method, path: route, ability, body } in calls().into_iter().filter(|call| call.is_of_a_business()) {
         for badge in [&office.globex, &denied, &elsewhere] {
-            let path = filled(route, "acme-1", &known);
-            let answer = office.post(&path, &badge.key, &body.to_string()).await;
+            let path = filled((method, route), "acme-1", &known);
+            let answer = office.call(method, &path, &badge.key, &body).await;
             let expected = if ability == "admin" { (403, "forbidden") } else { (404, "business_not_found") };
             assert_eq!((answer.status, answer.code()), expected, "{path}");
             // An unknown business is refused in the same words, so that nothing is learnt of a foreign one.
             if ability != "admin" {
-                let unknown = office.post(&filled(route, "nobody-1", &known), &badge.key, &body.to_string()).await;
+                let unknown =
+                    office.call(method, &filled((method, route), "nobody-1", &known), &badge.key, &body).await;
                 assert_eq!(unknown.message().replace("nobody-1", "acme-1"), answer.message(), "{path}");
             }
         }
         // Things of Acme's asked for through Globex's own business are not there.
-        if ability != "admin" && route.contains("{id}") && ability != "write" {
-            let path = filled(route, "globex", &known);
-            let answer = office.post(&path, &office.globex.key, &body.to_string()).await;
+        if ability != "admin" && route.contains("{id}") && !matches!(ability, "write" | "read") {
+            let path = filled((method, route), "globex", &known);
+            let answer = office.call(method, &path, &office.globex.key, &body).await;
             assert_eq!((answer.status, answer.code()), (404, "not_found"), "{path}");
         }
     }
@@ -160,11 +224,13 @@ async fn a_credential_without_the_ability_is_refused() {
     let office = Office::open().await;
     let known = known(&office).await;
     let all = ["read", "query", "write", "subscribe", "files"];
-    for (route, ability, body) in bodies().into_iter().filter(|(_, ability, _)| !ability.is_empty()) {
+    for Call { method, path: route, ability, body } in calls().into_iter().filter(|call| !call.ability.is_empty()) {
         let others: Vec<_> = all.iter().filter(|other| **other != ability).collect();
-        let badge = office.badge("Acme", &format!("without {route}"), &json!({"abilities": others})).await;
-        let path = filled(route, "acme-1", &known);
-        let answer = office.post(&path, &badge.key, &body.to_string()).await;
+        let badge = office
+            .badge("Acme", &format!("{method} {}", route.replace("businesses", "b")), &json!({"abilities": others}))
+            .await;
+        let path = filled((method, route), "acme-1", &known);
+        let answer = office.call(method, &path, &badge.key, &body).await;
         assert_eq!((answer.status, answer.code()), (403, "forbidden"), "{path}");
     }
 }
@@ -189,11 +255,11 @@ async fn one_application_does_not_reach_anothers_subscription_or_operation() {
     let office = Office::open().await;
     let known = known(&office).await;
     let neighbour = office.badge("Acme", "neighbour", &json!({})).await;
-    for (route, ability, body) in bodies() {
-        let is_own_thing = route.contains("{id}") && (ability == "subscribe" || route.contains("operation"));
+    for Call { method, path: route, ability, body } in calls() {
+        let is_own_thing = route.contains("{id}") && (ability == "subscribe" || route.contains("/operation"));
         if is_own_thing {
-            let path = filled(route, "acme-1", &known);
-            let answer = office.post(&path, &neighbour.key, &body.to_string()).await;
+            let path = filled((method, route), "acme-1", &known);
+            let answer = office.call(method, &path, &neighbour.key, &body).await;
             assert_eq!((answer.status, answer.code()), (404, "not_found"), "{path}");
         }
     }

@@ -79,7 +79,7 @@ async fn paths_ids_and_parameters_are_checked() {
     let answer = office.send("POST", "/metrics", &[], "").await;
     assert_eq!(
         (answer.status, answer.code(), &answer.headers["allow"]),
-        (405, "method_not_allowed", &"GET".parse().expect("a value"))
+        (405, "method_not_allowed", &"GET,HEAD".parse().expect("a value"))
     );
 }
 

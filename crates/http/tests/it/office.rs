@@ -97,11 +97,13 @@ pub(crate) struct Answer {
 impl Answer {
     /// The error's code; empty where there is none.
     pub(crate) fn code(&self) -> &str {
-        self.body["error"]["code"].as_str().unwrap_or_default()
+        let code = self.body["error"]["code"].as_str().or_else(|| self.body["code"].as_str());
+        code.unwrap_or_default()
     }
 
     pub(crate) fn message(&self) -> &str {
-        self.body["error"]["message"].as_str().unwrap_or_default()
+        let text = self.body["error"]["message"].as_str().or_else(|| self.body["detail"].as_str());
+        text.unwrap_or_default()
     }
 }
 
@@ -120,13 +122,15 @@ impl Office {
             schema: Schema::ready_made(),
             settings: SharedSettings::default(),
             alerts: lockstep_engine::alert::Alerts::default(),
+            bells: lockstep_engine::feed::Bells::default(),
+            classes: lockstep_engine::feed::Classes::default(),
             metrics: Metrics::default(),
             uploads: lockstep_engine::upload::Uploads::default(),
             admin_key_digest: digest_of(ADMIN_KEY),
         });
         let (post_room, desk) = PostRoom::new();
         let blank = Badge { id: String::new(), key: String::new(), basic: String::new() };
-        let router = router(Server { world, post_room });
+        let router = router(Server { world, post_room, stop: tokio::sync::watch::channel(false).1 });
         let mut office = Self { router, _desk: desk, store, memory, acme: blank.clone(), globex: blank };
         for (organisation, id) in [("Acme", "acme-1"), ("Acme", "acme-2"), ("Globex", "globex")] {
             let body = json!({"organisationName": organisation, "name": id, "id": id});
@@ -163,6 +167,17 @@ impl Office {
 
     pub(crate) async fn post(&self, path: &str, key: &str, body: &str) -> Answer {
         self.send("POST", path, &[("authorization", &format!("Bearer {key}"))], body).await
+    }
+
+    pub(crate) async fn call(&self, method: &str, path: &str, key: &str, body: &Value) -> Answer {
+        self.send(method, path, &[("authorization", &format!("Bearer {key}"))], &body.to_string()).await
+    }
+
+    /// A call of the REST face, below `/rest/v1`.
+    pub(crate) async fn rest(&self, method: &str, path: &str, key: &str, body: &Value) -> Answer {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let key = format!("Bearer {key}");
+        self.send(method, &format!("/rest/v1{path}"), &[("authorization", &key)], &body).await
     }
 
     pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
