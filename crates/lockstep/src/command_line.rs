@@ -30,6 +30,10 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Say in plain words what is wrong, if something is
     Doctor(DoctorArgs),
+    /// Follow the changes of a business as they happen
+    #[command(after_help = "The API key or token is read from LOCKSTEP_API_KEY, else the administrator's from \
+        LOCKSTEP_ADMIN_KEY or admin.key in the data folder.")]
+    Tail(TailArgs),
     /// Write a backup of a running hub into one file
     #[command(after_help = ADMIN_KEY_HELP)]
     Backup(BackupArgs),
@@ -147,6 +151,33 @@ pub(crate) struct RemoteArgs {
     /// Folder of the store [default: ./lockstep-data]
     #[arg(long, env = "LOCKSTEP_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TailArgs {
+    /// The business; may be left out where the key opens only one
+    #[arg(long, env = "LOCKSTEP_BUSINESS", value_name = "ID")]
+    pub(crate) business: Option<String>,
+    /// Types, with commas between [default: all]
+    #[arg(long, value_name = "TYPES")]
+    pub(crate) types: Option<String>,
+    /// Kinds, with commas between, such as created,email.updated [default: all]
+    #[arg(long, value_name = "KINDS")]
+    pub(crate) kinds: Option<String>,
+    /// Updates only where one of these fields changed
+    #[arg(long, value_name = "FIELDS")]
+    pub(crate) fields: Option<String>,
+    /// Begin after this seq or cursor; 0 is the oldest change [default: what comes from now on]
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) after: Option<String>,
+    /// End after so many changes
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// Print each change as a line of JSON, as the feed gives it
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
 }
 
 #[derive(Debug, Args)]

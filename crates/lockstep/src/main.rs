@@ -17,6 +17,7 @@ mod rekey;
 mod remote;
 mod serve;
 mod settings;
+mod tail;
 mod telemetry;
 mod wire_up;
 mod world;
@@ -44,6 +45,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(*args),
         Command::Demo(args) => demo::run(args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Tail(args) => tail::run(&args),
         Command::Backup(args) => backup::take(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Release(args) => backup::release(&args),

@@ -70,6 +70,20 @@ impl Remote {
         Ok(Self { key: Some(key.trim().to_owned()), ..Self::new(args)? })
     }
 
+    /// The same with an API key or token, from `LOCKSTEP_API_KEY`; where there is none, as an administrator.
+    pub(crate) fn as_caller(args: &RemoteArgs) -> Result<Self, Failure> {
+        match variable("LOCKSTEP_API_KEY") {
+            Some(key) => Ok(Self { key: Some(key.trim().to_owned()), ..Self::new(args)? }),
+            None => Self::as_administrator(args).map_err(|failure| match failure {
+                Failure::Coded(rejection) => {
+                    let text = format!("no API key is given: set LOCKSTEP_API_KEY. Or else {}", rejection.message);
+                    Failure::new(rejection.code, text)
+                }
+                other => other,
+            }),
+        }
+    }
+
     /// The same for calls that take long to be answered.
     pub(crate) fn patient(self) -> Self {
         Self { patience: LONG_PATIENCE, ..self }
@@ -77,6 +91,15 @@ impl Remote {
 
     /// Calls and gives the answer's head; its body is still to be read.
     pub(crate) async fn call(&self, method: Method, path: &str) -> anyhow::Result<Response<Incoming>> {
+        self.call_with(method, path, &[]).await
+    }
+
+    async fn call_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> anyhow::Result<Response<Incoming>> {
         let answer = async {
             let uri: Uri = self.url.parse().with_context(|| format!("{} is no URL", self.url))?;
             let mut sender = self.connect(&uri).await?;
@@ -84,6 +107,9 @@ impl Remote {
             let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
             let mut request =
                 Request::builder().method(method).uri(format!("{prefix}{path}")).header("host", authority);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
             if let Some(key) = &self.key {
                 request = request.header("authorization", format!("Bearer {key}"));
             }
@@ -93,18 +119,35 @@ impl Remote {
         answer.with_context(|| format!("{} did not answer in {} s", self.url, self.patience.as_secs()))?
     }
 
-    /// Calls as an administrator does; an answer other than 200 is a failure in the hub's own words.
+    /// Posts; an answer other than 2xx is a failure in the hub's own words.
     pub(crate) async fn ask(&self, path: &str) -> Result<Response<Incoming>, Failure> {
-        let answer = self.call(Method::POST, path).await;
+        self.heard(self.call(Method::POST, path).await, path).await
+    }
+
+    /// Gets, in the same way.
+    pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Result<Response<Incoming>, Failure> {
+        self.heard(self.call_with(Method::GET, path, headers).await, path).await
+    }
+
+    async fn heard(
+        &self,
+        answer: anyhow::Result<Response<Incoming>>,
+        path: &str,
+    ) -> Result<Response<Incoming>, Failure> {
         let answer = answer.with_context(|| format!("no hub answers at {}; name another with --url", self.url))?;
         if answer.status().is_success() {
             return Ok(answer);
         }
         let status = answer.status();
         let body: Value = serde_json::from_slice(&whole(answer).await?).unwrap_or_default();
-        let text = |member: &str| body.pointer(&format!("/error/{member}")).and_then(Value::as_str).unwrap_or_default();
-        match Code::ALL.iter().find(|code| code.as_str() == text("code")) {
-            Some(code) => Err(Failure::new(*code, text("message"))),
+        // The two faces write their errors differently.
+        let text = |rpc: &str, rest: &str| {
+            let found = body.pointer(rpc).or_else(|| body.pointer(rest)).and_then(Value::as_str);
+            found.unwrap_or_default().to_owned()
+        };
+        let code = text("/error/code", "/code");
+        match Code::ALL.iter().find(|known| known.as_str() == code) {
+            Some(code) => Err(Failure::new(*code, text("/error/message", "/detail"))),
             None => Err(Failure::Other(anyhow::anyhow!("{} answers {status} to {path}", self.url))),
         }
     }

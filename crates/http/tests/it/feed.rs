@@ -1,7 +1,12 @@
 //! The change feed: pages, filters, places, what leaves a reader's sight, and streams.
 
 use crate::office::Office;
+use axum::body::Body;
+use http_body_util::BodyExt;
+use lockstep_engine::feed;
 use serde_json::{Value, json};
+use std::collections::VecDeque;
+use tokio::sync::watch;
 
 const CHANGES: &str = "/businesses/acme-1/changes";
 const RECORDS: &str = "/businesses/acme-1/records/contact";
@@ -90,4 +95,112 @@ async fn what_leaves_a_readers_sight_is_told_and_nothing_else_of_it() {
     office.rest("PATCH", &format!("{RECORDS}/{id}"), &office.acme.key, &json!({"city": "Delft"})).await;
     let back = page(&office, &narrow.key, "after=4").await;
     assert_eq!((kinds(&back), back["changes"][0]["reason"].as_str()), (vec!["created"], Some("entered-scope")));
+}
+
+/// Runs something beside the task that wakes readers.
+async fn awake<T>(office: &Office, work: impl Future<Output = T>) -> T {
+    let (_running, stop) = watch::channel(false);
+    tokio::select! {
+        () = feed::run(&office.world, stop) => panic!("it runs until it is stopped"),
+        done = work => done,
+    }
+}
+
+/// The events of a stream, one after the other.
+struct Events {
+    body: Body,
+    waiting: VecDeque<(String, String, Value)>,
+}
+
+impl Events {
+    async fn open(office: &Office, query: &str, key: &str, headers: &[(&str, &str)]) -> Self {
+        let (status, body) = office.stream(&format!("{CHANGES}?{query}"), key, headers).await;
+        assert_eq!(status, 200);
+        Self { body, waiting: VecDeque::new() }
+    }
+
+    /// Id, name and data; none at the end.
+    async fn next(&mut self) -> Option<(String, String, Value)> {
+        while self.waiting.is_empty() {
+            let frame = self.body.frame().await?.expect("no break").into_data().expect("data");
+            let text = String::from_utf8(frame.to_vec()).expect("text");
+            for event in text.split_terminator("\n\n") {
+                let part = |name: &str| {
+                    let line = event.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+                    line.unwrap_or_default().to_owned()
+                };
+                let data = serde_json::from_str(&part("data")).expect("JSON");
+                self.waiting.push_back((part("id"), part("event"), data));
+            }
+        }
+        self.waiting.pop_front()
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_would_be_empty_is_waited_for() {
+    let office = Office::open().await;
+    let key = office.acme.key.clone();
+    let (page, _) = awake(&office, async {
+        tokio::join!(page(&office, &key, "after=0&types=contact&wait=30"), async {
+            // Another type's change does not end the wait.
+            office.rest("POST", "/businesses/acme-1/records/note", &key, &json!({"title": "x"})).await;
+            made(&office, &json!({"firstName": "Ann"})).await
+        })
+    })
+    .await;
+    assert_eq!((kinds(&page), page["seq"].as_u64()), (vec!["created"], Some(2)));
+}
+
+#[tokio::test]
+async fn streams_tell_changes_as_they_happen_and_go_on_where_they_broke() {
+    let office = Office::open().await;
+    let key = office.acme.key.clone();
+    made(&office, &json!({"firstName": "before"})).await;
+    awake(&office, async {
+        let mut two = Vec::new();
+        for _ in 0..2 {
+            two.push(Events::open(&office, "", &key, &[]).await);
+        }
+        let id = made(&office, &json!({"firstName": "Ann"})).await;
+        office.rest("PATCH", &format!("{RECORDS}/{id}"), &key, &json!({"city": "Delft"})).await;
+        let mut last = String::new();
+        for events in &mut two {
+            let (cursor, name, data) = events.next().await.expect("an event");
+            assert_eq!((name.as_str(), data["seq"].as_u64()), ("created", Some(2)), "from now on");
+            last = cursor;
+        }
+        let mut resumed = Events::open(&office, "after=0", &key, &[("last-event-id", &last)]).await;
+        let (_, name, data) = resumed.next().await.expect("an event");
+        assert_eq!((name.as_str(), data["seq"].as_u64()), ("updated", Some(3)));
+        let mut all = Events::open(&office, "after=0&kinds=created&payload=id", &key, &[]).await;
+        for seq in [1, 2] {
+            let (_, _, data) = all.next().await.expect("an event");
+            assert_eq!((data["seq"].as_u64(), data.get("fields")), (Some(seq), None));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_follows_its_readers_grant_and_ends_with_it() {
+    let office = Office::open().await;
+    let reader = office.badge("Acme", "reader", &json!({"conditions": {"contact": "city == 'Delft'"}})).await;
+    awake(&office, async {
+        let mut events = Events::open(&office, "", &reader.key, &[]).await;
+        made(&office, &json!({"firstName": "Ann", "city": "Delft"})).await;
+        assert_eq!(events.next().await.expect("an event").2["fields"]["firstName"], "Ann");
+        let update = format!("/management/auth/update/{}", reader.id);
+        let narrower = json!({"conditions": {"contact": "city == 'Breda'"}});
+        assert_eq!(office.admin(&update, &narrower).await.status, 200);
+        made(&office, &json!({"firstName": "Bob", "city": "Delft"})).await;
+        made(&office, &json!({"firstName": "Cid", "city": "Breda"})).await;
+        assert_eq!(events.next().await.expect("an event").2["fields"]["firstName"], "Cid");
+        let delete = format!("/management/auth/delete/{}", reader.id);
+        assert_eq!(office.admin(&delete, &json!({})).await.status, 200);
+        let (_, name, data) = events.next().await.expect("the last event");
+        assert_eq!((name.as_str(), data["code"].as_str()), ("error", Some("invalid_credentials")));
+        assert!(events.next().await.is_none());
+    })
+    .await;
 }

@@ -75,6 +75,7 @@ pub(crate) struct Badge {
 /// The server and everyone in it.
 pub(crate) struct Office {
     router: Router,
+    pub(crate) world: Arc<World>,
     /// Held so that the post room's door stays open; nobody answers it.
     _desk: Desk,
     pub(crate) store: Arc<dyn Store>,
@@ -130,8 +131,9 @@ impl Office {
         });
         let (post_room, desk) = PostRoom::new();
         let blank = Badge { id: String::new(), key: String::new(), basic: String::new() };
-        let router = router(Server { world, post_room, stop: tokio::sync::watch::channel(false).1 });
-        let mut office = Self { router, _desk: desk, store, memory, acme: blank.clone(), globex: blank };
+        let router =
+            router(Server { world: Arc::clone(&world), post_room, stop: tokio::sync::watch::channel(false).1 });
+        let mut office = Self { router, world, _desk: desk, store, memory, acme: blank.clone(), globex: blank };
         for (organisation, id) in [("Acme", "acme-1"), ("Acme", "acme-2"), ("Globex", "globex")] {
             let body = json!({"organisationName": organisation, "name": id, "id": id});
             assert_eq!(office.admin("/management/business/create", &body).await.status, 200);
@@ -178,6 +180,18 @@ impl Office {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let key = format!("Bearer {key}");
         self.send(method, &format!("/rest/v1{path}"), &[("authorization", &key)], &body).await
+    }
+
+    /// A stream of the feed, whose events are still to come.
+    pub(crate) async fn stream(&self, path: &str, key: &str, headers: &[(&str, &str)]) -> (u16, Body) {
+        let mut request = Request::builder().method("GET").uri(format!("/rest/v1{path}"));
+        request = request.header("authorization", format!("Bearer {key}")).header("accept", "text/event-stream");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.router.clone().oneshot(request.body(Body::empty()).expect("a request")).await;
+        let response = response.expect("an answer");
+        (response.status().as_u16(), response.into_body())
     }
 
     pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
