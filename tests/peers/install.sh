@@ -16,7 +16,7 @@ flock 9
 # an interrupted one is made again.
 fresh() { cmp -s "$1" "$2/.made-from"; }
 
-if ! fresh "$here/requirements.txt" "$peers/venv" || ! "$peers/venv/bin/python" -c 'import standardwebhooks, cloudevents, authlib, flask' 2>/dev/null; then
+if ! fresh "$here/requirements.txt" "$peers/venv" || ! "$peers/venv/bin/python" -c 'import standardwebhooks, cloudevents, authlib, flask, schemathesis' 2>/dev/null; then
   rm -rf "$peers/venv"
   python3 -m venv "$peers/venv"
   "$peers/venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"

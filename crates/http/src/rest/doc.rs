@@ -7,6 +7,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
+/// What gathers the shapes of bodies, and those of answers: a member that an answer may leave out is not one that a
+/// body must have.
+pub(crate) struct Shapes {
+    pub(crate) of_bodies: SchemaGenerator,
+    pub(crate) of_answers: SchemaGenerator,
+}
+
 pub(crate) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
 /// A page of a list, in the document.
@@ -140,12 +147,12 @@ impl Doc {
     }
 
     /// The operation object of OpenAPI 3.1 for a call with these places in its path.
-    pub(crate) fn write(&self, id: &str, places: &[&str], generator: &mut SchemaGenerator) -> Value {
+    pub(crate) fn write(&self, id: &str, places: &[&str], shapes: &mut Shapes) -> Value {
         let mut parameters: Vec<Value> = places.iter().map(|place| of_place(place)).collect();
         parameters.extend(self.parameters.iter().cloned());
         let mut answers = Map::new();
         for (status, about, content) in &self.answers {
-            let content = content.map_or_else(Map::new, |content| written(content, generator));
+            let content = content.map_or_else(Map::new, |content| written(content, &mut shapes.of_answers));
             merge(&mut answers, *status, about, content);
         }
         for (status, codes) in self.refusals() {
@@ -164,7 +171,7 @@ impl Doc {
         }
         say("parameters", parameters.into());
         if let Some(body) = self.body {
-            say("requestBody", json!({"required": true, "content": written(body, generator)}));
+            say("requestBody", json!({"required": true, "content": written(body, &mut shapes.of_bodies)}));
         }
         say("responses", answers.into());
         operation.into()

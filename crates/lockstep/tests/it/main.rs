@@ -25,6 +25,7 @@ mod hub;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod openapi;
 mod peers;
 #[cfg(test)]
 mod peers_tokens;
