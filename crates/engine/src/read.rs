@@ -41,10 +41,7 @@ pub async fn operation(
         }
         None => world.store.operation(&business.id, id).await?,
     };
-    let is_own = |operation: &Operation| match principal {
-        Principal::Admin => true,
-        Principal::Application(_) => operation.application == principal.application(),
-    };
+    let is_own = |operation: &Operation| principal.owns(operation.application, operation.token);
     let found = found.filter(is_own).ok_or_else(|| {
         Refusal::new(
             Code::NotFound,
@@ -81,6 +78,7 @@ fn of_change(id: OperationId, change: &Change) -> Operation {
         verb: verb.to_owned(),
         at: change.at,
         application: change.origin.application(),
+        token: change.origin.token(),
         ty: Some(change.ty.clone()),
         record: Some(change.record),
         state: OperationState::Completed { version: change.version },

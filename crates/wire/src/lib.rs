@@ -8,5 +8,7 @@ pub mod error;
 pub mod management;
 pub mod notification;
 pub mod operation;
+pub mod rate;
 pub mod record;
 pub mod subscription;
+pub mod token;

@@ -13,11 +13,27 @@ use lockstep_expr::Expr;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+/// A condition that a grant, or what narrows it, sets for records.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What must be true.
+    pub condition: Expr,
+    /// Fields that are not there for it: those hidden from whoever set it.
+    pub unseen: BTreeSet<String>,
+}
+
+impl Row {
+    /// Whether it holds. One that fails to evaluate does not.
+    fn holds(&self, fields: &Fields) -> bool {
+        self.condition.is_true(&without(fields, &self.unseen)).unwrap_or(false)
+    }
+}
+
 /// What one reader may see of one type.
 #[derive(Clone, Debug, Default)]
 pub struct Reach {
-    /// The grant's row condition.
-    row: Option<Expr>,
+    /// The conditions of its grant: all must hold.
+    rows: Vec<Row>,
     /// Fields that are not there for the reader.
     hidden: BTreeSet<String>,
     /// The reader's own condition; it sees what the reader sees.
@@ -33,8 +49,21 @@ impl Reach {
 
     /// What a grant leaves of the type.
     #[must_use]
-    pub const fn of_grant(row: Option<Expr>, hidden: BTreeSet<String>) -> Self {
-        Self { row, hidden, own: None }
+    pub fn of_grant(condition: Option<Expr>, hidden: BTreeSet<String>) -> Self {
+        let row = condition.map(|condition| Row { condition, unseen: BTreeSet::new() });
+        Self::of_rows(row.into_iter().collect(), hidden)
+    }
+
+    /// What several conditions leave of the type.
+    #[must_use]
+    pub const fn of_rows(rows: Vec<Row>, hidden: BTreeSet<String>) -> Self {
+        Self { rows, hidden, own: None }
+    }
+
+    /// Nothing of the type.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self::of_grant(Expr::compile("false").ok(), BTreeSet::new())
     }
 
     /// The same, narrowed by a condition of the reader's own.
@@ -60,19 +89,14 @@ impl Reach {
     /// Whether a record with these fields is within reach. A condition that fails to evaluate does not hold.
     #[must_use]
     pub fn holds(&self, fields: &Fields) -> bool {
-        let row = self.row.as_ref().is_none_or(|row| row.is_true(fields).unwrap_or(false));
-        row && self.own.as_ref().is_none_or(|own| own.is_true(&self.visible(fields)).unwrap_or(false))
+        self.rows.iter().all(|row| row.holds(fields))
+            && self.own.as_ref().is_none_or(|own| own.is_true(&self.visible(fields)).unwrap_or(false))
     }
 
     /// The fields less the hidden ones.
     #[must_use]
     pub fn visible<'a>(&self, fields: &'a Fields) -> Cow<'a, Fields> {
-        if self.hidden.iter().any(|hidden| fields.contains_key(hidden)) {
-            let kept = fields.iter().filter(|(field, _)| !self.hidden.contains(*field));
-            Cow::Owned(kept.map(|(field, value)| (field.clone(), value.clone())).collect())
-        } else {
-            Cow::Borrowed(fields)
-        }
+        without(fields, &self.hidden)
     }
 
     /// Whether a living record in this state is within reach.
@@ -84,7 +108,22 @@ impl Reach {
     /// Whether every record is within reach.
     #[must_use]
     pub const fn is_unconditional(&self) -> bool {
-        self.row.is_none() && self.own.is_none()
+        self.rows.is_empty() && self.own.is_none()
+    }
+
+    /// Whether every record is within reach with all its fields.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.is_unconditional() && self.hidden.is_empty()
+    }
+}
+
+fn without<'a>(fields: &'a Fields, hidden: &BTreeSet<String>) -> Cow<'a, Fields> {
+    if hidden.iter().any(|hidden| fields.contains_key(hidden)) {
+        let kept = fields.iter().filter(|(field, _)| !hidden.contains(*field));
+        Cow::Owned(kept.map(|(field, value)| (field.clone(), value.clone())).collect())
+    } else {
+        Cow::Borrowed(fields)
     }
 }
 
