@@ -153,10 +153,10 @@ pub async fn submit(world: &World, call: Call<'_>) -> Result<Outcome, Refusal> {
 
 fn command(world: &World, call: Call<'_>) -> Result<Command, Refusal> {
     let principal = call.principal;
-    if matches!(call.verb, Verb::Erase { .. }) {
-        principal.must_administer()?;
-    }
     let business = principal.business(world, call.business)?;
+    if matches!(call.verb, Verb::Erase { .. }) {
+        principal.must_manage(&business)?;
+    }
     let shape = world.schema.shape(call.ty)?;
     let (ability, access) = call.verb.needs();
     principal.must(ability)?;

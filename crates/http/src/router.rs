@@ -34,7 +34,7 @@ pub fn table() -> Vec<(&'static str, MethodRouter<Server>)> {
         ("/v1/business/{business}/{type}/sync-by-id", post(rpc::record::sync_by_id)),
         ("/v1/business/{business}/{type}/sync-all", post(rpc::record::sync_all)),
         ("/v1/business/{business}/{type}/create-many", post(rpc::upload::create_many)),
-        // A record's past, its like and its erasure: the administrator's key alone.
+        // A record's past, its like and its erasure.
         ("/v1/business/{business}/{type}/erase/{id}", post(rpc::record::erase)),
         ("/v1/business/{business}/{type}/history/{id}", post(rpc::past::history)),
         ("/v1/business/{business}/{type}/at/{id}", post(rpc::past::at)),

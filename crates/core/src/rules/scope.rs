@@ -12,6 +12,7 @@ use crate::record::State;
 use lockstep_expr::Expr;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// A condition that a grant, or what narrows it, sets for records.
 #[derive(Clone, Debug)]
@@ -103,6 +104,22 @@ impl Reach {
     #[must_use]
     pub fn sees(&self, state: &State) -> bool {
         !state.is_deleted && self.holds(&state.fields)
+    }
+
+    /// What the reader may see of a state within reach.
+    #[must_use]
+    pub fn cut(&self, state: &State) -> State {
+        State {
+            fields: self.visible(&state.fields).into_owned(),
+            merged_into: state.merged_into.filter(|_| self.is_unconditional()),
+            ..state.clone()
+        }
+    }
+
+    /// Whether a state, living or not, is within reach. Of one that was erased no condition can be asked any more.
+    #[must_use]
+    pub fn recalls(&self, state: &State) -> bool {
+        self.is_unconditional() || (!state.is_erased && self.holds(&state.fields))
     }
 
     /// Whether every record is within reach.
@@ -217,4 +234,30 @@ pub fn look<'a>(change: &'a Change, reach: &Reach) -> Option<Seen<'a>> {
             (!is_hidden).then(|| told(change.kind, None, old))
         }
     }
+}
+
+/// A change of the past as the reader may be told of it, and why that is not what happened; nothing where it is out of
+/// reach. To whom all of a type is open it is told as it stands.
+#[must_use]
+pub fn recall(change: &Arc<Change>, reach: &Reach) -> Option<(Arc<Change>, Option<Reason>)> {
+    if reach.is_everything() {
+        return Some((Arc::clone(change), None));
+    }
+    let seen = look(change, reach)?;
+    let external_ids = seen.external_ids.to_vec();
+    let told = Change {
+        kind: seen.kind,
+        old: seen.old.into_owned(),
+        old_external_ids: change.old_external_ids.clone().filter(|_| !external_ids.is_empty()),
+        state: Arc::new(State {
+            fields: seen.fields.into_owned(),
+            external_ids,
+            merged_into: seen.merged_into,
+            aliases: Vec::new(),
+            is_deleted: change.state.is_deleted,
+            is_erased: change.state.is_erased,
+        }),
+        ..(**change).clone()
+    };
+    Some((Arc::new(told), seen.reason))
 }

@@ -9,5 +9,7 @@ mod erase;
 mod letters;
 mod mirrors;
 mod office;
+mod past;
 mod positions;
 mod pruned;
+mod tokens;
