@@ -139,19 +139,20 @@ impl Narrowing {
     /// Both together.
     #[must_use]
     pub fn and(mut self, more: Self) -> Self {
-        let both = |one: Option<BTreeSet<_>>, other: Option<BTreeSet<_>>| match (one, other) {
-            (Some(one), Some(other)) => Some(one.intersection(&other).cloned().collect()),
-            (one, other) => one.or(other),
-        };
-        self.businesses = both(self.businesses, more.businesses);
-        self.abilities = match (self.abilities, more.abilities) {
-            (Some(one), Some(other)) => Some(one.intersection(&other).copied().collect()),
-            (one, other) => one.or(other),
-        };
+        self.businesses = in_both(self.businesses, more.businesses);
+        self.abilities = in_both(self.abilities, more.abilities);
         self.types = types_in_both(self.types, more.types);
         join(&mut self.conditions, more.conditions);
         join(&mut self.hidden_fields, more.hidden_fields);
         self
+    }
+}
+
+/// What both leave; where one says nothing, what the other does.
+fn in_both<T: Clone + Ord>(one: Option<BTreeSet<T>>, other: Option<BTreeSet<T>>) -> Option<BTreeSet<T>> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.intersection(&other).cloned().collect()),
+        (one, other) => one.or(other),
     }
 }
 

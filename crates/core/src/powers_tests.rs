@@ -1,3 +1,5 @@
+//! Powers: nothing narrowed exceeds what it was narrowed from, and what goes beyond is found.
+
 use super::*;
 use crate::Fields;
 use crate::grant::{Ability, BusinessAccessRule, TypeAccess};
