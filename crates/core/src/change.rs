@@ -7,7 +7,7 @@
 use crate::Fields;
 use crate::clock::Timestamp;
 use crate::external_id::ExternalId;
-use crate::ids::{ApplicationId, ChangeId, Provider, RecordId, TypeId};
+use crate::ids::{ApplicationId, ChangeId, Provider, RecordId, TokenId, TypeId};
 use crate::operation::OperationId;
 use crate::position::Position;
 use crate::record::State;
@@ -71,6 +71,9 @@ pub enum Origin {
         /// Its slug.
         #[serde(rename = "p")]
         provider: Provider,
+        /// The token it called with, where that was not its own credential.
+        #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+        token: Option<TokenId>,
     },
 }
 
@@ -81,6 +84,15 @@ impl Origin {
         match self {
             Self::Admin => None,
             Self::Application { id, .. } => Some(*id),
+        }
+    }
+
+    /// The token behind it, if one is.
+    #[must_use]
+    pub const fn token(&self) -> Option<TokenId> {
+        match self {
+            Self::Admin => None,
+            Self::Application { token, .. } => *token,
         }
     }
 

@@ -2,12 +2,10 @@
 
 use crate::error::{Code, Rejection, shown};
 use crate::ids::{BusinessId, TypeId};
-use crate::rules::scope::Reach;
 use lockstep_expr::Expr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// One thing a principal may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -61,6 +59,17 @@ pub enum TypeAccess {
     Write,
 }
 
+impl TypeAccess {
+    /// The access as written in a grant.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
 /// Which businesses: those allowed (all of the organisation where none are named), less those denied.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -107,19 +116,69 @@ impl Grant {
     pub fn allows_type(&self, ty: &TypeId, access: TypeAccess) -> bool {
         self.types.as_ref().is_none_or(|types| types.get(ty).is_some_and(|allowed| allowed.contains(&access)))
     }
+}
 
-    /// The grant with its conditions compiled, one reach for each type that has any.
-    ///
-    /// # Errors
-    /// `invalid_condition`, naming the type and what is wrong.
-    pub fn compile(&self) -> Result<BTreeMap<TypeId, Arc<Reach>>, Rejection> {
-        let types: BTreeSet<&TypeId> = self.conditions.keys().chain(self.hidden_fields.keys()).collect();
-        let reach = |ty: &TypeId| -> Result<Reach, Rejection> {
-            let condition = self.conditions.get(ty).map(|text| compile_condition(text)).transpose();
-            let condition = condition.map_err(|refused| refused.at(format!("/conditions/{ty}")))?;
-            Ok(Reach::of_grant(condition, self.hidden_fields.get(ty).cloned().unwrap_or_default()))
-        };
-        types.into_iter().map(|ty| Ok((ty.clone(), Arc::new(reach(ty)?)))).collect()
+/// What a token leaves of the grant it was made from; what is not named is left as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Narrowing {
+    /// The only businesses left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub businesses: Option<BTreeSet<BusinessId>>,
+    /// The only abilities left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abilities: Option<BTreeSet<Ability>>,
+    /// The only types left, and what may be done with them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub types: Option<BTreeMap<TypeId, BTreeSet<TypeAccess>>>,
+    /// Conditions that records of a type must meet besides.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub conditions: BTreeMap<TypeId, BTreeSet<String>>,
+    /// Fields of a type that are not there besides.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hidden_fields: BTreeMap<TypeId, BTreeSet<String>>,
+}
+
+impl Narrowing {
+    /// Both together.
+    #[must_use]
+    pub fn and(mut self, more: Self) -> Self {
+        self.businesses = in_both(self.businesses, more.businesses);
+        self.abilities = in_both(self.abilities, more.abilities);
+        self.types = types_in_both(self.types, more.types);
+        join(&mut self.conditions, more.conditions);
+        join(&mut self.hidden_fields, more.hidden_fields);
+        self
+    }
+}
+
+/// What both leave; where one says nothing, what the other does.
+fn in_both<T: Clone + Ord>(one: Option<BTreeSet<T>>, other: Option<BTreeSet<T>>) -> Option<BTreeSet<T>> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.intersection(&other).cloned().collect()),
+        (one, other) => one.or(other),
+    }
+}
+
+type Types = BTreeMap<TypeId, BTreeSet<TypeAccess>>;
+
+/// The types that both leave, with what both allow of them.
+pub(crate) fn types_in_both(one: Option<Types>, other: Option<Types>) -> Option<Types> {
+    let (one, other) = match (one, other) {
+        (Some(one), Some(other)) => (one, other),
+        (one, other) => return one.or(other),
+    };
+    let both = |(ty, access): (TypeId, BTreeSet<TypeAccess>)| {
+        let also = other.get(&ty)?;
+        Some((ty, access.intersection(also).copied().collect()))
+    };
+    Some(one.into_iter().filter_map(both).collect())
+}
+
+/// Puts the members of one map of sets into another's.
+pub(crate) fn join(into: &mut BTreeMap<TypeId, BTreeSet<String>>, more: BTreeMap<TypeId, BTreeSet<String>>) {
+    for (ty, members) in more {
+        into.entry(ty).or_default().extend(members);
     }
 }
 

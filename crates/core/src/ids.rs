@@ -101,6 +101,10 @@ numbered_id!(
     ApplicationId, "app_"
 );
 numbered_id!(
+    /// A token: a credential narrowed from another.
+    TokenId, "tok_"
+);
+numbered_id!(
     /// A delivery: one change for one subscription, the same on every attempt.
     DeliveryId, "dlv_"
 );

@@ -18,6 +18,8 @@ pub mod kind;
 pub mod limits;
 pub mod operation;
 pub mod position;
+pub mod powers;
+pub mod rate;
 pub mod record;
 pub mod rules;
 pub mod scan;

@@ -176,6 +176,18 @@ pub const SCOPE_ITEMS_MAX: usize = 1_000;
 pub const SECRETS_MAX: usize = 5;
 /// How long a rotated secret goes on signing beside the new one, in milliseconds (24 h).
 pub const SECRET_OVERLAP_MS: i64 = 24 * 3_600_000;
+/// Calls of one credential, and requests to one endpoint, that a rate limit can name, a second.
+pub const CALLS_A_SECOND_MAX: u32 = 10_000;
+/// Credentials whose calls are counted at the same time; over it those that called longest ago are counted anew.
+pub const CREDENTIALS_COUNTED_MAX: usize = 10_000;
+/// Tokens of one application, with those that have ended and are still listed.
+pub const TOKENS_MAX: usize = 2_000;
+/// Tokens that one is made from, each of the one before.
+pub const TOKEN_PARENTS_MAX: usize = 8;
+/// How long a token that has ended is still listed, in milliseconds (7 days); after that it makes room for new ones.
+pub const TOKEN_LISTED_MS: i64 = 7 * 24 * 3_600_000;
+/// Changes of a record that one page of its history looks through for those that its reader may see.
+pub const HISTORY_LOOKED_THROUGH: usize = 2_000;
 /// A label, in bytes.
 pub const LABEL_BYTES_MAX: usize = 200;
 /// A URL, in bytes.

@@ -7,7 +7,7 @@
 use crate::clock::Timestamp;
 use crate::command::Ending;
 use crate::error::{Code, Rejection, shown};
-use crate::ids::{ApplicationId, BusinessId, RecordId, TypeId};
+use crate::ids::{ApplicationId, BusinessId, RecordId, TokenId, TypeId};
 use crate::position::{Position, check_of};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -179,6 +179,9 @@ pub struct Operation {
     pub at: Timestamp,
     /// Whose it is; none for the administrator's.
     pub application: Option<ApplicationId>,
+    /// The token it was asked for with, where it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenId>,
     /// The type it was about, if it was about one.
     pub ty: Option<TypeId>,
     /// The record it was about, where one is known.

@@ -3,7 +3,7 @@
 use crate::auth::Auth;
 use crate::clock::Timestamp;
 use crate::error::{Code, Rejection};
-use crate::ids::{ApplicationId, BusinessId, RecordId, SubscriptionId, TypeId};
+use crate::ids::{ApplicationId, BusinessId, RecordId, SubscriptionId, TokenId, TypeId};
 use lockstep_expr::Templates;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -253,6 +253,9 @@ pub struct Subscription {
     pub mirrors: Option<SubscriptionId>,
     /// Whose it is; none for the administrator's.
     pub application: Option<ApplicationId>,
+    /// The token it was made with, where it was one: it is sent what that token may see, for as long as it lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenId>,
     /// A name for people.
     pub label: String,
     /// Where notifications go.
@@ -295,6 +298,9 @@ pub struct Subscription {
     /// Whether changes go together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<Batching>,
+    /// At most so many requests a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<u32>,
     /// Whether the owner's own changes are left out.
     pub exclude_own: bool,
     /// The secrets, newest first; older ones sign until they expire.

@@ -153,17 +153,17 @@ pub async fn submit(world: &World, call: Call<'_>) -> Result<Outcome, Refusal> {
 
 fn command(world: &World, call: Call<'_>) -> Result<Command, Refusal> {
     let principal = call.principal;
-    if matches!(call.verb, Verb::Erase { .. }) {
-        principal.must_administer()?;
-    }
     let business = principal.business(world, call.business)?;
+    if matches!(call.verb, Verb::Erase { .. }) {
+        principal.must_manage(&business)?;
+    }
     let shape = world.schema.shape(call.ty)?;
     let (ability, access) = call.verb.needs();
     principal.must(ability)?;
     let reach = principal.reach(&business, &shape.id, access)?;
     let idempotency = call.idempotency.map(|key| idempotency(principal, &business, key, call.bytes)).transpose()?;
     let bytes = call.bytes.len() + 512;
-    let owner = (business.id.clone(), principal.application());
+    let owner = principal.owner(&business.id);
     let action = action(world, principal, &business, shape, &reach, call.verb)?;
     let ids = &world.ids;
     Ok(Command {
@@ -176,7 +176,7 @@ fn command(world: &World, call: Call<'_>) -> Result<Command, Refusal> {
         idempotency,
         fresh: fresh(ids.as_ref()),
         tell: world.settings.read(|settings| settings.tell(&owner)),
-        business: owner.0,
+        business: owner.business,
         upload: None,
         bytes,
     })
@@ -282,7 +282,7 @@ fn receivers(
     shape: &Shape,
     only: Option<&str>,
 ) -> Result<Vec<SubscriptionId>, Refusal> {
-    let owner = (business.id.clone(), principal.application());
+    let owner = principal.owner(&business.id);
     let only: Option<SubscriptionId> = only.map(str::parse).transpose()?;
     let wants = |subscription: &lockstep_core::subscription::Subscription| {
         let is_asked = only.is_none_or(|only| only == subscription.id);

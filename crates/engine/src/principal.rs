@@ -2,14 +2,14 @@
 
 use crate::World;
 use crate::refusal::Refusal;
-use crate::settings::LiveApplication;
+use crate::settings::{LiveApplication, Owner};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
-use lockstep_core::application::Business;
+use lockstep_core::application::{Application, Business};
 use lockstep_core::change::Origin;
 use lockstep_core::error::{Code, shown};
 use lockstep_core::grant::{Ability, TypeAccess};
-use lockstep_core::ids::{ApplicationId, BusinessId, TypeId};
+use lockstep_core::ids::{ApplicationId, BusinessId, TokenId, TypeId};
 use lockstep_core::rules::scope::Reach;
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub enum Credentials {
 pub enum Principal {
     /// The administrator.
     Admin,
-    /// An application.
+    /// An application, by its own credential or by a token.
     Application(Arc<LiveApplication>),
 }
 
@@ -44,7 +44,7 @@ impl Principal {
     /// Whose credentials these are.
     ///
     /// # Errors
-    /// `invalid_credentials`, in the same words for unknown, wrong and revoked ones.
+    /// `invalid_credentials`, in the same words for unknown, wrong, revoked and expired ones.
     pub fn of(world: &World, credentials: &Credentials) -> Result<Self, Refusal> {
         let found = match credentials {
             Credentials::Key(key) => {
@@ -60,11 +60,12 @@ impl Principal {
                 known.filter(|live| verify_slices_are_equal(&digest, &live.application.secret_digest).is_ok())
             }
         };
-        match found.filter(|live| !live.application.is_revoked) {
+        match found.filter(|live| live.is_living(world.clock.now())) {
             Some(live) => Ok(Self::Application(live)),
             None => Err(Refusal::new(
                 Code::InvalidCredentials,
-                "these credentials are unknown, wrong or revoked: check them, or ask the administrator for new ones",
+                "these credentials are unknown, wrong, revoked or expired: check them, or ask whoever gave them for new \
+                 ones",
             )),
         }
     }
@@ -75,11 +76,13 @@ impl Principal {
     /// `invalid_credentials`, where it has been revoked meanwhile.
     pub fn renewed(&self, world: &World) -> Result<Self, Refusal> {
         let Self::Application(live) = self else { return Ok(Self::Admin) };
-        let id = live.application.id;
-        let now = world.settings.read(|settings| settings.applications.get(&id).cloned());
-        match now.filter(|live| !live.application.is_revoked) {
+        let (id, token) = (live.application.id, live.token_id());
+        let now = world.settings.read(|settings| settings.credential(id, token).cloned());
+        match now.filter(|live| live.is_living(world.clock.now())) {
             Some(live) => Ok(Self::Application(live)),
-            None => Err(Refusal::new(Code::InvalidCredentials, "these credentials have been revoked meanwhile")),
+            None => {
+                Err(Refusal::new(Code::InvalidCredentials, "these credentials have been revoked or expired meanwhile"))
+            }
         }
     }
 
@@ -89,7 +92,8 @@ impl Principal {
         match self {
             Self::Admin => Origin::Admin,
             Self::Application(live) => {
-                Origin::Application { id: live.application.id, provider: live.application.provider.clone() }
+                let Application { id, provider, .. } = &live.application;
+                Origin::Application { id: *id, provider: provider.clone(), token: live.token_id() }
             }
         }
     }
@@ -100,20 +104,55 @@ impl Principal {
         self.origin().application()
     }
 
+    /// Its token, if it is one.
+    #[must_use]
+    pub fn token(&self) -> Option<TokenId> {
+        match self {
+            Self::Admin => None,
+            Self::Application(live) => live.token_id(),
+        }
+    }
+
+    /// Whose what it makes in a business is.
+    #[must_use]
+    pub fn owner(&self, business: &BusinessId) -> Owner {
+        Owner { business: business.clone(), application: self.application(), token: self.token() }
+    }
+
+    /// Whether what an application, or a token of one, has made is the caller's: a token's is what was made with it,
+    /// an application's is its tokens' too, the administrator's is all.
+    #[must_use]
+    pub fn owns(&self, application: Option<ApplicationId>, token: Option<TokenId>) -> bool {
+        match self {
+            Self::Admin => true,
+            Self::Application(live) => {
+                application == Some(live.application.id) && live.token_id().is_none_or(|own| token == Some(own))
+            }
+        }
+    }
+
     /// How it stands in the audit log.
     #[must_use]
     pub fn name(&self) -> String {
-        self.application().map_or_else(|| "admin".to_owned(), |id| id.to_string())
+        match self {
+            Self::Admin => "admin".to_owned(),
+            Self::Application(live) => match live.token_id() {
+                Some(token) => token.to_string(),
+                None => live.application.id.to_string(),
+            },
+        }
     }
 
     /// What tells apart those who see different things of one business: who is given the same text sees the same.
     #[must_use]
-    pub fn sees(&self) -> String {
+    pub fn sight(&self) -> String {
         match self {
             Self::Admin => String::new(),
             Self::Application(live) => {
-                let grant = &live.application.grant;
-                serde_json::json!([grant.types, grant.conditions, grant.hidden_fields]).to_string()
+                let (grant, further) = (&live.powers.grant, &live.powers.further);
+                // What a token's own conditions see hangs on its application.
+                let token_of = live.token.as_ref().map(|token| token.application);
+                serde_json::json!([grant.types, grant.conditions, grant.hidden_fields, further, token_of]).to_string()
             }
         }
     }
@@ -148,11 +187,25 @@ impl Principal {
     /// `forbidden`, naming the ability that is missing.
     pub fn must(&self, ability: Ability) -> Result<(), Refusal> {
         match self {
-            Self::Application(live) if !live.application.grant.abilities.contains(&ability) => Err(Refusal::new(
+            Self::Application(live) if !live.powers.grant.abilities.contains(&ability) => Err(Refusal::new(
                 Code::Forbidden,
                 format!("this credential lacks the ability {:?}: ask the administrator to grant it", ability.as_str()),
             )),
             _ => Ok(()),
+        }
+    }
+
+    /// That it may administer a business: it may enter it and has the ability to.
+    ///
+    /// # Errors
+    /// `business_not_found`, `forbidden`.
+    pub fn must_manage(&self, business: &Business) -> Result<(), Refusal> {
+        match self {
+            Self::Application(live) if !live.is_at_home(business) => {
+                let text = format!("there is no business {} that this credential may use", shown(business.id.as_str()));
+                Err(Refusal::new(Code::BusinessNotFound, text))
+            }
+            _ => self.must(Ability::Manage),
         }
     }
 
@@ -165,9 +218,27 @@ impl Principal {
             Self::Admin => Ok(Arc::new(Reach::everything())),
             Self::Application(live) if live.may(business, ty, access) => Ok(live.reach(ty)),
             Self::Application(_) => {
-                let verb = if access == TypeAccess::Read { "read" } else { "write" };
-                Err(Refusal::new(Code::Forbidden, format!("this credential may not {verb} {ty} records")))
+                let text = format!("this credential may not {} {ty} records", access.as_str());
+                Err(Refusal::new(Code::Forbidden, text))
             }
+        }
+    }
+
+    /// What it may see of a type, wherever it may use it.
+    #[must_use]
+    pub fn sees(&self, ty: &TypeId) -> Arc<Reach> {
+        match self {
+            Self::Admin => Arc::new(Reach::everything()),
+            Self::Application(live) => live.reach(ty),
+        }
+    }
+
+    /// The condition under which it sees records of a type, as a grant would word it; none where it sees all.
+    #[must_use]
+    pub fn condition(&self, ty: &TypeId) -> Option<String> {
+        match self {
+            Self::Admin => None,
+            Self::Application(live) => live.powers.condition(ty),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Reading single things: operations, and a record's past.
+//! Reading single things: operations, and a record's past, as far as the caller may see them.
 
 use crate::World;
 use crate::control::position;
@@ -7,15 +7,17 @@ use crate::refusal::Refusal;
 use lockstep_core::application::Business;
 use lockstep_core::change::{Change, ChangeKind};
 use lockstep_core::error::{Code, shown};
-use lockstep_core::ids::RecordId;
+use lockstep_core::grant::{Ability, TypeAccess};
+use lockstep_core::ids::{RecordId, TypeId};
 use lockstep_core::limits;
 use lockstep_core::operation::{Operation, OperationId, OperationState};
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::rules::matching;
+use lockstep_core::rules::scope::{Reach, Reason, recall};
 use lockstep_core::schema::Shape;
 use lockstep_store::StoreError;
 use lockstep_wire::operation::{LineView, OperationView, OutcomesBody, OutcomesWanted};
-use lockstep_wire::record::{Similar, SimilarView};
+use lockstep_wire::record::{ChangeView, HistoryView, Similar, SimilarView};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -41,10 +43,7 @@ pub async fn operation(
         }
         None => world.store.operation(&business.id, id).await?,
     };
-    let is_own = |operation: &Operation| match principal {
-        Principal::Admin => true,
-        Principal::Application(_) => operation.application == principal.application(),
-    };
+    let is_own = |operation: &Operation| principal.owns(operation.application, operation.token);
     let found = found.filter(is_own).ok_or_else(|| {
         Refusal::new(
             Code::NotFound,
@@ -81,6 +80,7 @@ fn of_change(id: OperationId, change: &Change) -> Operation {
         verb: verb.to_owned(),
         at: change.at,
         application: change.origin.application(),
+        token: change.origin.token(),
         ty: Some(change.ty.clone()),
         record: Some(change.record),
         state: OperationState::Completed { version: change.version },
@@ -118,24 +118,62 @@ async fn outcomes(
     Ok((lines, Some(after)))
 }
 
-/// A record and its type's shape, for an administrator.
-async fn found<'a>(
+/// A record of which something is asked, with what the caller may see of its type.
+struct Asked<'a> {
+    business: Arc<Business>,
+    shape: &'a Shape,
+    reach: Arc<Reach>,
+    record: Record,
+}
+
+impl Asked<'_> {
+    fn key(&self) -> RecordKey {
+        RecordKey { ty: self.record.ty.clone(), id: self.record.id }
+    }
+
+    fn missing(&self) -> Refusal {
+        missing(&self.business, &self.shape.id, self.record.id)
+    }
+}
+
+/// A record out of reach is missing in the same words as one that is not there.
+fn missing(business: &Business, ty: &TypeId, id: RecordId) -> Refusal {
+    Refusal::new(Code::RecordNotFound, format!("there is no {ty} {id} in {}", business.id))
+}
+
+/// A record, wherever it stands; whether it, or what it was, is within reach is for the use case to ask.
+async fn asked<'a>(
     world: &'a World,
     principal: &Principal,
     (business, ty, id): (&str, &str, &str),
-) -> Result<(Arc<Business>, &'a Shape, Record), Refusal> {
-    principal.must_administer()?;
+) -> Result<Asked<'a>, Refusal> {
     let business = principal.business(world, business)?;
     let shape = world.schema.shape(ty)?;
+    principal.must(Ability::Read)?;
+    let reach = principal.reach(&business, &shape.id, TypeAccess::Read)?;
     let id: RecordId = id.parse()?;
-    let key = RecordKey { ty: shape.id.clone(), id };
-    let record = world.store.record(&business.id, &key).await?;
-    let missing = || Refusal::new(Code::RecordNotFound, format!("there is no {} {id} in {}", shape.id, business.id));
-    Ok((Arc::clone(&business), shape, record.ok_or_else(missing)?))
+    let record = world.store.record(&business.id, &RecordKey { ty: shape.id.clone(), id }).await?;
+    let record = record.ok_or_else(|| missing(&business, &shape.id, id))?;
+    Ok(Asked { business, shape, reach, record })
 }
 
-fn key_of(record: &Record) -> RecordKey {
-    RecordKey { ty: record.ty.clone(), id: record.id }
+/// The same for what is asked of the record as it is.
+async fn within_reach<'a>(
+    world: &'a World,
+    principal: &Principal,
+    address: (&str, &str, &str),
+) -> Result<Asked<'a>, Refusal> {
+    let asked = asked(world, principal, address).await?;
+    if asked.reach.recalls(&asked.record.state) { Ok(asked) } else { Err(asked.missing()) }
+}
+
+/// A change of a record's past, as its reader is told of it.
+#[derive(Debug)]
+pub struct Told {
+    /// The change, less what the reader may not see.
+    pub change: Arc<Change>,
+    /// Why it is told as another kind than it was.
+    pub reason: Option<Reason>,
 }
 
 /// A page of a record's past.
@@ -144,17 +182,32 @@ pub struct Past {
     /// The business.
     pub business: Arc<Business>,
     /// Its changes, newest first.
-    pub changes: Vec<Arc<Change>>,
-    /// The seq before which there may be more.
+    pub changes: Vec<Told>,
+    /// The seq before which there may be more. A page may be short, or empty, and still not be the last.
     pub next: Option<u64>,
     /// The seq below which changes of the record were pruned, where the page has come to them.
     pub pruned_below: Option<u64>,
 }
 
-/// A record's changes before a seq, newest first.
+impl Past {
+    /// The changes as they are shown.
+    #[must_use]
+    pub fn view(&self) -> HistoryView<'_> {
+        let told = self.changes.iter();
+        HistoryView {
+            changes: told.map(|told| ChangeView::of(&told.change, told.reason, &self.business.id)).collect(),
+            next: self.next,
+            pruned_below: self.pruned_below,
+        }
+    }
+}
+
+/// A record's changes before a seq, newest first, as the caller may see them: a record that came within reach is told
+/// as created then, one that left as deleted with its id alone. A bounded number of changes is looked through.
 ///
 /// # Errors
-/// `forbidden`, `business_not_found`, `unknown_type`, `invalid_id`, `record_not_found`.
+/// `business_not_found`, `unknown_type`, `forbidden`, `invalid_id`; `record_not_found` where the record is not within
+/// reach and none of the changes looked through was.
 pub async fn history(
     world: &World,
     principal: &Principal,
@@ -163,19 +216,38 @@ pub async fn history(
     limit: Option<usize>,
 ) -> Result<Past, Refusal> {
     const USUAL: usize = 100;
-    let (business, _, record) = found(world, principal, address).await?;
+    let asked = asked(world, principal, address).await?;
     let limit = limit.unwrap_or(USUAL).clamp(1, limits::PAGE_ROWS_MAX);
     let before = before.unwrap_or(u64::MAX);
-    let changes = world.store.history(&business.id, &key_of(&record), before, limit).await?;
-    let floor = world.store.floor(&business.id).await?;
-    let next = changes.last().filter(|change| change.prev_seq > floor).map(|change| change.seq);
+    let (mut changes, mut looked, mut from) = (Vec::new(), 0, before);
+    let mut oldest: Option<(u64, u64)> = None;
+    while changes.len() < limit && looked < limits::HISTORY_LOOKED_THROUGH {
+        let wanted = limit - changes.len();
+        let page = world.store.history(&asked.business.id, &asked.key(), from, wanted).await?;
+        looked += page.len();
+        for change in &page {
+            let told = recall(change, &asked.reach).map(|(change, reason)| Told { change, reason });
+            changes.extend(told);
+        }
+        oldest = page.last().map(|change| (change.seq, change.prev_seq)).or(oldest);
+        match page.last() {
+            Some(last) if page.len() == wanted && last.prev_seq > 0 => from = last.seq,
+            _ => break,
+        }
+    }
+    if changes.is_empty() && !asked.reach.recalls(&asked.record.state) {
+        return Err(asked.missing());
+    }
+    let floor = world.store.floor(&asked.business.id).await?;
+    let next = oldest.filter(|(_, earlier)| *earlier > floor).map(|(seq, _)| seq);
     // An empty page is one whose changes, if there were any before, are gone.
-    let earlier = changes.last().map_or(record.last_seq.min(before.saturating_sub(1)), |change| change.prev_seq);
+    let earlier = oldest.map_or(asked.record.last_seq.min(before.saturating_sub(1)), |(_, earlier)| earlier);
     let pruned_below = (earlier > 0 && earlier <= floor).then_some(floor + 1);
-    Ok(Past { business, changes, next, pruned_below })
+    Ok(Past { business: asked.business, changes, next, pruned_below })
 }
 
-/// The change that brought a record to where it was at a seq.
+/// The change that brought a record to where it was at a seq, less what the caller may not see. A state is seen that
+/// was within reach then, wherever the record is now.
 ///
 /// # Errors
 /// Those of [`history`]; `record_not_found` where it was not there yet, `history_pruned` where the change that brought
@@ -186,13 +258,21 @@ pub async fn at(
     address: (&str, &str, &str),
     seq: u64,
 ) -> Result<Arc<Change>, Refusal> {
-    let (business, _, record) = found(world, principal, address).await?;
-    let newest = world.store.history(&business.id, &key_of(&record), seq.saturating_add(1), 1).await?;
+    let asked = asked(world, principal, address).await?;
+    let (business, record, reach) = (&asked.business, &asked.record, &asked.reach);
+    let newest = world.store.history(&business.id, &asked.key(), seq.saturating_add(1), 1).await?;
     if let Some(newest) = newest.into_iter().next() {
-        return Ok(newest);
+        return match reach.recalls(&newest.state) {
+            true if reach.is_everything() => Ok(newest),
+            true => Ok(Arc::new(Change { state: Arc::new(reach.cut(&newest.state)), ..(*newest).clone() })),
+            false => Err(asked.missing()),
+        };
+    }
+    if !reach.recalls(&record.state) {
+        return Err(asked.missing());
     }
     let floor = world.store.floor(&business.id).await?;
-    let chain = world.store.chain(&business.id, &key_of(&record), 0, 1).await?;
+    let chain = world.store.chain(&business.id, &asked.key(), 0, 1).await?;
     let oldest = match chain.first() {
         Some(oldest) => world.store.change(&business.id, *oldest).await?,
         None => None,
@@ -210,38 +290,40 @@ pub async fn at(
     Err(Refusal::new(Code::HistoryPruned, text))
 }
 
-/// A record with where its values came from.
+/// A record, less what the caller may not see, with where its values came from.
 ///
 /// # Errors
-/// Those of [`history`].
+/// `business_not_found`, `unknown_type`, `forbidden`, `invalid_id`, `record_not_found`.
 pub async fn why(world: &World, principal: &Principal, address: (&str, &str, &str)) -> Result<Record, Refusal> {
-    Ok(found(world, principal, address).await?.2)
+    let Asked { reach, record, .. } = within_reach(world, principal, address).await?;
+    let state = if reach.is_everything() { Arc::clone(&record.state) } else { Arc::new(reach.cut(&record.state)) };
+    Ok(Record { state, ..record })
 }
 
-/// Living records that agree with one in a match group.
+/// Living records within reach that agree with one in a match group, by fields that the caller may see.
 ///
 /// # Errors
-/// Those of [`history`]; `unknown_match_group` where the type declares none.
+/// Those of [`why`]; `unknown_match_group` where the type declares none.
 pub async fn similar(
     world: &World,
     principal: &Principal,
     address: (&str, &str, &str),
 ) -> Result<SimilarView, Refusal> {
-    let (business, shape, record) = found(world, principal, address).await?;
-    if shape.match_groups.is_empty() {
+    let Asked { business, shape, reach, record } = within_reach(world, principal, address).await?;
+    let is_seen = |group: &[&str]| !group.iter().any(|field| reach.hides(field));
+    let seen: Vec<_> = shape.match_groups.iter().copied().filter(|group| is_seen(group)).collect();
+    if seen.is_empty() {
         let text = format!("{} declares no match groups, so nothing is known to be similar", shown(shape.id.as_str()));
         return Err(Refusal::new(Code::UnknownMatchGroup, text));
     }
     let mut agreeing: BTreeMap<RecordId, Vec<String>> = BTreeMap::new();
-    for group in shape.match_groups {
+    for group in seen {
         let group: Vec<String> = group.iter().map(|&field| field.to_owned()).collect();
         let Some(key) = matching::key(&shape.id, &record.state.fields, &group) else { continue };
         for id in world.store.lookup(&business.id, &key, limits::PAGE_ROWS_MAX).await? {
             let other = RecordKey { ty: shape.id.clone(), id };
-            let Some(other) = world.store.record(&business.id, &other).await?.filter(|other| other.id != record.id)
-            else {
-                continue;
-            };
+            let other = world.store.record(&business.id, &other).await?;
+            let Some(other) = other.filter(|other| other.id != record.id && reach.sees(&other.state)) else { continue };
             if matching::agree(shape, &group, &record.state.fields, &other.state.fields) {
                 agreeing.entry(id).or_default().push(group.join(","));
             }

@@ -41,12 +41,7 @@ pub fn reseal(
         };
         puts.push(Put { key: row.key, value: Some(value), expect });
     }
-    let audit = Audit {
-        at: now,
-        by: "system".to_owned(),
-        action: "sealing.rekey".to_owned(),
-        subject: new.key_id().to_owned(),
-    };
+    let audit = Audit::of(now, "system", "sealing.rekey", new.key_id());
     Ok((Control { puts, ..Control::of(audit) }, count))
 }
 

@@ -242,11 +242,11 @@ impl Uploading {
         self.business = principal.business(&self.world, self.business.id.as_str())?;
         principal.must(Ability::Write)?;
         self.reach = principal.reach(&self.business, &self.ty, TypeAccess::Write)?;
-        let owner = (self.business.id.clone(), principal.application());
+        let owner = principal.owner(&self.business.id);
         let lines = std::mem::take(&mut self.lines);
         let after = self.taken - lines.len() as u64;
         let batch = Batch {
-            business: owner.0.clone(),
+            business: owner.business.clone(),
             operation: self.operation,
             after,
             lines,

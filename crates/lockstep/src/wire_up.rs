@@ -194,12 +194,7 @@ async fn check_sealing(world: &World) -> Result<(), Failure> {
     }
     let key = SettingKey::new(SettingKind::Sealing, "check");
     let value = Some(Setting::Sealing(world.sealer.check_value()?));
-    let audit = Audit {
-        at: world.clock.now(),
-        by: "system".to_owned(),
-        action: "sealing.begin".to_owned(),
-        subject: "check".to_owned(),
-    };
+    let audit = Audit::of(world.clock.now(), "system", "sealing.begin", "check");
     let puts = vec![Put { key, value, expect: Expect::Absent }];
     let control = Control { puts, ..Control::of(audit) };
     world.store.commit(Commit { id: None, work: Work::Control(Box::new(control)) }).await?;

@@ -4,10 +4,10 @@
 //! reads only what is newer. A [`Control`] changes any of them in one commit with its audit entry; each put says
 //! what it believes of the row it replaces, so two callers cannot both win.
 
-use lockstep_core::application::{Application, Business};
+use lockstep_core::application::{Application, Business, Token};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::Notice;
-use lockstep_core::ids::{ApplicationId, BusinessId, SubscriptionId};
+use lockstep_core::ids::{ApplicationId, BusinessId, OrganisationName, SubscriptionId};
 use lockstep_core::operation::Operation;
 use lockstep_core::scan::Scan;
 use lockstep_core::subscription::{StartAt, Subscription};
@@ -51,12 +51,14 @@ pub enum SettingKind {
     Sealing,
     /// Whether nothing may leave.
     Hold,
+    /// A token.
+    Token,
 }
 
 impl SettingKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Business, Self::Application, Self::Subscription, Self::Provider, Self::Sealing, Self::Hold];
+    pub const ALL: [Self; 7] =
+        [Self::Business, Self::Application, Self::Subscription, Self::Provider, Self::Sealing, Self::Hold, Self::Token];
 
     /// The kind as stored.
     #[must_use]
@@ -68,6 +70,7 @@ impl SettingKind {
             Self::Provider => "provider",
             Self::Sealing => "sealing",
             Self::Hold => "hold",
+            Self::Token => "token",
         }
     }
 }
@@ -87,6 +90,8 @@ pub enum Setting {
     Sealing(String),
     /// Nothing may leave.
     Hold(Hold),
+    /// A token.
+    Token(Token),
 }
 
 /// Why nothing may leave: no delivery, no probe, no test. Writes are taken as ever.
@@ -191,10 +196,31 @@ pub struct Dropped {
 pub struct Audit {
     /// When.
     pub at: Timestamp,
-    /// Who: an application's id, `admin` or `system`.
+    /// Who: an application's or a token's id, `admin` or `system`.
     pub by: String,
     /// What was done, such as `subscription.create`.
     pub action: String,
     /// To what.
     pub subject: String,
+    /// The business concerned, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub business: Option<BusinessId>,
+    /// The organisation concerned, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<OrganisationName>,
+}
+
+impl Audit {
+    /// An entry that concerns no business in particular.
+    pub fn of(at: Timestamp, by: impl Into<String>, action: &str, subject: impl fmt::Display) -> Self {
+        let (action, subject) = (action.to_owned(), subject.to_string());
+        Self { at, by: by.into(), action, subject, business: None, organisation: None }
+    }
+
+    /// The same, concerning a business.
+    #[must_use]
+    pub fn within(mut self, business: &BusinessId) -> Self {
+        self.business = Some(business.clone());
+        self
+    }
 }

@@ -7,7 +7,7 @@ use lockstep_core::Fields;
 use lockstep_core::change::{Change, ChangeKind};
 use lockstep_core::ids::{BusinessId, ChangeId, RecordId, TypeId};
 use lockstep_core::operation::OperationId;
-use lockstep_core::rules::scope::Seen;
+use lockstep_core::rules::scope::{Reason, Seen};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -51,11 +51,12 @@ pub struct ChangeEntry<'a> {
     /// Whether the record's values were erased.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub erased: bool,
-    /// Who made it.
+    /// Who made it; not told of a record that left what the reader may see.
     #[serde(flatten)]
-    pub by: By<'a>,
+    pub by: Option<By<'a>>,
     /// By which operation.
-    pub operation_id: OperationId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation_id: Option<OperationId>,
 }
 
 /// How much of each change is told.
@@ -75,6 +76,7 @@ impl<'a> ChangeEntry<'a> {
     #[must_use]
     pub fn of(change: &'a Change, seen: &'a Seen<'a>, kinds: Vec<String>, business: &BusinessId, told: Told) -> Self {
         let is_there = !matches!(seen.kind, ChangeKind::Deleted | ChangeKind::Merged);
+        let has_left = seen.reason == Some(Reason::LeftScope);
         // A deletion, and what has left the reader's sight, is told by the id alone.
         let has_values = is_there && told != Told::Id;
         let old = (seen.kind != ChangeKind::Created).then_some(&*seen.old);
@@ -90,11 +92,11 @@ impl<'a> ChangeEntry<'a> {
             changes: has_values.then_some(Changes { old, new: &seen.fields }),
             external_ids: has_values.then(|| seen.external_ids.iter().map(ExternalIdView::from).collect()),
             fields: (has_values && told == Told::Full).then_some(&*seen.fields),
-            reason: seen.reason.map(lockstep_core::rules::scope::Reason::as_str),
+            reason: seen.reason.map(Reason::as_str),
             merged_into: seen.merged_into.filter(|_| seen.kind == ChangeKind::Merged),
             erased: change.state.is_erased,
-            by: By::from(&change.origin),
-            operation_id: change.operation(business),
+            by: (!has_left).then(|| By::from(&change.origin)),
+            operation_id: (!has_left).then(|| change.operation(business)),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Management calls: businesses and the credentials of applications.
 
+use crate::rate::{RateLimitBody, given};
+use lockstep_core::application::Application;
 use lockstep_core::grant::{Ability, BusinessAccessRule, TypeAccess};
 use lockstep_core::ids::{ApplicationId, BusinessId, OrganisationName, Provider, TypeId};
+use lockstep_core::rate::RateLimit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +55,24 @@ pub struct CreateApplication {
     pub provider: Option<Provider>,
     /// The organisation it belongs to.
     pub organisation_name: OrganisationName,
+    /// How often it may call.
+    pub rate_limit: Option<RateLimitBody>,
+    /// What it may do.
+    #[serde(flatten)]
+    pub grant: GrantBody,
+}
+
+/// An application to be made in the organisation of a business. What is left out of its grant is as its maker has it,
+/// but for administering, and for the business: that is the one in the path.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateApplicationHere {
+    /// A name for people.
+    pub label: String,
+    /// Its slug; that of the label where none is given.
+    pub provider: Option<Provider>,
+    /// How often it may call.
+    pub rate_limit: Option<RateLimitBody>,
     /// What it may do.
     #[serde(flatten)]
     pub grant: GrantBody,
@@ -74,13 +95,16 @@ pub struct GrantBody {
 }
 
 /// `POST /management/auth/update/{id}`. What is left out stays as it is.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpdateApplication {
     /// A new name.
     pub label: Option<String>,
     /// The organisation it belongs to; it cannot be moved, so it must be the same.
     pub organisation_name: Option<OrganisationName>,
+    /// How often it may call; null takes the limit away.
+    #[serde(default, deserialize_with = "given")]
+    pub rate_limit: Option<Option<RateLimitBody>>,
     /// A new grant, member by member.
     #[serde(flatten)]
     pub grant: GrantBody,
@@ -129,8 +153,43 @@ pub struct ApplicationView {
     /// Fields that are not there.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub hidden_fields: BTreeMap<TypeId, BTreeSet<String>>,
+    /// How often it may call; as the server says where left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
     /// When it was made, RFC 3339.
     pub created_at: String,
+}
+
+impl ApplicationView {
+    /// The view of an application.
+    #[must_use]
+    pub fn of(application: &Application) -> Self {
+        let Application { id, label, provider, organisation, client_id, grant, created_at, .. } = application.clone();
+        Self {
+            id,
+            label,
+            provider,
+            organisation_name: organisation,
+            client_id,
+            business_access_rule: grant.business_access_rule,
+            abilities: grant.abilities,
+            types: grant.types,
+            conditions: grant.conditions,
+            hidden_fields: grant.hidden_fields,
+            rate_limit: application.rate_limit,
+            created_at: created_at.to_string(),
+        }
+    }
+}
+
+/// A page of a business's applications, oldest first.
+#[derive(Debug, Serialize)]
+pub struct ApplicationsView {
+    /// The applications.
+    pub applications: Vec<ApplicationView>,
+    /// The id after which there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<ApplicationId>,
 }
 
 /// The answer to a creation or change of a business.

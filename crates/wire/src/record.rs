@@ -7,6 +7,7 @@ use lockstep_core::change::{Change, ChangeKind, Origin};
 use lockstep_core::ids::{BusinessId, Provider, RecordId, TypeId};
 use lockstep_core::operation::OperationId;
 use lockstep_core::record::State;
+use lockstep_core::rules::scope::Reason;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -31,7 +32,7 @@ impl<'a> From<&'a Origin> for By<'a> {
 }
 
 /// One change of a record's history.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeView<'a> {
     /// Its place in the business's log.
@@ -40,13 +41,17 @@ pub struct ChangeView<'a> {
     pub at: String,
     /// What happened.
     pub kind: ChangeKind,
+    /// Why that is not what happened: `entered-scope` or `left-scope`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
     /// The record's version after it.
     pub version: u64,
-    /// Who made it.
+    /// Who made it; not told of a record that left what the reader may see.
     #[serde(flatten)]
-    pub by: By<'a>,
+    pub by: Option<By<'a>>,
     /// By which operation.
-    pub operation_id: OperationId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation_id: Option<OperationId>,
     /// Old and new values of what it changed.
     pub changes: Changes<'a>,
     /// What the record is called elsewhere after it, where that changed.
@@ -61,20 +66,24 @@ pub struct ChangeView<'a> {
 }
 
 impl<'a> ChangeView<'a> {
-    /// The view of a change.
+    /// The view of a change as it is told, and why it is told so.
     #[must_use]
-    pub fn of(change: &'a Change, business: &BusinessId) -> Self {
+    pub fn of(change: &'a Change, reason: Option<Reason>, business: &BusinessId) -> Self {
         let state = &change.state;
+        let has_left = reason == Some(Reason::LeftScope);
+        // What came into being, or into sight, is new as a whole.
+        let is_new = change.kind == ChangeKind::Created && change.old.is_empty();
         let external_ids =
             change.old_external_ids.as_ref().map(|_| state.external_ids.iter().map(ExternalIdView::from).collect());
         Self {
             seq: change.seq,
             at: change.at.to_string(),
             kind: change.kind,
+            reason: reason.map(Reason::as_str),
             version: change.version,
-            by: By::from(&change.origin),
-            operation_id: change.operation(business),
-            changes: Changes { old: Some(&change.old), new: &state.fields },
+            by: (!has_left).then(|| By::from(&change.origin)),
+            operation_id: (!has_left).then(|| change.operation(business)),
+            changes: Changes { old: (!is_new).then_some(&change.old), new: &state.fields },
             external_ids,
             merged_into: state.merged_into.filter(|_| change.kind == ChangeKind::Merged),
             erased: state.is_erased,
@@ -83,7 +92,7 @@ impl<'a> ChangeView<'a> {
 }
 
 /// A record's history, newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryView<'a> {
     /// Its changes.

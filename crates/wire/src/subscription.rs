@@ -1,10 +1,12 @@
 //! Subscription calls.
 
 use crate::auth::{AuthBody, AuthView, Secret};
+use crate::rate::{RateLimitBody, given};
 use lockstep_core::change::ChangeKind;
 use lockstep_core::delivery::{Attempt, DeadLetter, Parked};
-use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, SubscriptionId, TypeId};
+use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, SubscriptionId, TokenId, TypeId};
 use lockstep_core::operation::OperationId;
+use lockstep_core::rate::RateLimit;
 use lockstep_core::subscription::{
     Batching, Covers, Format, Ordering, Pause, Payload, PayloadShape, Signing, Subscription, Template, Under,
 };
@@ -118,6 +120,9 @@ pub struct SubscriptionBody {
     pub ordering: Option<Ordering>,
     /// Whether changes go together.
     pub batch: Option<BatchBody>,
+    /// At most so many requests a second; null takes the limit away.
+    #[serde(default, deserialize_with = "given")]
+    pub rate_limit: Option<Option<RateLimitBody>>,
     /// Whether the caller's own changes are left out.
     pub exclude_own: Option<bool>,
     /// Whether nothing is sent.
@@ -178,6 +183,9 @@ pub struct SubscriptionView {
     /// The subscription that it is the likeness of in this business: change that one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirrors: Option<SubscriptionId>,
+    /// The token it was made with, where it was one: it is sent what that token may see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<TokenId>,
     /// Its name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub label: String,
@@ -226,6 +234,9 @@ pub struct SubscriptionView {
     /// How many changes go in one request, where more than one does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<Batching>,
+    /// At most so many requests a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
     /// Whether the owner's own changes are left out.
     pub exclude_own: bool,
     /// `active`, `paused` or `ended`.
@@ -254,6 +265,7 @@ impl SubscriptionView {
                 Covers::These(these) => these.iter().map(BusinessId::as_str).map(Value::from).collect(),
             }),
             mirrors: subscription.mirrors,
+            token_id: subscription.token,
             label: subscription.label.clone(),
             url: masked(&subscription.url),
             types: subscription.types.clone(),
@@ -271,6 +283,7 @@ impl SubscriptionView {
             signing: subscription.signing,
             ordering: subscription.ordering,
             batch: subscription.batch,
+            rate_limit: subscription.per_second.map(RateLimit::per_second),
             exclude_own: subscription.exclude_own,
             state,
             paused: subscription.paused,

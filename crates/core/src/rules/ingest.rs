@@ -172,6 +172,7 @@ fn keep_operation(set: &mut WorkingSet, command: &Command, id: OperationId, reco
         verb: command.action.verb().to_owned(),
         at: command.at,
         application: command.origin.application(),
+        token: command.origin.token(),
         ty: Some(command.ty.clone()),
         record,
         state,

@@ -12,12 +12,29 @@ use crate::record::State;
 use lockstep_expr::Expr;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A condition that a grant, or what narrows it, sets for records.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What must be true.
+    pub condition: Expr,
+    /// Fields that are not there for it: those hidden from whoever set it.
+    pub unseen: BTreeSet<String>,
+}
+
+impl Row {
+    /// Whether it holds. One that fails to evaluate does not.
+    fn holds(&self, fields: &Fields) -> bool {
+        self.condition.is_true(&without(fields, &self.unseen)).unwrap_or(false)
+    }
+}
 
 /// What one reader may see of one type.
 #[derive(Clone, Debug, Default)]
 pub struct Reach {
-    /// The grant's row condition.
-    row: Option<Expr>,
+    /// The conditions of its grant: all must hold.
+    rows: Vec<Row>,
     /// Fields that are not there for the reader.
     hidden: BTreeSet<String>,
     /// The reader's own condition; it sees what the reader sees.
@@ -33,8 +50,21 @@ impl Reach {
 
     /// What a grant leaves of the type.
     #[must_use]
-    pub const fn of_grant(row: Option<Expr>, hidden: BTreeSet<String>) -> Self {
-        Self { row, hidden, own: None }
+    pub fn of_grant(condition: Option<Expr>, hidden: BTreeSet<String>) -> Self {
+        let row = condition.map(|condition| Row { condition, unseen: BTreeSet::new() });
+        Self::of_rows(row.into_iter().collect(), hidden)
+    }
+
+    /// What several conditions leave of the type.
+    #[must_use]
+    pub const fn of_rows(rows: Vec<Row>, hidden: BTreeSet<String>) -> Self {
+        Self { rows, hidden, own: None }
+    }
+
+    /// Nothing of the type.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self::of_grant(Expr::compile("false").ok(), BTreeSet::new())
     }
 
     /// The same, narrowed by a condition of the reader's own.
@@ -60,19 +90,14 @@ impl Reach {
     /// Whether a record with these fields is within reach. A condition that fails to evaluate does not hold.
     #[must_use]
     pub fn holds(&self, fields: &Fields) -> bool {
-        let row = self.row.as_ref().is_none_or(|row| row.is_true(fields).unwrap_or(false));
-        row && self.own.as_ref().is_none_or(|own| own.is_true(&self.visible(fields)).unwrap_or(false))
+        self.rows.iter().all(|row| row.holds(fields))
+            && self.own.as_ref().is_none_or(|own| own.is_true(&self.visible(fields)).unwrap_or(false))
     }
 
     /// The fields less the hidden ones.
     #[must_use]
     pub fn visible<'a>(&self, fields: &'a Fields) -> Cow<'a, Fields> {
-        if self.hidden.iter().any(|hidden| fields.contains_key(hidden)) {
-            let kept = fields.iter().filter(|(field, _)| !self.hidden.contains(*field));
-            Cow::Owned(kept.map(|(field, value)| (field.clone(), value.clone())).collect())
-        } else {
-            Cow::Borrowed(fields)
-        }
+        without(fields, &self.hidden)
     }
 
     /// Whether a living record in this state is within reach.
@@ -81,10 +106,41 @@ impl Reach {
         !state.is_deleted && self.holds(&state.fields)
     }
 
+    /// What the reader may see of a state within reach.
+    #[must_use]
+    pub fn cut(&self, state: &State) -> State {
+        State {
+            fields: self.visible(&state.fields).into_owned(),
+            merged_into: state.merged_into.filter(|_| self.is_unconditional()),
+            ..state.clone()
+        }
+    }
+
+    /// Whether a state, living or not, is within reach. Of one that was erased no condition can be asked any more.
+    #[must_use]
+    pub fn recalls(&self, state: &State) -> bool {
+        self.is_unconditional() || (!state.is_erased && self.holds(&state.fields))
+    }
+
     /// Whether every record is within reach.
     #[must_use]
     pub const fn is_unconditional(&self) -> bool {
-        self.row.is_none() && self.own.is_none()
+        self.rows.is_empty() && self.own.is_none()
+    }
+
+    /// Whether every record is within reach with all its fields.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.is_unconditional() && self.hidden.is_empty()
+    }
+}
+
+fn without<'a>(fields: &'a Fields, hidden: &BTreeSet<String>) -> Cow<'a, Fields> {
+    if hidden.iter().any(|hidden| fields.contains_key(hidden)) {
+        let kept = fields.iter().filter(|(field, _)| !hidden.contains(*field));
+        Cow::Owned(kept.map(|(field, value)| (field.clone(), value.clone())).collect())
+    } else {
+        Cow::Borrowed(fields)
     }
 }
 
@@ -178,4 +234,30 @@ pub fn look<'a>(change: &'a Change, reach: &Reach) -> Option<Seen<'a>> {
             (!is_hidden).then(|| told(change.kind, None, old))
         }
     }
+}
+
+/// A change of the past as the reader may be told of it, and why that is not what happened; nothing where it is out of
+/// reach. To whom all of a type is open it is told as it stands.
+#[must_use]
+pub fn recall(change: &Arc<Change>, reach: &Reach) -> Option<(Arc<Change>, Option<Reason>)> {
+    if reach.is_everything() {
+        return Some((Arc::clone(change), None));
+    }
+    let seen = look(change, reach)?;
+    let external_ids = seen.external_ids.to_vec();
+    let told = Change {
+        kind: seen.kind,
+        old: seen.old.into_owned(),
+        old_external_ids: change.old_external_ids.clone().filter(|_| !external_ids.is_empty()),
+        state: Arc::new(State {
+            fields: seen.fields.into_owned(),
+            external_ids,
+            merged_into: seen.merged_into,
+            aliases: Vec::new(),
+            is_deleted: change.state.is_deleted,
+            is_erased: change.state.is_erased,
+        }),
+        ..(**change).clone()
+    };
+    Some((Arc::new(told), seen.reason))
 }

@@ -63,7 +63,11 @@ impl Desk {
         let command = Command {
             business: self.set.business.clone(),
             at: Timestamp(1_000),
-            origin: Origin::Application { id: ApplicationId(9), provider: Provider::parse("crm").unwrap() },
+            origin: Origin::Application {
+                id: ApplicationId(9),
+                provider: Provider::parse("crm").unwrap(),
+                token: None,
+            },
             reach: Arc::clone(&self.reach),
             ty,
             action,

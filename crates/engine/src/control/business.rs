@@ -1,6 +1,6 @@
 //! Businesses: made, named anew, closed, listed.
 
-use super::{blank, check_label, claim, commit};
+use super::{blank_in, check_label, claim, commit};
 use crate::World;
 use crate::principal::Principal;
 use crate::refusal::Refusal;
@@ -34,7 +34,7 @@ pub async fn create(world: &World, principal: &Principal, body: CreateBusiness) 
         created_at: world.clock.now(),
         is_closed: false,
     };
-    let mut control = blank(world, principal, "business.create", &id);
+    let mut control = blank_in(world, principal, &id, "business.create", &id);
     control.puts.push(put(business, Expect::Absent));
     let taken = |_: &Put| {
         Some(Refusal::new(
@@ -69,7 +69,7 @@ pub async fn update(
     principal.must_administer()?;
     let (business, version) = find(world, id)?;
     let name = check_label("name", &body.name)?;
-    let mut control = blank(world, principal, "business.update", &business.id);
+    let mut control = blank_in(world, principal, &business.id, "business.update", &business.id);
     control.puts.push(put(Business { name, ..(*business).clone() }, Expect::Version(version)));
     commit(world, control).await?;
     Ok(BusinessChanged { id: business.id.clone() })
@@ -82,7 +82,7 @@ pub async fn update(
 pub async fn delete(world: &World, principal: &Principal, id: &str) -> Result<BusinessChanged, Refusal> {
     principal.must_administer()?;
     let (business, version) = find(world, id)?;
-    let mut control = blank(world, principal, "business.delete", &business.id);
+    let mut control = blank_in(world, principal, &business.id, "business.delete", &business.id);
     control.puts.push(put(Business { is_closed: true, ..(*business).clone() }, Expect::Version(version)));
     commit(world, control).await?;
     Ok(BusinessChanged { id: business.id.clone() })

@@ -20,9 +20,7 @@ fn key() -> SettingKey {
 pub fn of_restore(now: Timestamp, backup_of: &str) -> Control {
     let hold = Hold { since: now, reason: format!("restored from the backup of {backup_of}") };
     let puts = vec![Put { key: key(), value: Some(Setting::Hold(hold)), expect: Expect::Anything }];
-    let audit =
-        Audit { at: now, by: "system".to_owned(), action: "backup.restore".to_owned(), subject: backup_of.to_owned() };
-    Control { puts, ..Control::of(audit) }
+    Control { puts, ..Control::of(Audit::of(now, "system", "backup.restore", backup_of)) }
 }
 
 /// Ends the hold; where there is none, nothing is done.

@@ -136,7 +136,7 @@ pub(super) async fn align(
 fn wanted(settings: &Settings, lead: &Subscription) -> BTreeSet<BusinessId> {
     let Some(covers) = &lead.covers else { return BTreeSet::new() };
     let home = settings.businesses.get(&lead.business).map(|(business, _)| business.organisation.clone());
-    let owner = lead.application.and_then(|id| settings.applications.get(&id));
+    let owner = lead.application.and_then(|id| settings.credential(id, lead.token));
     let open = settings.businesses.values().map(|(business, _)| business).filter(|business| {
         let is_open = match (&lead.application, owner) {
             (None, _) => !business.is_closed && Some(&business.organisation) == home.as_ref(),

@@ -8,12 +8,15 @@ pub mod mirror;
 pub(crate) mod position;
 pub mod replay;
 pub mod subscription;
+pub mod token;
 pub mod who;
+pub mod within;
 
 use crate::World;
 use crate::principal::Principal;
 use crate::refusal::Refusal;
 use lockstep_core::error::{Code, Rejection, shown};
+use lockstep_core::ids::BusinessId;
 use lockstep_core::limits;
 use lockstep_store::settings::{Audit, Control, Put};
 use lockstep_store::{Commit, StoreError, Work};
@@ -21,9 +24,18 @@ use std::fmt::Display;
 
 /// A control commit with nothing in it but who did what.
 fn blank(world: &World, principal: &Principal, action: &str, subject: impl Display) -> Control {
-    let audit =
-        Audit { at: world.clock.now(), by: principal.name(), action: action.to_owned(), subject: subject.to_string() };
-    Control::of(audit)
+    Control::of(Audit::of(world.clock.now(), principal.name(), action, subject))
+}
+
+/// The same for what concerns a business.
+fn blank_in(
+    world: &World,
+    principal: &Principal,
+    business: &BusinessId,
+    action: &str,
+    subject: impl Display,
+) -> Control {
+    Control::of(Audit::of(world.clock.now(), principal.name(), action, subject).within(business))
 }
 
 /// Commits and takes in what was committed, so that the next request of this server sees it.

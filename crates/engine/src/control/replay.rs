@@ -1,7 +1,7 @@
 //! Replays: one change, a range, or everything that was given up, once more.
 
 use super::subscription::refuse;
-use super::{blank, commit, position};
+use super::{blank_in, commit, position};
 use crate::World;
 use crate::principal::Principal;
 use crate::refusal::Refusal;
@@ -81,7 +81,7 @@ async fn one(
     })?;
     let now = world.clock.now();
     let delivery = DeliveryId::of_change(change.id, subscription.id);
-    let mut control = blank(world, principal, "subscription.replay", subscription.id);
+    let mut control = blank_in(world, principal, &business.id, "subscription.replay", subscription.id);
     control.notices.push(Notice {
         id: delivery,
         business: business.id.clone(),
@@ -120,6 +120,7 @@ async fn many(
         verb: "replay".to_owned(),
         at: world.clock.now(),
         application: principal.application(),
+        token: principal.token(),
         ty: None,
         record: None,
         state: OperationState::Sync { matched: 0, sent: 0, waiting: 1 },
@@ -131,7 +132,7 @@ async fn many(
         over,
         done: ScanKey::of_seq(from.saturating_sub(1)),
     };
-    let mut control = blank(world, principal, "subscription.replay", subscription.id);
+    let mut control = blank_in(world, principal, &business.id, "subscription.replay", subscription.id);
     control.scans.push((operation, scan));
     commit(world, control).await?;
     Ok(Replayed { delivery_id: None, operation_id: Some(id) })

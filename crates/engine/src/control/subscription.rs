@@ -1,12 +1,12 @@
 //! Subscriptions: made, changed, dropped, listed, tested, replayed, their secrets replaced.
 
-use super::{blank, check_label, commit, credential, mirror, position};
+use super::{blank_in, check_label, commit, credential, mirror, position};
 use crate::World;
 use crate::deliver::PostRoom;
 use crate::principal::Principal;
 use crate::refusal::Refusal;
 use crate::seal::subscription_place;
-use crate::settings::LiveSubscription;
+use crate::settings::{LiveSubscription, Owner};
 use lockstep_core::application::Business;
 use lockstep_core::change::ChangeKind;
 use lockstep_core::clock::Timestamp;
@@ -24,6 +24,7 @@ use lockstep_core::subscription::{
     Batching, Format, Ordering, Pause, Payload, PayloadShape, SealedSecret, Signing, StartAt, Subscription,
 };
 use lockstep_store::settings::{Dropped, Expect, Put, Setting, SettingKey, SettingKind};
+use lockstep_wire::rate::RateLimitBody;
 use lockstep_wire::subscription::{
     AttemptsWanted, BatchBody, DeliveriesBody, DeliveriesView, EventName, SubscriptionBody, SubscriptionCreated,
     SubscriptionView, TestView, Wanted,
@@ -126,6 +127,9 @@ fn changed(
     if let Some(batch) = body.batch {
         subscription.batch = batched(batch)?;
     }
+    if let Some(limit) = body.rate_limit {
+        subscription.per_second = limit.map(paced).transpose()?;
+    }
     subscription.exclude_own = body.exclude_own.unwrap_or(subscription.exclude_own);
     if let Some(is_paused) = body.paused {
         subscription.paused = is_paused.then_some(Pause::Asked);
@@ -149,6 +153,15 @@ fn batched(batch: BatchBody) -> Result<Option<Batching>, Refusal> {
         return Err(Rejection::new(Code::InvalidValue, text).at("/batch/maxWaitMs").into());
     }
     Ok((max_records > 1).then_some(Batching { max_records, max_wait_ms }))
+}
+
+/// How many requests a second.
+fn paced(RateLimitBody(limit): RateLimitBody) -> Result<u32, Refusal> {
+    if limit.burst.is_some() {
+        let text = "burst is for credentials: an endpoint is sent its requests evenly, so give perSecond alone";
+        return Err(Rejection::new(Code::InvalidValue, text).at("/rateLimit/burst").into());
+    }
+    Ok(limit.check()?.per_second)
 }
 
 /// That the format can do what is asked of it.
@@ -303,6 +316,7 @@ pub async fn create(
         covers: None,
         mirrors: None,
         application: principal.application(),
+        token: principal.token(),
         label: String::new(),
         url: String::new(),
         types: None,
@@ -320,6 +334,7 @@ pub async fn create(
         signing: Signing::Hmac,
         ordering: Ordering::Record,
         batch: None,
+        per_second: None,
         exclude_own: false,
         secrets: vec![sealed],
         paused: None,
@@ -333,7 +348,7 @@ pub async fn create(
         let text = "a position belongs to one business: with businesses, start \"now\" or at the \"beginning\"";
         return Err(refuse("startAt", Code::InvalidValue, text.to_owned()));
     }
-    let mut control = blank(world, principal, "subscription.create", id);
+    let mut control = blank_in(world, principal, &business.id, "subscription.create", id);
     control.lanes.push((business.id.clone(), id, start));
     control.puts.push(put(subscription, Expect::Absent));
     commit(world, control).await?;
@@ -353,9 +368,8 @@ pub(super) fn find(
     let id: SubscriptionId = id.parse()?;
     let found = world.settings.read(|settings| settings.subscriptions.get(&id).cloned());
     let is_own = |live: &LiveSubscription| {
-        let is_callers =
-            matches!(principal, Principal::Admin) || live.subscription.application == principal.application();
-        live.subscription.business == business.id && is_callers
+        let subscription = &live.subscription;
+        subscription.business == business.id && principal.owns(subscription.application, subscription.token)
     };
     found.filter(is_own).ok_or_else(|| {
         Refusal::new(Code::NotFound, format!("there is no subscription {id} of this credential in {}", business.id))
@@ -392,7 +406,7 @@ pub async fn update(
     }
     let subscription = changed(world, principal, &business, (*live.subscription).clone(), body)?;
     let view = SubscriptionView::of(&subscription);
-    let mut control = blank(world, principal, "subscription.update", subscription.id);
+    let mut control = blank_in(world, principal, &business.id, "subscription.update", subscription.id);
     let (id, covers_more) = (subscription.id, subscription.covers.is_some() || live.subscription.covers.is_some());
     control.puts.push(put(subscription, Expect::Version(live.version)));
     commit(world, control).await?;
@@ -416,10 +430,10 @@ pub async fn delete(
     principal.must(Ability::Subscribe)?;
     let live = find(world, principal, &business, id)?;
     mirror::must_lead(&live)?;
-    let mut control = blank(world, principal, "subscription.delete", live.subscription.id);
+    let mut control = blank_in(world, principal, &business.id, "subscription.delete", live.subscription.id);
     let key = SettingKey::new(SettingKind::Subscription, live.subscription.id);
     control.puts.push(Put { key, value: None, expect: Expect::Version(live.version) });
-    let owner = (business.id.clone(), live.subscription.application);
+    let owner = Owner::of(&live.subscription);
     let tell = world.settings.read(|settings| settings.tell(&owner).completed.clone());
     let tell = tell.into_iter().filter(|other| *other != live.subscription.id).collect();
     control.dropped.push(Dropped { business: business.id.clone(), subscription: live.subscription.id, tell });
@@ -453,9 +467,7 @@ pub fn list(world: &World, principal: &Principal, business: &str) -> Result<Vec<
             let all = settings.subscriptions.values();
             all.filter(|live| live.subscription.business == business.id).map(view).collect()
         }
-        Principal::Application(_) => {
-            settings.owned_by(&(business.id.clone(), principal.application())).map(view).collect()
-        }
+        Principal::Application(_) => settings.owned_by(&principal.owner(&business.id)).map(view).collect(),
     }))
 }
 
@@ -485,7 +497,7 @@ pub async fn rotate_secret(
     subscription.secrets.insert(0, sealed);
     subscription.secrets.truncate(limits::SECRETS_MAX);
     let answer = created(&subscription, &secret);
-    let mut control = blank(world, principal, "subscription.rotate-secret", subscription.id);
+    let mut control = blank_in(world, principal, &business.id, "subscription.rotate-secret", subscription.id);
     let id = subscription.id;
     control.puts.push(put(subscription, Expect::Version(live.version)));
     commit(world, control).await?;

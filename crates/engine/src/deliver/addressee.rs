@@ -33,8 +33,8 @@ pub(super) struct Addressee {
     pub(super) form: Option<Form>,
     pub(super) signer: Signer,
     pub(super) credentials: Credentials,
-    /// When the first of its secrets stops signing.
-    pub(super) signs_until: Option<Timestamp>,
+    /// When the first of its secrets stops signing, or its token's time is over: it is made anew then.
+    pub(super) good_until: Option<Timestamp>,
     everything: Arc<Reach>,
     /// Where the subscription has a condition of its own: what is left of each type.
     narrowed: BTreeMap<TypeId, Arc<Reach>>,
@@ -56,9 +56,12 @@ impl Addressee {
         let application = match subscription.application {
             None => None,
             Some(id) => {
-                let live = settings.applications.get(&id).ok_or("its application is gone")?;
-                if !live.is_at_home(&business) || !live.application.grant.abilities.contains(&Ability::Subscribe) {
+                let live = settings.credential(id, subscription.token).ok_or("its application or token is gone")?;
+                if !live.is_at_home(&business) || !live.powers.grant.abilities.contains(&Ability::Subscribe) {
                     return Err("its application has no grant for the business");
+                }
+                if !live.is_living(world.clock.now()) {
+                    return Err("its token has expired");
                 }
                 Some(Arc::clone(live))
             }
@@ -67,7 +70,9 @@ impl Addressee {
         let place = subscription_place(&business.id, id);
         let now = world.clock.now();
         let living = subscription.secrets.iter().filter(|secret| secret.expires_at.is_none_or(|at| at > now));
-        let signs_until = living.clone().filter_map(|secret| secret.expires_at).min();
+        let signs_until = living.clone().filter_map(|secret| secret.expires_at);
+        let token = application.as_ref().and_then(|live| live.token.as_ref());
+        let good_until = signs_until.chain(token.and_then(|token| token.expires_at)).min();
         let secrets: Vec<_> = living.filter_map(|secret| world.sealer.open_secret(&secret.sealed, &place)).collect();
         if secrets.is_empty() {
             return Err("its secret does not open");
@@ -86,7 +91,7 @@ impl Addressee {
             form,
             signer,
             credentials,
-            signs_until,
+            good_until,
             everything,
             narrowed: BTreeMap::new(),
         };
@@ -173,6 +178,11 @@ impl Addressee {
         }
     }
 
+    /// Whether the token that it was made with has expired.
+    pub(super) fn has_expired(&self, now: Timestamp) -> bool {
+        self.application.as_ref().is_some_and(|live| !live.is_living(now))
+    }
+
     /// What the addressee may see of a record as it is.
     pub(super) fn current<'a>(&self, record: &'a Record) -> Option<Cow<'a, Fields>> {
         let reach = self.reach(&record.ty).filter(|_| self.wants_type(&record.ty))?;
@@ -189,7 +199,7 @@ impl Addressee {
 
     /// Whether a change of this kind could be told as another kind to this addressee.
     pub(super) fn may_shift_kinds(&self) -> bool {
-        let has_rows = |live: &Arc<LiveApplication>| !live.application.grant.conditions.is_empty();
+        let has_rows = |live: &Arc<LiveApplication>| live.powers.has_conditions();
         self.subscription.condition.is_some() || self.application.as_ref().is_some_and(has_rows)
     }
 }
@@ -222,7 +232,7 @@ impl Addressee {
             url: Url::parse("https://a.example/").unwrap(),
             signer: Signer::new(&[], true, false),
             credentials: Credentials::default(),
-            signs_until: None,
+            good_until: None,
             everything: Arc::new(Reach::everything()),
             narrowed: BTreeMap::new(),
         }

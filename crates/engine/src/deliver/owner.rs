@@ -1,7 +1,7 @@
 //! Word to owners: what the room does to a subscription by itself, and whom it tells.
 
 use crate::World;
-use crate::settings::Settings;
+use crate::settings::{Owner, Settings};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::{Notice, NoticeBody};
 use lockstep_core::ids::{DeliveryId, SubscriptionId, TypeId};
@@ -67,8 +67,8 @@ pub(super) fn control(world: &World, settings: &Settings, id: SubscriptionId, tu
         Turn::Ended => subscription.is_ended = true,
     }
     let now = world.clock.now();
-    let owner = (subscription.business.clone(), subscription.application);
-    let told = settings.owned_by(&owner).map(|live| &live.subscription);
+    let owner = Owner::of(&subscription);
+    let told = settings.told_of(&owner).map(|live| &live.subscription);
     let told = told.filter(|other| other.id != id && other.is_active() && other.lists_kind(turn.event()));
     let notices = told.map(|other| notice(world, other, id, turn, now)).collect();
     let key = SettingKey::new(SettingKind::Subscription, id);
@@ -76,13 +76,14 @@ pub(super) fn control(world: &World, settings: &Settings, id: SubscriptionId, tu
     let puts = if matches!(turn, Turn::Failing | Turn::Lapsed) { Vec::new() } else { vec![changed] };
     // Nothing will be sent to it again: what waits for it is waited for no more.
     let tell = settings.tell(&owner).completed.iter().copied().filter(|other| *other != id).collect();
-    let gone = Dropped { business: owner.0, subscription: id, tell };
+    let business = owner.business;
+    let gone = Dropped { business: business.clone(), subscription: id, tell };
     let (dropped, lapsed) = match turn {
         Turn::Ended => (vec![gone], Vec::new()),
         Turn::Lapsed => (Vec::new(), vec![gone]),
         Turn::Failing | Turn::Paused => (Vec::new(), Vec::new()),
     };
-    let audit = Audit { at: now, by: "system".to_owned(), action: turn.event().to_owned(), subject: id.to_string() };
+    let audit = Audit::of(now, "system", turn.event(), id).within(&business);
     Some(Control { puts, dropped, lapsed, scans, notices, ..Control::of(audit) })
 }
 
@@ -97,6 +98,7 @@ fn resume(world: &World, subscription: &Subscription) -> Vec<(Operation, Scan)> 
             verb: "resume".to_owned(),
             at: world.clock.now(),
             application: subscription.application,
+            token: subscription.token,
             ty: Some(ty.clone()),
             record: None,
             state: OperationState::Sync { matched: 0, sent: 0, waiting: 1 },

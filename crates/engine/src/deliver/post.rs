@@ -211,6 +211,10 @@ pub(super) async fn test(world: Arc<World>, to: Arc<Addressee>) -> Landing {
 
 async fn send(world: &World, to: &Addressee, id: DeliveryId, letter: Written, is_replay: bool) -> Landing {
     let started = world.clock.now();
+    if to.has_expired(started) {
+        // It waits, as for an application that has been revoked.
+        return unsent(Fate::NotYet, Some("its token has expired".to_owned()), started);
+    }
     let letter = match letter {
         Ok(letter) => letter,
         // What cannot be written is refused as if the endpoint had: it waits as one record, and its reason is seen.

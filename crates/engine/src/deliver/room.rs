@@ -23,7 +23,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use lockstep_core::change::Change;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::{Attempt, Notice, NoticeBody};
-use lockstep_core::ids::{BusinessId, SubscriptionId};
+use lockstep_core::ids::{ApplicationId, BusinessId, SubscriptionId, TokenId};
 use lockstep_core::limits;
 use lockstep_core::operation::OperationId;
 use lockstep_core::record::RecordKey;
@@ -311,15 +311,22 @@ impl Room {
         match row.key.kind {
             SettingKind::Subscription => touched.extend(row.key.id.parse::<SubscriptionId>()),
             SettingKind::Application => {
-                let of = |application: &Option<_>| {
-                    application.is_some_and(|id: lockstep_core::ids::ApplicationId| id.to_string() == row.key.id)
-                };
-                touched.extend(all().filter(|found| of(&found.application)).map(|found| found.id));
+                let of = row.key.id.parse::<ApplicationId>().ok();
+                touched.extend(all().filter(|found| of.is_some() && found.application == of).map(|found| found.id));
             }
             SettingKind::Business => {
                 touched.extend(all().filter(|found| found.business.as_str() == row.key.id).map(|found| found.id));
             }
             SettingKind::Hold => touched.extend(all().map(|found| found.id)),
+            SettingKind::Token => {
+                // With a token the tokens made from it end too.
+                let of = row.key.id.parse::<TokenId>().ok();
+                let parents = |id: TokenId| self.settings.tokens.get(&id)?.token.as_ref().map(|own| &own.parents);
+                let is_touched = |token: TokenId| {
+                    of == Some(token) || parents(token).into_iter().flatten().any(|parent| Some(*parent) == of)
+                };
+                touched.extend(all().filter(|found| found.token.is_some_and(is_touched)).map(|found| found.id));
+            }
             SettingKind::Provider | SettingKind::Sealing => {}
         }
     }
@@ -409,7 +416,7 @@ impl Room {
 
     /// Starts up to a burst of one lane's deliveries.
     fn serve(&mut self, id: SubscriptionId, now: Timestamp) {
-        let has_expired = |lane: &Lane| lane.to.as_ref().is_some_and(|to| to.signs_until.is_some_and(|at| at <= now));
+        let has_expired = |lane: &Lane| lane.to.as_ref().is_some_and(|to| to.good_until.is_some_and(|at| at <= now));
         if self.lanes.get(&id).is_some_and(has_expired) {
             self.readdress(id);
         }

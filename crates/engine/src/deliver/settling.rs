@@ -3,7 +3,7 @@
 use super::lane::Lane;
 use super::tail::Tail;
 use super::walk::Walk;
-use crate::settings::Settings;
+use crate::settings::{Owner, Settings};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::Notice;
 use lockstep_core::ids::{BusinessId, SubscriptionId};
@@ -66,7 +66,7 @@ fn told_of_scan(mut moved: ScanSettle, settings: &Settings) -> ScanSettle {
 /// Who asks for word of the end of what a subscription's owner asked for.
 fn whom_to_tell(id: SubscriptionId, settings: &Settings) -> Vec<SubscriptionId> {
     let owner = settings.subscriptions.get(&id).map(|live| &live.subscription);
-    owner.map(|owner| settings.tell(&(owner.business.clone(), owner.application)).completed.clone()).unwrap_or_default()
+    owner.map(|owner| settings.tell(&Owner::of(owner)).completed.clone()).unwrap_or_default()
 }
 
 fn told((notice, mut step): (Notice, NoticeStep), settings: &Settings) -> NoticeSettle {

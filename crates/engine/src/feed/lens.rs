@@ -43,7 +43,7 @@ pub struct Lens {
     panes: BTreeMap<TypeId, Pane>,
     wanted: Wanted,
     settings_version: u64,
-    sees: String,
+    sight: String,
 }
 
 impl Lens {
@@ -78,8 +78,8 @@ impl Lens {
             (shape.id.clone(), Pane { reach, update_kinds })
         };
         let panes = shapes.into_iter().map(pane).collect();
-        let sees = principal.sees();
-        Ok(Arc::new(Self { business, panes, wanted: wanted.clone(), settings_version, sees }))
+        let sight = principal.sight();
+        Ok(Arc::new(Self { business, panes, wanted: wanted.clone(), settings_version, sight }))
     }
 
     /// The business looked at.
@@ -96,7 +96,7 @@ impl Lens {
 
     /// What tells lenses apart that show different things: two of the same key show the same.
     pub(super) fn key(&self) -> (BusinessId, Wanted, String) {
-        (self.business.id.clone(), self.wanted.clone(), self.sees.clone())
+        (self.business.id.clone(), self.wanted.clone(), self.sight.clone())
     }
 
     /// Whether the change is to be seen.

@@ -157,8 +157,14 @@ pub(crate) async fn get(State(server): State<Server>, asked: OfRecord) -> Answer
 }
 
 async fn at(server: &Server, asked: &OfRecord, seq: u64) -> Answer {
-    let change = lockstep_engine::read::at(&server.world, &asked.principal, asked.address(), seq).await?;
-    ok(&RecordBody::after(&change, Cow::Borrowed(&change.state.fields)))
+    let world = &server.world;
+    let change = lockstep_engine::read::at(world, &asked.principal, asked.address(), seq).await?;
+    let mut body = RecordBody::after(&change, Cow::Borrowed(&change.state.fields));
+    if wants_every_id(asked)? {
+        let business = asked.principal.business(world, &asked.places.0)?;
+        record::with_every_id(world, &asked.principal, &business, &mut body).await?;
+    }
+    ok(&body)
 }
 
 pub(crate) fn patch_doc() -> Doc {

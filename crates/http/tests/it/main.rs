@@ -10,6 +10,8 @@ mod feed;
 mod letters;
 mod mirrors;
 mod office;
+mod past;
 mod positions;
 mod pruned;
 mod rest;
+mod tokens;

@@ -20,16 +20,24 @@ use lockstep_store::Store;
 use lockstep_store::memory::MemoryStore;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use tower::ServiceExt;
 
 pub(crate) const ADMIN_KEY: &str = "the-administrators-key";
 
-struct StillClock;
+/// Stands still until it is put forward.
+#[derive(Default)]
+pub(crate) struct StillClock(AtomicI64);
+
+impl StillClock {
+    pub(crate) fn advance(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::Relaxed);
+    }
+}
 
 impl Clock for StillClock {
     fn now(&self) -> Timestamp {
-        Timestamp(1_700_000_000_000)
+        Timestamp(1_700_000_000_000 + self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -75,9 +83,11 @@ pub(crate) struct Badge {
 /// The server and everyone in it.
 pub(crate) struct Office {
     router: Router,
-    pub(crate) world: Arc<World>,
     /// Held so that the post room's door stays open; nobody answers it.
     _desk: Desk,
+    /// What the server stands on, for use cases that have no route of the Data API.
+    pub(crate) world: Arc<World>,
+    pub(crate) clock: Arc<StillClock>,
     pub(crate) store: Arc<dyn Store>,
     /// The same, as what it is.
     pub(crate) memory: Arc<MemoryStore>,
@@ -110,12 +120,12 @@ impl Answer {
 
 impl Office {
     pub(crate) async fn open() -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(StillClock);
-        let memory = Arc::new(MemoryStore::new(Arc::clone(&clock)));
+        let clock = Arc::new(StillClock::default());
+        let memory = Arc::new(MemoryStore::new(Arc::<StillClock>::clone(&clock)));
         let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(&memory);
         let world = Arc::new(World {
             store: Arc::clone(&store),
-            clock,
+            clock: Arc::<StillClock>::clone(&clock),
             ids: Arc::new(CountedIds::default()),
             transport: Arc::new(NoPost),
             policy: Arc::new(AddressPolicy::default()),
@@ -133,7 +143,7 @@ impl Office {
         let blank = Badge { id: String::new(), key: String::new(), basic: String::new() };
         let router =
             router(Server { world: Arc::clone(&world), post_room, stop: tokio::sync::watch::channel(false).1 });
-        let mut office = Self { router, world, _desk: desk, store, memory, acme: blank.clone(), globex: blank };
+        let mut office = Self { router, world, clock, _desk: desk, store, memory, acme: blank.clone(), globex: blank };
         for (organisation, id) in [("Acme", "acme-1"), ("Acme", "acme-2"), ("Globex", "globex")] {
             let body = json!({"organisationName": organisation, "name": id, "id": id});
             assert_eq!(office.admin("/management/business/create", &body).await.status, 200);

@@ -26,6 +26,7 @@ mod hub;
 mod log;
 #[cfg(test)]
 mod openapi;
+#[cfg(test)]
 mod peers;
 #[cfg(test)]
 mod peers_tokens;

@@ -11,3 +11,4 @@ mod pruned;
 mod refused;
 mod rules;
 mod seeds;
+mod tokens;

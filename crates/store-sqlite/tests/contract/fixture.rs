@@ -103,6 +103,7 @@ async fn make_format_2(desk: &Desk<'_>) {
         verb: "replay".to_owned(),
         at: desk.clock_now(),
         application: None,
+        token: None,
         ty: None,
         record: None,
         state: OperationState::Sync { matched: 0, sent: 0, waiting: 1 },

@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn a_change_reads_back_whole() {
-        let application = Origin::Application { id: ApplicationId(1), provider: Provider::parse("crm").unwrap() };
+        let application =
+            Origin::Application { id: ApplicationId(1), provider: Provider::parse("crm").unwrap(), token: None };
         for change in [sample(Origin::Admin), sample(application)] {
             let bytes = encode(&change, &state_json(&change.state).unwrap()).unwrap();
             assert_eq!(decode(7, &bytes).unwrap(), change);

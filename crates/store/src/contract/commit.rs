@@ -32,7 +32,7 @@ pub async fn all_that_a_command_brings_is_written_together(subject: &impl Subjec
     let expected = json!({"firstName": "Ann", "city": "Delft"});
     assert_eq!((change.id, change.kind, change.record), (create.fresh.change, ChangeKind::Created, id));
     assert_eq!((change.version, change.prev_seq, change.at), (1, 0, desk.clock_now()));
-    assert_eq!(change.origin, Origin::Application { id: ApplicationId(9), provider: provider() });
+    assert_eq!(change.origin, Origin::Application { id: ApplicationId(9), provider: provider(), token: None });
     assert_eq!(change.state.fields, fields(expected));
     assert_eq!(change.state.external_ids, [external("1")]);
 

@@ -119,7 +119,7 @@ impl<'a> Desk<'a> {
         Command {
             business: business.clone(),
             at: self.clock.now(),
-            origin: Origin::Application { id: ApplicationId(9), provider: provider() },
+            origin: Origin::Application { id: ApplicationId(9), provider: provider(), token: None },
             reach: Arc::new(Reach::everything()),
             ty: contact(),
             action,
@@ -333,13 +333,7 @@ pub fn code_of(outcome: &Outcome) -> Code {
 
 /// A control with puts alone.
 pub fn control(puts: Vec<Put>) -> Control {
-    let audit = Audit {
-        at: Timestamp(1),
-        by: "admin".to_owned(),
-        action: "contract.try".to_owned(),
-        subject: "contract".to_owned(),
-    };
-    Control { puts, ..Control::of(audit) }
+    Control { puts, ..Control::of(Audit::of(Timestamp(1), "admin", "contract.try", "contract")) }
 }
 
 /// A put of a business, whatever stands.
@@ -370,6 +364,7 @@ pub fn subscription(id: SubscriptionId, business: &BusinessId) -> Subscription {
         covers: None,
         mirrors: None,
         application: Some(ApplicationId(9)),
+        token: None,
         label: "all".to_owned(),
         url: "https://subscriber.example/hook".to_owned(),
         types: Some([contact()].into()),
@@ -387,6 +382,7 @@ pub fn subscription(id: SubscriptionId, business: &BusinessId) -> Subscription {
         signing: Signing::Both,
         ordering: Default::default(),
         batch: None,
+        per_second: None,
         exclude_own: true,
         secrets: Vec::new(),
         paused: None,

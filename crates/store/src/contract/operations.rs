@@ -20,6 +20,7 @@ pub async fn an_operation_without_a_change_has_a_row(subject: &impl Subject) {
         verb: "update".to_owned(),
         at: desk.clock_now(),
         application: Some(ApplicationId(9)),
+        token: None,
         ty: Some(contact()),
         record: Some(id),
         state: OperationState::Unchanged,

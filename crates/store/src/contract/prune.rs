@@ -101,6 +101,7 @@ pub async fn what_an_outlet_needs_is_not_pruned(subject: &impl Subject) {
         verb: "replay".to_owned(),
         at,
         application: None,
+        token: None,
         ty: None,
         record: None,
         state: OperationState::Sync { matched: 0, sent: 0, waiting: 1 },

@@ -123,6 +123,7 @@ pub async fn a_replay_begins_with_its_operation(subject: &impl Subject) {
         verb: "replay".to_owned(),
         at: desk.clock_now(),
         application: None,
+        token: None,
         ty: None,
         record: None,
         state: OperationState::Sync { matched: 0, sent: 0, waiting: 1 },

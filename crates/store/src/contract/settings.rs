@@ -4,10 +4,11 @@ use super::Subject;
 use super::desk::{Desk, business, control, control_to, dropped, put_business, put_text, subscription};
 use crate::StoreError;
 use crate::settings::{Control, Expect, Hold, Put, Setting, SettingKey, SettingKind, SettingRow};
-use lockstep_core::application::Application;
+use lockstep_core::application::{Application, Token};
 use lockstep_core::clock::Timestamp;
-use lockstep_core::grant::{Ability, BusinessAccessRule, Grant};
-use lockstep_core::ids::{ApplicationId, OrganisationName, SubscriptionId};
+use lockstep_core::grant::{Ability, BusinessAccessRule, Grant, Narrowing, TypeAccess};
+use lockstep_core::ids::{ApplicationId, OrganisationName, SubscriptionId, TokenId};
+use lockstep_core::rate::RateLimit;
 use lockstep_core::subscription::StartAt;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -160,8 +161,28 @@ pub async fn every_kind_of_setting_reads_back(subject: &impl Subject) {
             conditions: [(super::desk::contact(), "city == 'Delft'".to_owned())].into(),
             hidden_fields: [(super::desk::contact(), ["notes".to_owned()].into())].into(),
         },
+        rate_limit: Some(RateLimit::per_second(5)),
         created_at: Timestamp(3),
         is_revoked: false,
+    };
+    let token = Token {
+        id: TokenId(7),
+        application: application.id,
+        parents: vec![TokenId(6)],
+        label: "kiosk".to_owned(),
+        key_digest: [9; 32],
+        narrowing: Narrowing {
+            businesses: Some([desk.here.clone()].into()),
+            abilities: Some([Ability::Read].into()),
+            types: Some([(super::desk::contact(), [TypeAccess::Read].into())].into()),
+            conditions: [(super::desk::contact(), ["age > 3".to_owned()].into())].into(),
+            hidden_fields: [(super::desk::contact(), ["phone".to_owned()].into())].into(),
+        },
+        rate_limit: Some(RateLimit { per_second: 1, burst: Some(2) }),
+        expires_at: Some(Timestamp(9)),
+        created_at: Timestamp(4),
+        revoked_at: None,
+        made_by: "app_x".to_owned(),
     };
     let own = SubscriptionId(4);
     let hold = Hold { since: Timestamp(6), reason: "restored".to_owned() };
@@ -171,6 +192,7 @@ pub async fn every_kind_of_setting_reads_back(subject: &impl Subject) {
         (SettingKey::new(SettingKind::Provider, "Org crm"), Setting::Provider(ApplicationId(9))),
         (SettingKey::new(SettingKind::Sealing, "check"), Setting::Sealing("sealed".to_owned())),
         (SettingKey::new(SettingKind::Hold, "delivery"), Setting::Hold(hold)),
+        (SettingKey::new(SettingKind::Token, token.id), Setting::Token(token)),
     ];
     let put = |(key, value): &(SettingKey, Setting)| Put {
         key: key.clone(),
