@@ -2,7 +2,7 @@
 
 use crate::answer::Refused;
 use crate::rest::doc::Doc;
-use crate::rest::{Problem, change, openapi, operation, record, subscription, who};
+use crate::rest::{Problem, access, change, openapi, operation, record, subscription, who};
 use crate::{Server, health, management, page, rpc};
 use axum::Router;
 use axum::handler::Handler;
@@ -43,6 +43,13 @@ fn bare<H: Handler<T, Server>, T: 'static>(method: Method, path: &'static str, h
     Route { handler: on(filter, handler), method, path, doc: None }
 }
 
+/// The path of something within a business, on the REST face.
+macro_rules! within {
+    ($path:literal) => {
+        concat!("/rest/v1/businesses/{business}", $path)
+    };
+}
+
 /// A route of the REST face.
 fn rest<H: Handler<T, Server>, T: 'static>(method: Method, path: &'static str, handler: H, doc: fn() -> Doc) -> Route {
     Route { doc: Some(doc), ..bare(method, path, handler) }
@@ -51,7 +58,8 @@ fn rest<H: Handler<T, Server>, T: 'static>(method: Method, path: &'static str, h
 /// All routes, as written here; those under `/v1/business` answer without `/v1` too.
 #[must_use]
 pub fn table() -> Vec<Route> {
-    [of_health(), of_rpc(), of_management(), of_rest()].into_iter().flatten().collect()
+    let rest = [of_rest(), of_records(), of_subscriptions(), of_access()].into_iter().flatten();
+    [of_health(), of_rpc(), of_management()].into_iter().flatten().chain(rest).collect()
 }
 
 /// Signs of life, and what anyone may read.
@@ -112,74 +120,65 @@ fn of_management() -> Vec<Route> {
     ]
 }
 
-/// The REST face.
+/// The REST face: who calls, and what has happened.
 fn of_rest() -> Vec<Route> {
     vec![
         rest(GET, "/rest/v1/me", who::me, who::me_doc),
         rest(GET, "/rest/v1/businesses", who::businesses, who::businesses_doc),
-        rest(POST, "/rest/v1/businesses/{business}/records/{type}", record::create, record::create_doc),
-        rest(GET, "/rest/v1/businesses/{business}/records/{type}/{id}", record::get, record::get_doc),
-        rest(PATCH, "/rest/v1/businesses/{business}/records/{type}/{id}", record::patch, record::patch_doc),
-        rest(DELETE, "/rest/v1/businesses/{business}/records/{type}/{id}", record::delete, record::delete_doc),
-        rest(POST, "/rest/v1/businesses/{business}/records/{type}/{id}/copy", record::copy, record::copy_doc),
-        rest(POST, "/rest/v1/businesses/{business}/records/{type}/{id}/merge", record::merge, record::merge_doc),
-        rest(POST, "/rest/v1/businesses/{business}/records/{type}/{id}/unmerge", record::unmerge, record::unmerge_doc),
-        rest(POST, "/rest/v1/businesses/{business}/records/{type}/{id}/erase", record::erase, record::erase_doc),
-        rest(GET, "/rest/v1/businesses/{business}/records/{type}/{id}/similar", record::similar, record::similar_doc),
-        rest(
-            GET,
-            "/rest/v1/businesses/{business}/records/{type}/{id}/external-ids",
-            record::external_ids,
-            record::external_ids_doc,
-        ),
-        rest(
-            POST,
-            "/rest/v1/businesses/{business}/records/{type}/{id}/external-ids",
-            record::correlate,
-            record::correlate_doc,
-        ),
-        rest(
-            DELETE,
-            "/rest/v1/businesses/{business}/records/{type}/{id}/external-ids",
-            record::uncorrelate,
-            record::uncorrelate_doc,
-        ),
-        rest(GET, "/rest/v1/businesses/{business}/changes", change::changes, change::changes_doc),
-        rest(GET, "/rest/v1/businesses/{business}/operations/{id}", operation::get, operation::get_doc),
-        rest(GET, "/rest/v1/businesses/{business}/subscriptions", subscription::list, subscription::list_doc),
-        rest(POST, "/rest/v1/businesses/{business}/subscriptions", subscription::create, subscription::create_doc),
-        rest(GET, "/rest/v1/businesses/{business}/subscriptions/{id}", subscription::get, subscription::get_doc),
-        rest(PATCH, "/rest/v1/businesses/{business}/subscriptions/{id}", subscription::patch, subscription::patch_doc),
-        rest(
-            DELETE,
-            "/rest/v1/businesses/{business}/subscriptions/{id}",
-            subscription::delete,
-            subscription::delete_doc,
-        ),
-        rest(
-            POST,
-            "/rest/v1/businesses/{business}/subscriptions/{id}/test",
-            subscription::test,
-            subscription::test_doc,
-        ),
-        rest(
-            GET,
-            "/rest/v1/businesses/{business}/subscriptions/{id}/deliveries",
-            subscription::deliveries,
-            subscription::deliveries_doc,
-        ),
-        rest(
-            POST,
-            "/rest/v1/businesses/{business}/subscriptions/{id}/replay",
-            subscription::replay,
-            subscription::replay_doc,
-        ),
-        rest(
-            POST,
-            "/rest/v1/businesses/{business}/subscriptions/{id}/rotate-secret",
-            subscription::rotate,
-            subscription::rotate_doc,
-        ),
+        rest(GET, within!("/changes"), change::changes, change::changes_doc),
+        rest(GET, within!("/operations/{id}"), operation::get, operation::get_doc),
+    ]
+}
+
+/// The REST face: records.
+fn of_records() -> Vec<Route> {
+    vec![
+        rest(POST, within!("/records/{type}"), record::create, record::create_doc),
+        rest(GET, within!("/records/{type}/{id}"), record::get, record::get_doc),
+        rest(PATCH, within!("/records/{type}/{id}"), record::patch, record::patch_doc),
+        rest(DELETE, within!("/records/{type}/{id}"), record::delete, record::delete_doc),
+        rest(POST, within!("/records/{type}/{id}/copy"), record::copy, record::copy_doc),
+        rest(POST, within!("/records/{type}/{id}/merge"), record::merge, record::merge_doc),
+        rest(POST, within!("/records/{type}/{id}/unmerge"), record::unmerge, record::unmerge_doc),
+        rest(POST, within!("/records/{type}/{id}/erase"), record::erase, record::erase_doc),
+        rest(GET, within!("/records/{type}/{id}/similar"), record::similar, record::similar_doc),
+        rest(GET, within!("/records/{type}/{id}/external-ids"), record::external_ids, record::external_ids_doc),
+        rest(POST, within!("/records/{type}/{id}/external-ids"), record::correlate, record::correlate_doc),
+        rest(DELETE, within!("/records/{type}/{id}/external-ids"), record::uncorrelate, record::uncorrelate_doc),
+        rest(GET, within!("/records/{type}/{id}/history"), record::history, record::history_doc),
+        rest(GET, within!("/records/{type}/{id}/why"), record::why, record::why_doc),
+    ]
+}
+
+/// The REST face: subscriptions.
+fn of_subscriptions() -> Vec<Route> {
+    vec![
+        rest(GET, within!("/subscriptions"), subscription::list, subscription::list_doc),
+        rest(POST, within!("/subscriptions"), subscription::create, subscription::create_doc),
+        rest(GET, within!("/subscriptions/{id}"), subscription::get, subscription::get_doc),
+        rest(PATCH, within!("/subscriptions/{id}"), subscription::patch, subscription::patch_doc),
+        rest(DELETE, within!("/subscriptions/{id}"), subscription::delete, subscription::delete_doc),
+        rest(POST, within!("/subscriptions/{id}/test"), subscription::test, subscription::test_doc),
+        rest(GET, within!("/subscriptions/{id}/deliveries"), subscription::deliveries, subscription::deliveries_doc),
+        rest(POST, within!("/subscriptions/{id}/replay"), subscription::replay, subscription::replay_doc),
+        rest(POST, within!("/subscriptions/{id}/rotate-secret"), subscription::rotate, subscription::rotate_doc),
+    ]
+}
+
+/// The REST face: who may call.
+fn of_access() -> Vec<Route> {
+    vec![
+        rest(GET, within!("/tokens"), access::tokens, access::tokens_doc),
+        rest(POST, within!("/tokens"), access::create_token, access::create_token_doc),
+        rest(GET, within!("/tokens/{id}"), access::token, access::token_doc),
+        rest(PATCH, within!("/tokens/{id}"), access::patch_token, access::patch_token_doc),
+        rest(DELETE, within!("/tokens/{id}"), access::revoke_token, access::revoke_token_doc),
+        rest(GET, within!("/applications"), access::applications, access::applications_doc),
+        rest(POST, within!("/applications"), access::create_application, access::create_application_doc),
+        rest(GET, within!("/applications/{id}"), access::application, access::application_doc),
+        rest(PATCH, within!("/applications/{id}"), access::patch_application, access::patch_application_doc),
+        rest(DELETE, within!("/applications/{id}"), access::delete_application, access::delete_application_doc),
+        rest(POST, within!("/applications/{id}/rotate"), access::rotate_application, access::rotate_application_doc),
     ]
 }
 

@@ -6,7 +6,7 @@ use lockstep_core::Fields;
 use lockstep_core::change::{Change, ChangeKind, Origin};
 use lockstep_core::ids::{BusinessId, Provider, RecordId, TypeId};
 use lockstep_core::operation::OperationId;
-use lockstep_core::record::State;
+use lockstep_core::record::{Provenance, Record, State};
 use lockstep_core::rules::scope::Reason;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -163,6 +163,22 @@ impl<'a> PastView<'a> {
 pub struct WhyView<'a> {
     /// By field.
     pub fields: BTreeMap<&'a str, FieldWhy<'a>>,
+}
+
+impl<'a> WhyView<'a> {
+    /// Of each value that a record has.
+    #[must_use]
+    pub fn of(record: &'a Record) -> Self {
+        let of_entry = |entry: &'a Provenance| {
+            let values = &record.state.fields;
+            let set = entry.fields.iter().filter_map(|field| Some((field.as_str(), values.get(field)?)));
+            set.map(|(field, value)| {
+                let observed_at = entry.observed_at.to_string();
+                (field, FieldWhy { value, seq: entry.seq, observed_at, by: By::from(&entry.origin) })
+            })
+        };
+        Self { fields: record.provenance.iter().flat_map(of_entry).collect() }
+    }
 }
 
 /// Where one value came from.

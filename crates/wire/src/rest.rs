@@ -1,6 +1,7 @@
 //! The REST face: records as it shows them, pages, and problems as RFC 9457 writes them.
 
 use crate::operation::ExternalIdView;
+use crate::record::ChangeView;
 use lockstep_core::Fields;
 use lockstep_core::change::Change;
 use lockstep_core::error::{Code, Rejection};
@@ -129,6 +130,20 @@ pub struct Page<T> {
     /// Where the next page is, if there may be one; the same stands in the header `Link`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+}
+
+/// A page of a record's past, newest first.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryPage<'a> {
+    /// Its changes.
+    pub items: Vec<ChangeView<'a>>,
+    /// Where the next page is, if there may be one; the same stands in the header `Link`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// The seq below which changes are kept no more, where there were some of this record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pruned_below: Option<u64>,
 }
 
 /// What a rollback came to.

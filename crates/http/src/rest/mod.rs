@@ -3,6 +3,7 @@
 //! Each call is a function that reads the request, calls one use case and writes the answer; beside it stands what
 //! the OpenAPI document says of it.
 
+pub(crate) mod access;
 pub(crate) mod change;
 pub(crate) mod doc;
 pub(crate) mod openapi;
@@ -152,7 +153,7 @@ impl<P> Asked<P> {
     }
 }
 
-fn link(response: &mut Response, next: Option<&str>) {
+pub(crate) fn link(response: &mut Response, next: Option<&str>) {
     let value = next.and_then(|next| HeaderValue::from_str(&format!("<{next}>; rel=\"next\"")).ok());
     if let Some(value) = value {
         response.headers_mut().insert(LINK, value);

@@ -8,12 +8,14 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ETAG, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode};
 use lockstep_core::error::Code;
+use lockstep_core::limits::PAGE_ROWS_MAX;
 use lockstep_engine::ingest::Verb;
+use lockstep_engine::read;
 use lockstep_engine::record::{self, Effect, Written};
 use lockstep_engine::refusal::Refusal;
 use lockstep_wire::operation::{Correlation, ExternalIdView};
-use lockstep_wire::record::SimilarView;
-use lockstep_wire::rest::RecordBody;
+use lockstep_wire::record::{HistoryView, SimilarView, WhyView};
+use lockstep_wire::rest::{HistoryPage, RecordBody};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::json;
@@ -31,6 +33,9 @@ pub(crate) fn fields(_: &mut SchemaGenerator) -> Schema {
         "example": {"firstName": "Ann", "email": "ann@example.com"},
     })
 }
+
+/// Changes on a page of a record's past where nothing is said.
+const HISTORY_USUAL: usize = 100;
 
 const EXTERNAL_IDS: &str = "external-ids";
 
@@ -158,7 +163,7 @@ pub(crate) async fn get(State(server): State<Server>, asked: OfRecord) -> Answer
 
 async fn at(server: &Server, asked: &OfRecord, seq: u64) -> Answer {
     let world = &server.world;
-    let change = lockstep_engine::read::at(world, &asked.principal, asked.address(), seq).await?;
+    let change = read::at(world, &asked.principal, asked.address(), seq).await?;
     let mut body = RecordBody::after(&change, Cow::Borrowed(&change.state.fields));
     if wants_every_id(asked)? {
         let business = asked.principal.business(world, &asked.places.0)?;
@@ -344,5 +349,38 @@ pub(crate) fn similar_doc() -> Doc {
 
 pub(crate) async fn similar(State(server): State<Server>, asked: OfRecord) -> Answer {
     asked.nothing()?;
-    ok(&lockstep_engine::read::similar(&server.world, &asked.principal, asked.address()).await?)
+    ok(&read::similar(&server.world, &asked.principal, asked.address()).await?)
+}
+
+pub(crate) fn history_doc() -> Doc {
+    doc("Records", "A record's past")
+        .about("Its changes as the caller may see them, newest first.")
+        .paged(PAGE_ROWS_MAX)
+        .gives::<HistoryPage<'_>>(200, "A page of them.")
+        .codes(&[Code::RecordNotFound, Code::UnknownType])
+}
+
+pub(crate) async fn history(State(server): State<Server>, asked: OfRecord) -> Answer {
+    let parameters = asked.parameters(&["limit", "cursor"])?;
+    let before = request::number(&parameters, "cursor")?;
+    let limit = super::limit(&parameters, HISTORY_USUAL, PAGE_ROWS_MAX)?;
+    let past = read::history(&server.world, &asked.principal, asked.address(), before, Some(limit)).await?;
+    let HistoryView { changes, next, pruned_below } = past.view();
+    let next = next.map(|before| asked.at_cursor(&before.to_string()));
+    let page = HistoryPage { items: changes, next: next.clone(), pruned_below };
+    let mut response = answer::json(StatusCode::OK, &page);
+    super::link(&mut response, next.as_deref());
+    Ok(response)
+}
+
+pub(crate) fn why_doc() -> Doc {
+    doc("Records", "Where a record's values came from")
+        .about("Of each value: which change set it, when its source saw it, and who brought it.")
+        .gives::<WhyView<'_>>(200, "By field.")
+        .codes(&[Code::RecordNotFound, Code::UnknownType])
+}
+
+pub(crate) async fn why(State(server): State<Server>, asked: OfRecord) -> Answer {
+    asked.nothing()?;
+    ok(&WhyView::of(&read::why(&server.world, &asked.principal, asked.address()).await?))
 }

@@ -10,7 +10,7 @@ use lockstep_core::limits::CONTROL_BYTES_MAX;
 use lockstep_engine::principal::Principal;
 use lockstep_engine::read;
 use lockstep_engine::refusal::Refusal;
-use lockstep_wire::record::{By, FieldWhy, PastView, WhyView};
+use lockstep_wire::record::{PastView, WhyView};
 use std::collections::BTreeMap;
 
 type OfRecord = Places<(String, String, String)>;
@@ -55,15 +55,7 @@ pub(crate) async fn why(
 ) -> Answer {
     let (principal, _) = asked(&server, request, &[]).await?;
     let record = read::why(&server.world, &principal, (&business, &ty, &id)).await?;
-    let mut fields = BTreeMap::new();
-    for entry in &record.provenance {
-        for field in &entry.fields {
-            let Some(value) = record.state.fields.get(field) else { continue };
-            let observed_at = entry.observed_at.to_string();
-            fields.insert(field.as_str(), FieldWhy { value, seq: entry.seq, observed_at, by: By::from(&entry.origin) });
-        }
-    }
-    ok(&WhyView { fields })
+    ok(&WhyView::of(&record))
 }
 
 pub(crate) async fn similar(

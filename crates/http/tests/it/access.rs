@@ -88,6 +88,19 @@ fn rest_calls() -> Vec<Call> {
         rest("GET", "/rest/v1/businesses/{business}/records/{type}/{id}/external-ids", "read", &nothing),
         rest("POST", "/rest/v1/businesses/{business}/records/{type}/{id}/external-ids", "write", &correlation),
         rest("DELETE", "/rest/v1/businesses/{business}/records/{type}/{id}/external-ids", "write", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/records/{type}/{id}/history", "read", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/records/{type}/{id}/why", "read", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/tokens", "", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/tokens", "", &json!({"label": "x"})),
+        rest("GET", "/rest/v1/businesses/{business}/tokens/{id}", "", &nothing),
+        rest("PATCH", "/rest/v1/businesses/{business}/tokens/{id}", "", &nothing),
+        rest("DELETE", "/rest/v1/businesses/{business}/tokens/{id}", "", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/applications", "manage", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/applications", "manage", &json!({"label": "x"})),
+        rest("GET", "/rest/v1/businesses/{business}/applications/{id}", "manage", &nothing),
+        rest("PATCH", "/rest/v1/businesses/{business}/applications/{id}", "manage", &nothing),
+        rest("DELETE", "/rest/v1/businesses/{business}/applications/{id}", "manage", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/applications/{id}/rotate", "manage", &nothing),
         rest("GET", "/rest/v1/businesses/{business}/changes", "read", &nothing),
         rest("GET", "/rest/v1/businesses/{business}/operations/{id}", "", &nothing),
         rest("GET", "/rest/v1/businesses/{business}/subscriptions", "subscribe", &nothing),
@@ -114,7 +127,8 @@ fn filled((method, route): (&str, &str), business: &str, office: &Known) -> Stri
         _ if route.contains("/subscription") => office.subscription.as_str(),
         _ if route.contains("/operation") => office.operation.as_str(),
         _ if route.starts_with("/management/business") => "globex",
-        _ if route.starts_with("/management/auth") => office.application.as_str(),
+        _ if route.contains("/tokens") => office.token.as_str(),
+        _ if route.contains("/applications") || route.starts_with("/management/auth") => office.application.as_str(),
         _ => office.record.as_str(),
     };
     let path = route.replace("{business}", business).replace("{type}", "contact").replace("{id}", id);
@@ -132,18 +146,22 @@ struct Known {
     operation: String,
     subscription: String,
     application: String,
+    token: String,
 }
 
 async fn known(office: &Office) -> Known {
     let made = office.acme("/v1/business/acme-1/contact/create", &json!({"email": "a@b.nl"})).await;
     let hook = json!({"url": "https://example.com/hook"});
     let subscription = office.acme("/v1/business/acme-1/subscription/create", &hook).await;
+    let tokens = "/businesses/acme-1/tokens";
+    let token = office.rest("POST", tokens, &office.acme.key, &json!({"label": "narrow"})).await;
     let text = |answer: &Answer, member: &str| answer.body[member].as_str().expect("an id").to_owned();
     Known {
         record: text(&made, "recordId"),
         operation: text(&made, "operationId"),
         subscription: text(&subscription, "id"),
         application: office.acme.id.clone(),
+        token: text(&token, "id"),
     }
 }
 
