@@ -138,6 +138,20 @@ impl Principal {
         }
     }
 
+    /// That it may administer a business: it may enter it and has the ability to.
+    ///
+    /// # Errors
+    /// `business_not_found`, `forbidden`.
+    pub fn must_manage(&self, business: &Business) -> Result<(), Refusal> {
+        match self {
+            Self::Application(live) if !live.is_at_home(business) => {
+                let text = format!("there is no business {} that this credential may use", shown(business.id.as_str()));
+                Err(Refusal::new(Code::BusinessNotFound, text))
+            }
+            _ => self.must(Ability::Manage),
+        }
+    }
+
     /// That it may use a type so, and what it may see of it.
     ///
     /// # Errors

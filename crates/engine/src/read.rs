@@ -119,19 +119,20 @@ async fn outcomes(
 }
 
 /// A record and its type's shape, for an administrator.
-async fn found<'a>(
-    world: &'a World,
+async fn found(
+    world: &World,
     principal: &Principal,
     (business, ty, id): (&str, &str, &str),
-) -> Result<(Arc<Business>, &'a Shape, Record), Refusal> {
+) -> Result<(Arc<Business>, Arc<Shape>, Record), Refusal> {
     principal.must_administer()?;
     let business = principal.business(world, business)?;
-    let shape = world.schema.shape(ty)?;
+    let shape = world.shape(&business.id, ty)?;
     let id: RecordId = id.parse()?;
     let key = RecordKey { ty: shape.id.clone(), id };
     let record = world.store.record(&business.id, &key).await?;
     let missing = || Refusal::new(Code::RecordNotFound, format!("there is no {} {id} in {}", shape.id, business.id));
-    Ok((Arc::clone(&business), shape, record.ok_or_else(missing)?))
+    let record = record.ok_or_else(missing)?;
+    Ok((Arc::clone(&business), shape, record))
 }
 
 fn key_of(record: &Record) -> RecordKey {
@@ -233,16 +234,15 @@ pub async fn similar(
         return Err(Refusal::new(Code::UnknownMatchGroup, text));
     }
     let mut agreeing: BTreeMap<RecordId, Vec<String>> = BTreeMap::new();
-    for group in shape.match_groups {
-        let group: Vec<String> = group.iter().map(|&field| field.to_owned()).collect();
-        let Some(key) = matching::key(&shape.id, &record.state.fields, &group) else { continue };
+    for group in &shape.match_groups {
+        let Some(key) = matching::key(&shape, &record.state.fields, group) else { continue };
         for id in world.store.lookup(&business.id, &key, limits::PAGE_ROWS_MAX).await? {
             let other = RecordKey { ty: shape.id.clone(), id };
             let Some(other) = world.store.record(&business.id, &other).await?.filter(|other| other.id != record.id)
             else {
                 continue;
             };
-            if matching::agree(shape, &group, &record.state.fields, &other.state.fields) {
+            if matching::agree(&shape, group, &record.state.fields, &other.state.fields) {
                 agreeing.entry(id).or_default().push(group.join(","));
             }
         }

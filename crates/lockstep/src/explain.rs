@@ -23,10 +23,15 @@ pages! {
     "disk_full",
     "external_id_taken",
     "external_id_unknown",
+    "field_in_use",
+    "field_not_editable",
+    "field_required",
     "forbidden",
     "history_pruned",
     "id_taken",
     "idempotency_conflict",
+    "index_building",
+    "index_needed",
     "internal",
     "invalid_body",
     "invalid_condition",
@@ -63,6 +68,7 @@ pages! {
     "unknown_path",
     "unknown_type",
     "url_refused",
+    "value_taken",
     "version_conflict",
 }
 

@@ -1,4 +1,4 @@
-//! Settings: businesses, applications, subscriptions, and the names they have taken.
+//! Settings: businesses and their types, applications, subscriptions, and the names they have taken.
 //!
 //! One table of keyed rows, each with the version at which it last changed, so a reader that knows a version
 //! reads only what is newer. A [`Control`] changes any of them in one commit with its audit entry; each put says
@@ -7,9 +7,10 @@
 use lockstep_core::application::{Application, Business};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::Notice;
-use lockstep_core::ids::{ApplicationId, BusinessId, SubscriptionId};
+use lockstep_core::ids::{ApplicationId, BusinessId, SubscriptionId, TypeId};
 use lockstep_core::operation::Operation;
 use lockstep_core::scan::Scan;
+use lockstep_core::schema::definition::TypeDefinition;
 use lockstep_core::subscription::{StartAt, Subscription};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -27,6 +28,21 @@ impl SettingKey {
     /// The key of one thing of a kind.
     pub fn new(kind: SettingKind, id: impl fmt::Display) -> Self {
         Self { kind, id: id.to_string() }
+    }
+}
+
+impl SettingKey {
+    /// The key of what a business says of a type.
+    #[must_use]
+    pub fn of_type(business: &BusinessId, ty: &TypeId) -> Self {
+        Self::new(SettingKind::Type, format!("{business}/{ty}"))
+    }
+
+    /// The business and type that the key of a type names.
+    #[must_use]
+    pub fn as_type(&self) -> Option<(BusinessId, TypeId)> {
+        let (business, ty) = self.id.split_once('/').filter(|_| self.kind == SettingKind::Type)?;
+        Some((BusinessId::parse(business).ok()?, TypeId::parse(ty).ok()?))
     }
 }
 
@@ -51,12 +67,14 @@ pub enum SettingKind {
     Sealing,
     /// Whether nothing may leave.
     Hold,
+    /// What a business says of a type; its id is `BUSINESS/TYPE`.
+    Type,
 }
 
 impl SettingKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Business, Self::Application, Self::Subscription, Self::Provider, Self::Sealing, Self::Hold];
+    pub const ALL: [Self; 7] =
+        [Self::Business, Self::Application, Self::Subscription, Self::Provider, Self::Sealing, Self::Hold, Self::Type];
 
     /// The kind as stored.
     #[must_use]
@@ -68,6 +86,7 @@ impl SettingKind {
             Self::Provider => "provider",
             Self::Sealing => "sealing",
             Self::Hold => "hold",
+            Self::Type => "type",
         }
     }
 }
@@ -87,6 +106,8 @@ pub enum Setting {
     Sealing(String),
     /// Nothing may leave.
     Hold(Hold),
+    /// What a business says of a type.
+    Type(TypeDefinition),
 }
 
 /// Why nothing may leave: no delivery, no probe, no test. Writes are taken as ever.

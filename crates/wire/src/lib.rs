@@ -10,3 +10,4 @@ pub mod notification;
 pub mod operation;
 pub mod record;
 pub mod subscription;
+pub mod types;

@@ -12,6 +12,7 @@ use lockstep_core::error::{Code, Rejection};
 use lockstep_core::grant::{Ability, BusinessAccessRule, Grant, TypeAccess};
 use lockstep_core::ids::{ApplicationId, OrganisationName, Provider, TypeId, slug};
 use lockstep_core::limits;
+use lockstep_core::schema::Schema;
 use lockstep_core::subscription::StartAt;
 use lockstep_store::settings::{Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_wire::management::{
@@ -30,7 +31,7 @@ fn provider_key(organisation: &OrganisationName, provider: &Provider) -> Setting
 }
 
 /// A grant with a body's members put into it.
-fn granted(world: &World, standing: Grant, body: GrantBody) -> Result<Grant, Refusal> {
+fn granted(world: &World, organisation: &OrganisationName, standing: Grant, body: GrantBody) -> Result<Grant, Refusal> {
     let grant = Grant {
         business_access_rule: body.business_access_rule.unwrap_or(standing.business_access_rule),
         abilities: body.abilities.unwrap_or(standing.abilities),
@@ -48,21 +49,20 @@ fn granted(world: &World, standing: Grant, body: GrantBody) -> Result<Grant, Ref
         let text = format!("a list of {count} members: at most {} are taken", limits::SCOPE_ITEMS_MAX);
         return Err(Refusal::new(Code::LimitReached, text));
     }
+    let known = Known(world.settings.read(|settings| settings.schemas_of(organisation)));
     let types = grant.types.iter().flat_map(BTreeMap::keys);
     for ty in types.chain(grant.conditions.keys()).chain(grant.hidden_fields.keys()) {
-        world.schema.shape(ty.as_str())?;
+        known.check_type(ty)?;
     }
     for (ty, fields) in &grant.hidden_fields {
-        let shape = world.schema.shape(ty.as_str())?;
         for field in fields {
-            shape.field(field).map_err(|refused| refused.at(format!("/hiddenFields/{ty}")))?;
+            known.check_field(ty, field).map_err(|refused| refused.at(format!("/hiddenFields/{ty}")))?;
         }
     }
     for (ty, condition) in &grant.conditions {
-        let shape = world.schema.shape(ty.as_str())?;
         let compiled = lockstep_core::grant::compile_condition(condition)?;
         for name in compiled.names().iter().filter(|name| *name != "fields") {
-            shape.field(name).map_err(|refused| Rejection {
+            known.check_field(ty, name).map_err(|refused| Rejection {
                 code: Code::InvalidCondition,
                 message: format!("the condition for {ty} names what no {ty} has: {}", refused.message),
                 pointer: Some(format!("/conditions/{ty}")),
@@ -71,6 +71,31 @@ fn granted(world: &World, standing: Grant, body: GrantBody) -> Result<Grant, Ref
     }
     grant.compile()?;
     Ok(grant)
+}
+
+/// The types of an organisation's businesses: a grant may name what one of them has.
+struct Known(Vec<Arc<Schema>>);
+
+impl Known {
+    fn check_type(&self, ty: &TypeId) -> Result<(), Rejection> {
+        self.first(|schema| schema.shape(ty.as_str()).map(|_| ()))
+    }
+
+    fn check_field(&self, ty: &TypeId, field: &str) -> Result<(), Rejection> {
+        self.first(|schema| schema.shape(ty.as_str()).and_then(|shape| shape.field(field).map(|_| ())))
+    }
+
+    /// Well, if it is so in one; otherwise what is wrong in the last.
+    fn first(&self, check: impl Fn(&Schema) -> Result<(), Rejection>) -> Result<(), Rejection> {
+        let mut wrong = Ok(());
+        for schema in &self.0 {
+            wrong = check(schema);
+            if wrong.is_ok() {
+                break;
+            }
+        }
+        wrong
+    }
 }
 
 /// Who may write a type may read it: what it writes it would otherwise never see settled.
@@ -106,7 +131,7 @@ pub async fn create(
         conditions: BTreeMap::new(),
         hidden_fields: BTreeMap::new(),
     };
-    let grant = granted(world, usual, body.grant)?;
+    let grant = granted(world, &body.organisation_name, usual, body.grant)?;
     let secret = |prefix: &str| format!("{prefix}{}", URL_SAFE_NO_PAD.encode(world.ids.secret()));
     let id = ApplicationId(world.ids.ordered());
     let client_id = format!("client_{}", id.to_string().trim_start_matches(ApplicationId::PREFIX));
@@ -167,7 +192,7 @@ pub async fn update(
     let label = body.label.map(|label| check_label("label", &label)).transpose()?;
     let application = Application {
         label: label.unwrap_or_else(|| standing.label.clone()),
-        grant: granted(world, standing.grant.clone(), body.grant)?,
+        grant: granted(world, &standing.organisation, standing.grant.clone(), body.grant)?,
         ..standing.clone()
     };
     let mut control = blank(world, principal, "application.update", standing.id);

@@ -1,4 +1,4 @@
-//! Control: businesses, applications, subscriptions. Each call is one commit of settings with its audit entry.
+//! Control: businesses and their types, applications, subscriptions. Each call is one commit of settings with its audit entry.
 
 pub mod application;
 pub mod business;
@@ -8,6 +8,7 @@ pub mod mirror;
 pub(crate) mod position;
 pub mod replay;
 pub mod subscription;
+pub mod types;
 
 use crate::World;
 use crate::principal::Principal;

@@ -320,7 +320,7 @@ impl Room {
                 touched.extend(all().filter(|found| found.business.as_str() == row.key.id).map(|found| found.id));
             }
             SettingKind::Hold => touched.extend(all().map(|found| found.id)),
-            SettingKind::Provider | SettingKind::Sealing => {}
+            SettingKind::Provider | SettingKind::Sealing | SettingKind::Type => {}
         }
     }
 

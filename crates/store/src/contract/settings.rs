@@ -8,6 +8,9 @@ use lockstep_core::application::Application;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::grant::{Ability, BusinessAccessRule, Grant};
 use lockstep_core::ids::{ApplicationId, OrganisationName, SubscriptionId};
+use lockstep_core::kind::Kind;
+use lockstep_core::schema::Field;
+use lockstep_core::schema::definition::TypeDefinition;
 use lockstep_core::subscription::StartAt;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -163,6 +166,15 @@ pub async fn every_kind_of_setting_reads_back(subject: &impl Subject) {
         created_at: Timestamp(3),
         is_revoked: false,
     };
+    let words = Kind::Enum(vec!["S".to_owned(), "L".to_owned()]);
+    let size =
+        Field { is_custom: true, is_unique: true, update_kind: Some("sized".to_owned()), ..Field::new("size", words) };
+    let definition = TypeDefinition {
+        label: Some("Person".to_owned()),
+        fields: [(size.id.clone(), size)].into(),
+        match_groups: vec![vec!["size".to_owned()]],
+        ..TypeDefinition::default()
+    };
     let own = SubscriptionId(4);
     let hold = Hold { since: Timestamp(6), reason: "restored".to_owned() };
     let values = vec![
@@ -171,6 +183,7 @@ pub async fn every_kind_of_setting_reads_back(subject: &impl Subject) {
         (SettingKey::new(SettingKind::Provider, "Org crm"), Setting::Provider(ApplicationId(9))),
         (SettingKey::new(SettingKind::Sealing, "check"), Setting::Sealing("sealed".to_owned())),
         (SettingKey::new(SettingKind::Hold, "delivery"), Setting::Hold(hold)),
+        (SettingKey::of_type(&desk.here, &super::desk::contact()), Setting::Type(definition)),
     ];
     let put = |(key, value): &(SettingKey, Setting)| Put {
         key: key.clone(),
