@@ -1,7 +1,7 @@
 //! Commands: everything that comes in, as one kind of value that the rules decide.
 
 use crate::Fields;
-use crate::change::Origin;
+use crate::change::{Change, Origin};
 use crate::clock::Timestamp;
 use crate::error::Rejection;
 use crate::external_id::ExternalId;
@@ -59,6 +59,18 @@ pub enum Action {
         target: Target,
         /// JSON merge patch, checked.
         patch: Fields,
+    },
+    /// These values and no others, among those that the caller may see and write.
+    Replace {
+        /// Which record; one is made where no record has the external id.
+        target: Target,
+        /// Its values, checked.
+        fields: Fields,
+    },
+    /// What one change did, undone where it still stands.
+    Rollback {
+        /// The change.
+        of: Arc<Change>,
     },
     /// A tombstone.
     Delete {
@@ -120,12 +132,25 @@ pub enum Action {
 pub type MatchGroup = Vec<String>;
 
 impl Action {
+    /// The values that it would write, as the caller gave them.
+    #[must_use]
+    pub const fn fields(&self) -> Option<&Fields> {
+        match self {
+            Self::Create { fields, .. } | Self::Update { patch: fields, .. } | Self::Replace { fields, .. } => {
+                Some(fields)
+            }
+            _ => None,
+        }
+    }
+
     /// The call's last word on the RPC face.
     #[must_use]
     pub const fn verb(&self) -> &'static str {
         match self {
             Self::Create { .. } => "create",
             Self::Update { .. } => "update",
+            Self::Replace { .. } => "replace",
+            Self::Rollback { .. } => "rollback",
             Self::Delete { .. } => "delete",
             Self::Erase { .. } => "erase",
             Self::Correlate { .. } => "correlate",

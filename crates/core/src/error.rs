@@ -84,6 +84,14 @@ codes! {
     LogRestored => "log_restored",
     /// A position, or a state of the past, that is kept no more.
     HistoryPruned => "history_pruned",
+    /// A field that only the administrator's key writes.
+    FieldNotEditable => "field_not_editable",
+    /// What records hold stands against the change of a field or type.
+    FieldInUse => "field_in_use",
+    /// The query would look through too many records without an index.
+    IndexNeeded => "index_needed",
+    /// The index that this needs is still being built.
+    IndexBuilding => "index_building",
     /// The subscription has ended and cannot do this.
     SubscriptionEnded => "subscription_ended",
 
@@ -101,6 +109,10 @@ codes! {
     AmbiguousMatch => "ambiguous_match",
     /// The records cannot be merged, or were not.
     MergeRefused => "merge_refused",
+    /// The record would lack a value that it must have.
+    FieldRequired => "field_required",
+    /// Another record has the value of a field in which no two may be equal.
+    ValueTaken => "value_taken",
     /// The write would put the record outside what the caller may see.
     OutsideGrant => "outside_grant",
     /// The record would grow over its limit.

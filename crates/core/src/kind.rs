@@ -6,13 +6,15 @@
 
 use crate::ids::TypeId;
 use crate::limits;
+use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
 /// Version of the canonical forms below.
 pub const FORM: u8 = 1;
 
 /// The kind of a field.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A line of text; trimmed.
     String,
@@ -35,7 +37,7 @@ pub enum Kind {
     /// An absolute URL.
     Url,
     /// One of a few words.
-    Enum(&'static [&'static str]),
+    Enum(Vec<String>),
     /// The id of a record of the type.
     Reference(TypeId),
     /// JSON values in order.
@@ -68,7 +70,7 @@ impl Kind {
             Self::Email => "someone@example.com".into(),
             Self::Phone => "+31201234567".into(),
             Self::Url => "https://example.com/".into(),
-            Self::Enum(words) => words.first().copied().unwrap_or_default().into(),
+            Self::Enum(words) => words.first().cloned().unwrap_or_default().into(),
             Self::Reference(_) | Self::File => crate::ids::RecordId(0).to_string().into(),
             Self::List | Self::Set => Vec::from(["text"]).into(),
             Self::Object => Value::Object([("key".to_owned(), "text".into())].into_iter().collect()),
@@ -142,11 +144,47 @@ impl Kind {
             Self::Email => email(text),
             Self::Phone => phone(text),
             Self::Url => is_absolute_url(text).then(|| text.to_owned()),
-            Self::Enum(words) => words.contains(&text).then(|| text.to_owned()),
+            Self::Enum(words) => words.iter().any(|word| word == text).then(|| text.to_owned()),
             Self::Reference(_) => text.parse::<crate::ids::RecordId>().ok().map(|id| id.to_string()),
             _ => Some(text.to_owned()),
         };
         canonical.map(Value::String).ok_or_else(|| Misfit(self.wants().to_owned() + &self.choices()))
+    }
+
+    /// Whether a value that was canonical once is so still, under this kind.
+    #[must_use]
+    pub fn fits(&self, value: &Value) -> bool {
+        match (self, value) {
+            (_, Value::Null) => true,
+            (Self::String | Self::Text | Self::File, value) => value.is_string(),
+            (Self::Integer, value) => value.is_i64(),
+            (Self::Boolean, value) => value.is_boolean(),
+            (Self::List | Self::Set, value) => value.is_array(),
+            (Self::Object, value) => value.is_object(),
+            (_, value) => value.is_string() && self.check(value.clone()).as_ref() == Ok(value),
+        }
+    }
+
+    /// Whether its values are texts, and no numbers, times or collections.
+    #[must_use]
+    pub const fn is_text(&self) -> bool {
+        matches!(
+            self,
+            Self::String
+                | Self::Text
+                | Self::Email
+                | Self::Phone
+                | Self::Url
+                | Self::Enum(_)
+                | Self::Reference(_)
+                | Self::File
+        )
+    }
+
+    /// Whether a value holds others, so that records cannot be looked up or sorted by it.
+    #[must_use]
+    pub const fn is_collection(&self) -> bool {
+        matches!(self, Self::List | Self::Set | Self::Object)
     }
 
     const fn wants(&self) -> &'static str {
@@ -395,7 +433,7 @@ mod tests {
             (Kind::Phone, json!("06 12 34 56 78"), "\"0612345678\""),
             (Kind::Phone, json!("call me"), "wants a telephone number such as +31 20 123 4567"),
             (Kind::Url, json!("example.com"), "wants an absolute URL such as https://example.com/"),
-            (Kind::Enum(&["a", "b"]), json!("c"), "wants one of a, b"),
+            (Kind::Enum(vec!["a".to_owned(), "b".to_owned()]), json!("c"), "wants one of a, b"),
             (Kind::List, json!(["b", "", "a"]), "[\"b\",\"a\"]"),
             (Kind::Set, json!(["b", "a", "b"]), "[\"a\",\"b\"]"),
             (Kind::Set, json!([{}]), "wants text"),

@@ -22,6 +22,30 @@ pub const LOOKUP_BYTES_MAX: usize = 255;
 pub const MATCHES_MAX: usize = 10;
 /// Match groups of one call.
 pub const MATCH_GROUPS_MAX: usize = 8;
+/// Types that a business defines or changes.
+pub const TYPES_MAX: usize = 200;
+/// Fields of one type.
+pub const FIELDS_MAX: usize = 500;
+/// Fields of one type that records are looked up by: each costs a row a record.
+pub const INDEXED_FIELDS_MAX: usize = 32;
+/// Values of one enum field.
+pub const ENUM_WORDS_MAX: usize = 500;
+/// Records that are entered in an index, or entries that are taken out, in one transaction.
+pub const INDEXED_A_TURN: usize = 500;
+/// Turns of index building that the call which asked for it waits for; the sweeper goes on with the rest.
+pub const INDEX_TURNS_WAITED: usize = 40;
+/// Records named in a refusal for what they hold.
+pub const RECORDS_NAMED_MAX: usize = 10;
+/// Filters of one query.
+pub const FILTERS_MAX: usize = 20;
+/// Values of one filter.
+pub const FILTER_VALUES_MAX: usize = 100;
+/// Records that one request of a query looks at; over it the page is short, and its cursor goes on.
+pub const QUERY_CANDIDATES_MAX: usize = 10_000;
+/// Records of a type up to which a query needs no index.
+pub const UNINDEXED_RECORDS_MAX: u64 = 10_000;
+/// Records of a query's page where nothing is said.
+pub const QUERY_ROWS: usize = 50;
 /// An idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// How long an idempotency key is remembered, in milliseconds (24 h).

@@ -1,37 +1,130 @@
-//! Types of record: the ready-made ones, their fields and collection keys.
+//! Types of record: what a business knows, ready-made and its own.
 //!
-//! The table below is the whole of it: one line a type, one word a field. Field names follow what the Data API
-//! and Connec! call them, in camel case.
+//! [`Schema::ready_made`] is shared by every business that has defined nothing; [`Schema::with`] lays a business's
+//! [`definition::TypeDefinition`]s over it. Shapes are shared, so a business with one field of its own costs one shape.
 
+pub mod definition;
+pub mod index;
+mod ready_made;
+
+use crate::Fields;
 use crate::command::MatchGroup;
 use crate::error::{Code, Rejection, shown};
 use crate::ids::TypeId;
 use crate::kind::Kind;
 use crate::rules::scope::Reach;
+use definition::TypeDefinition;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
+
+/// What stands in the place of a sensitive value.
+pub const MASK: &str = "***";
 
 /// A field of a type.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Field {
     /// Its id: 1–64 letters, digits, `_`, `-`.
-    pub id: &'static str,
+    pub id: String,
+    /// Its name for people.
+    pub label: String,
     /// What it holds.
     pub kind: Kind,
+    /// Whether each record must have a value.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_required: bool,
+    /// Whether no two living records may have equal values.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unique: bool,
+    /// Whether applications may write it; if not, only the administrator's key does.
+    pub is_editable: bool,
+    /// Whether its values are kept out of URLs, samples, choices and error texts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_sensitive: bool,
+    /// Whether records can be searched and sorted by it however many there are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_indexed: bool,
+    /// Whether a search of choices looks into it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_searchable: bool,
+    /// What a change of it is called, where that is not `FIELD.updated`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_kind: Option<String>,
+    /// Whether the business made it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_custom: bool,
+}
+
+impl Field {
+    /// A ready-made field with nothing special about it.
+    #[must_use]
+    pub fn new(id: &str, kind: Kind) -> Self {
+        Self {
+            id: id.to_owned(),
+            label: label_of(id),
+            kind,
+            is_required: false,
+            is_unique: false,
+            is_editable: true,
+            is_sensitive: false,
+            is_indexed: false,
+            is_searchable: false,
+            update_kind: None,
+            is_custom: false,
+        }
+    }
+
+    /// Whether its index holds every living record, those without a value too.
+    #[must_use]
+    pub const fn has_whole_index(&self) -> bool {
+        self.is_indexed || self.is_unique
+    }
+
+    /// A value of it inside an error text.
+    #[must_use]
+    pub fn shown(&self, value: &Value) -> String {
+        match value {
+            _ if self.is_sensitive => MASK.to_owned(),
+            Value::String(text) => shown(text),
+            other => shown(&other.to_string()),
+        }
+    }
+}
+
+/// The name for people that an id gives: `firstName` and `first-name` are both "First name".
+#[must_use]
+pub fn label_of(id: &str) -> String {
+    let mut label = String::with_capacity(id.len() + 4);
+    for c in id.chars() {
+        match c {
+            '_' | '-' => label.push(' '),
+            c if label.is_empty() => label.extend(c.to_uppercase()),
+            c if c.is_ascii_uppercase() => label.extend([' ', c.to_ascii_lowercase()]),
+            c => label.push(c),
+        }
+    }
+    label
 }
 
 /// The shape of a type.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Shape {
     /// The type's id.
     pub id: TypeId,
+    /// Its name for people.
+    pub label: String,
     /// Its name for many, as in `{"people": […]}`.
-    pub collection: &'static str,
+    pub collection: String,
     /// Its fields, by id.
-    pub fields: BTreeMap<&'static str, Field>,
+    pub fields: BTreeMap<String, Field>,
     /// Groups of fields that a record can be recognised by, all fields of one together.
-    pub match_groups: &'static [&'static [&'static str]],
-    /// The fields that are looked up: the first of each group.
-    pub match_fields: Vec<&'static str>,
+    pub match_groups: Vec<MatchGroup>,
+    /// Whether the business made it.
+    pub is_custom: bool,
+    /// The fields that records are looked up by: the first of each match group, and those that are unique or indexed.
+    looked_up: Vec<String>,
 }
 
 impl Shape {
@@ -49,15 +142,40 @@ impl Shape {
     /// `unknown_field`, naming the nearest one that may be seen.
     pub fn field_within(&self, id: &str, reach: &Reach) -> Result<&Field, Rejection> {
         self.fields.get(id).filter(|_| !reach.hides(id)).ok_or_else(|| {
-            let seen: Vec<_> = self.fields.keys().copied().filter(|field| !reach.hides(field)).collect();
+            let seen: Vec<_> = self.visible_fields(reach).map(|field| field.id.as_str()).collect();
             let hint = nearest(id, seen.iter().copied());
             let text = format!("{} has no field {}{}; its fields are {}", self.id, shown(id), hint, seen.join(", "));
             Rejection::new(Code::UnknownField, text).at_field(id)
         })
     }
-}
 
-impl Shape {
+    /// The fields that a caller may see.
+    pub fn visible_fields<'a>(&'a self, reach: &'a Reach) -> impl Iterator<Item = &'a Field> {
+        self.fields.values().filter(|field| !reach.hides(&field.id))
+    }
+
+    /// The fields that records are looked up by.
+    pub fn looked_up(&self) -> impl Iterator<Item = &Field> {
+        self.looked_up.iter().filter_map(|id| self.fields.get(id))
+    }
+
+    /// Whether records are looked up by a field.
+    #[must_use]
+    pub fn looks_up(&self, field: &str) -> bool {
+        self.looked_up.iter().any(|id| id == field)
+    }
+
+    /// The fields with sensitive values masked.
+    #[must_use]
+    pub fn masked(&self, mut fields: Fields) -> Fields {
+        for (id, value) in &mut fields {
+            if self.fields.get(id).is_some_and(|field| field.is_sensitive) {
+                *value = MASK.into();
+            }
+        }
+        fields
+    }
+
     /// The group that a caller names as its fields with commas between, in any order.
     ///
     /// # Errors
@@ -65,9 +183,9 @@ impl Shape {
     pub fn match_group(&self, text: &str, reach: &Reach) -> Result<MatchGroup, Rejection> {
         let asked: BTreeSet<&str> = text.split(',').map(str::trim).collect();
         let open = self.match_groups.iter().filter(|group| !group.iter().any(|field| reach.hides(field)));
-        let found = open.clone().find(|group| group.iter().copied().collect::<BTreeSet<_>>() == asked);
+        let found = open.clone().find(|group| group.iter().map(String::as_str).collect::<BTreeSet<_>>() == asked);
         if let Some(group) = found {
-            return Ok(group.iter().map(|&field| field.to_owned()).collect());
+            return Ok(group.clone());
         }
         let known: Vec<String> = open.map(|group| group.join(",")).collect();
         let known = match known.is_empty() {
@@ -76,6 +194,14 @@ impl Shape {
         };
         let text = format!("{} is no match group of {}: it {known}", shown(text), self.id);
         Err(Rejection::new(Code::UnknownMatchGroup, text))
+    }
+
+    /// The same with what follows from its fields worked out.
+    fn finished(mut self) -> Self {
+        let firsts: BTreeSet<&String> = self.match_groups.iter().filter_map(|group| group.first()).collect();
+        let is_looked_up = |field: &&Field| field.has_whole_index() || firsts.contains(&field.id);
+        self.looked_up = self.fields.values().filter(is_looked_up).map(|field| field.id.clone()).collect();
+        self
     }
 }
 
@@ -91,31 +217,48 @@ fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
 /// The types that a business knows.
 #[derive(Clone, Debug)]
 pub struct Schema {
-    shapes: BTreeMap<TypeId, Shape>,
+    shapes: BTreeMap<TypeId, Arc<Shape>>,
 }
+
+static READY_MADE: LazyLock<Arc<Schema>> = LazyLock::new(|| {
+    let shapes = ready_made::shapes().map(|shape| (shape.id.clone(), Arc::new(shape.finished())));
+    Arc::new(Schema { shapes: shapes.collect() })
+});
 
 impl Schema {
     /// The ready-made types.
     #[must_use]
-    pub fn ready_made() -> Self {
-        let shapes = READY_MADE.iter().filter_map(|(id, collection, fields)| {
-            let id = TypeId::parse(id).ok()?;
-            let fields = fields.split_whitespace().filter_map(parse_field).map(|field| (field.id, field)).collect();
-            let declared = MATCH_GROUPS.iter().find(|(ty, _)| *ty == id.as_str());
-            let match_groups = declared.map_or(&[][..], |(_, groups)| groups);
-            let mut match_fields: Vec<_> = match_groups.iter().filter_map(|group| group.first().copied()).collect();
-            match_fields.sort_unstable();
-            match_fields.dedup();
-            Some((id.clone(), Shape { id, collection, fields, match_groups, match_fields }))
-        });
-        Self { shapes: shapes.collect() }
+    pub fn ready_made() -> Arc<Self> {
+        Arc::clone(&READY_MADE)
+    }
+
+    /// The ready-made types with a business's definitions laid over them.
+    #[must_use]
+    pub fn of<'a>(definitions: impl IntoIterator<Item = (&'a TypeId, &'a TypeDefinition)>) -> Arc<Self> {
+        let mut definitions = definitions.into_iter().peekable();
+        match definitions.peek() {
+            None => Self::ready_made(),
+            Some(_) => Arc::new(Self::ready_made().with(definitions)),
+        }
+    }
+
+    /// These types with definitions laid over them.
+    #[must_use]
+    pub fn with<'a>(&self, definitions: impl IntoIterator<Item = (&'a TypeId, &'a TypeDefinition)>) -> Self {
+        let mut shapes = self.shapes.clone();
+        for (id, definition) in definitions {
+            if let Some(shape) = definition.lay_over(id, self.shapes.get(id).map(AsRef::as_ref)) {
+                shapes.insert(id.clone(), Arc::new(shape.finished()));
+            }
+        }
+        Self { shapes }
     }
 
     /// The shape of a type.
     ///
     /// # Errors
     /// `unknown_type`, naming the nearest one there is.
-    pub fn shape(&self, ty: &str) -> Result<&Shape, Rejection> {
+    pub fn shape(&self, ty: &str) -> Result<&Arc<Shape>, Rejection> {
         self.shapes.get(ty).ok_or_else(|| {
             let hint = nearest(ty, self.shapes.keys().map(TypeId::as_str));
             let known = self.shapes.keys().map(TypeId::as_str).collect::<Vec<_>>().join(", ");
@@ -124,176 +267,14 @@ impl Schema {
     }
 
     /// Every shape, by type.
-    pub fn shapes(&self) -> impl Iterator<Item = &Shape> {
+    pub fn shapes(&self) -> impl Iterator<Item = &Arc<Shape>> {
         self.shapes.values()
     }
 }
 
-/// Reads `name:kind`; a name alone is a string.
-fn parse_field(word: &'static str) -> Option<Field> {
-    let (id, kind) = word.split_once(':').unwrap_or((word, "string"));
-    let kind = match kind {
-        "string" => Kind::String,
-        "text" => Kind::Text,
-        "integer" => Kind::Integer,
-        "decimal" => Kind::Decimal,
-        "boolean" => Kind::Boolean,
-        "date" => Kind::Date,
-        "datetime" => Kind::Datetime,
-        "email" => Kind::Email,
-        "phone" => Kind::Phone,
-        "url" => Kind::Url,
-        "list" => Kind::List,
-        "set" => Kind::Set,
-        "object" => Kind::Object,
-        "file" => Kind::File,
-        "status" => Kind::Enum(&["ACTIVE", "ARCHIVED"]),
-        reference => Kind::Reference(TypeId::parse(reference.strip_prefix('>')?).ok()?),
-    };
-    Some(Field { id, kind })
-}
-
-/// What records of each type are recognised by. Each first field costs a row a record.
-const MATCH_GROUPS: &[(&str, &[&[&str]])] = &[
-    ("contact", &[&["email"], &["phone"], &["email", "phone"]]),
-    ("organization", &[&["email"], &["vatNumber"]]),
-    ("agent", &[&["email"]]),
-    ("employee", &[&["email"]]),
-    ("item", &[&["code"]]),
-    ("account", &[&["code"]]),
-    ("invoice", &[&["number"]]),
-    ("quote", &[&["number"]]),
-    ("order", &[&["number"]]),
-];
-
-const READY_MADE: &[(&str, &str, &str)] = &[
-    (
-        "contact",
-        "people",
-        "code status:status title firstName lastName email:email email2:email phone:phone mobile:phone jobTitle \
-         birthDate:date gender language timezone website:url street city region postalCode country \
-         organizationId:>organization agentId:>agent isCustomer:boolean isSupplier:boolean isLead:boolean \
-         leadStatus opt-in:boolean interests:set tags:set notes:text custom:object picture:file",
-    ),
-    (
-        "organization",
-        "organizations",
-        "code status:status name legalName email:email phone:phone website:url industry vatNumber \
-         numberOfEmployees:integer street city region postalCode country currency isCustomer:boolean \
-         isSupplier:boolean parentId:>organization agentId:>agent tags:set notes:text custom:object",
-    ),
-    (
-        "agent",
-        "agents",
-        "code status:status firstName lastName email:email phoneNumber:phone jobTitle picture:file tags:set \
-         notes:text custom:object",
-    ),
-    (
-        "employee",
-        "employees",
-        "code status:status firstName lastName email:email phone:phone jobTitle birthDate:date hiredDate:date \
-         releasedDate:date street city region postalCode country managerId:>employee notes:text custom:object",
-    ),
-    (
-        "item",
-        "items",
-        "code status:status reference name description:text unit salePrice:decimal purchasePrice:decimal currency \
-         taxCode quantityOnHand:decimal isInventoried:boolean saleAccountId:>account purchaseAccountId:>account \
-         supplierId:>organization tags:set custom:object",
-    ),
-    (
-        "account",
-        "accounts",
-        "code status:status name description:text class accountType currency balance:decimal taxCode \
-         parentId:>account custom:object",
-    ),
-    (
-        "invoice",
-        "invoices",
-        "code status invoiceType number title transactionDate:date dueDate:date currency amount:decimal \
-         taxAmount:decimal balance:decimal organizationId:>organization contactId:>contact lines:list \
-         publicNote:text notes:text custom:object",
-    ),
-    (
-        "quote",
-        "quotes",
-        "code status number title transactionDate:date expiryDate:date currency amount:decimal taxAmount:decimal \
-         organizationId:>organization contactId:>contact lines:list publicNote:text notes:text custom:object",
-    ),
-    (
-        "order",
-        "orders",
-        "code status orderType number title transactionDate:date deliveryDate:date currency amount:decimal \
-         taxAmount:decimal organizationId:>organization contactId:>contact lines:list publicNote:text notes:text \
-         custom:object",
-    ),
-    (
-        "payment",
-        "payments",
-        "code status paymentType title transactionDate:date currency amount:decimal method reference \
-         organizationId:>organization contactId:>contact invoiceId:>invoice accountId:>account notes:text \
-         custom:object",
-    ),
-    (
-        "opportunity",
-        "opportunities",
-        "code status name description:text stage amount:decimal currency probability:decimal closeDate:date source \
-         organizationId:>organization contactId:>contact agentId:>agent tags:set notes:text custom:object",
-    ),
-    (
-        "project",
-        "projects",
-        "code status name description:text startDate:date dueDate:date completedDate:date budget:decimal currency \
-         organizationId:>organization contactId:>contact ownerId:>employee tags:set notes:text custom:object",
-    ),
-    (
-        "task",
-        "tasks",
-        "code status name description:text priority startDate:date dueDate:date completedAt:datetime \
-         projectId:>project contactId:>contact agentId:>agent assigneeId:>employee tags:set notes:text custom:object",
-    ),
-    (
-        "event",
-        "events",
-        "code status name description:text startsAt:datetime endsAt:datetime timezone venue url:url capacity:integer \
-         organizationId:>organization tags:set notes:text custom:object",
-    ),
-    (
-        "note",
-        "notes",
-        "title body:text author notedAt:datetime contactId:>contact organizationId:>organization \
-         opportunityId:>opportunity agentId:>agent tags:set custom:object",
-    ),
-    (
-        "appointment",
-        "appointments",
-        "code status name description:text appointmentType startsAt:datetime endsAt:datetime timezone location \
-         contactId:>contact agentId:>agent organizationId:>organization attendees:list notes:text custom:object",
-    ),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_ready_made_line_reads_whole() {
-        let schema = Schema::ready_made();
-        assert_eq!(schema.shapes().count(), READY_MADE.len());
-        for (id, _, fields) in READY_MADE {
-            let shape = schema.shape(id).unwrap();
-            assert_eq!(shape.fields.len(), fields.split_whitespace().count(), "{id}");
-            assert!(
-                shape.match_groups.iter().flat_map(|group| group.iter()).all(|field| shape.fields.contains_key(field))
-            );
-            for field in shape.fields.values() {
-                assert!(!["id", "type", "version", "limit", "cursor", "order", "at", "match"].contains(&field.id));
-                if let Kind::Reference(ty) = &field.kind {
-                    assert!(schema.shape(ty.as_str()).is_ok(), "{id}.{} refers to {ty}", field.id);
-                }
-            }
-        }
-    }
 
     #[test]
     fn a_misspelt_name_gets_a_hint() {
@@ -302,5 +283,10 @@ mod tests {
         assert_eq!(refused.code, Code::UnknownField);
         assert!(refused.message.contains("did you mean email?"), "{}", refused.message);
         assert!(schema.shape("contacts").unwrap_err().message.contains("did you mean contact?"));
+    }
+
+    #[test]
+    fn an_id_gives_a_label() {
+        assert_eq!(["firstName", "opt-in", "email2", "x"].map(label_of), ["First name", "Opt in", "Email2", "X"]);
     }
 }

@@ -9,6 +9,7 @@ use crate::refusal::Refusal;
 use aws_lc_rs::digest::{Context, SHA256};
 use lockstep_core::Fields;
 use lockstep_core::application::Business;
+use lockstep_core::change::Change;
 use lockstep_core::clock::IdSource;
 use lockstep_core::command::{Action, Command, Ending, FreshIds, Idempotency, MatchGroup, Outcome, Target};
 use lockstep_core::error::{Code, shown};
@@ -62,6 +63,18 @@ pub enum Verb<'a> {
         id: &'a str,
         /// JSON merge patch.
         patch: Fields,
+    },
+    /// Set these values and no others.
+    Replace {
+        /// Which record; one is made where the caller calls none so.
+        id: &'a str,
+        /// Its values.
+        fields: Fields,
+    },
+    /// Undo what a change did, where it still stands; see [`rollback`].
+    Rollback {
+        /// The change.
+        of: Arc<Change>,
     },
     /// Make a tombstone.
     Delete {
@@ -151,13 +164,41 @@ pub async fn submit(world: &World, call: Call<'_>) -> Result<Outcome, Refusal> {
     }
 }
 
+/// Undoes one change by another: each field that still holds what it set gets its old value back, the others stay.
+/// Nothing to take back is `unchanged`.
+///
+/// # Errors
+/// `history_pruned`, `not_found` where there is no such change that the caller may see, and those of [`submit`].
+pub async fn rollback(
+    world: &World,
+    principal: &Principal,
+    business: &str,
+    seq: u64,
+    idempotency: Option<(&str, &str)>,
+) -> Result<Outcome, Refusal> {
+    let id = principal.business(world, business)?.id.clone();
+    crate::control::position::check_kept(world, &id, seq).await?;
+    let found = world.store.change(&id, seq).await?;
+    let is_open = |change: &Arc<Change>| {
+        principal
+            .business(world, business)
+            .is_ok_and(|business| principal.reach(&business, &change.ty, TypeAccess::Write).is_ok())
+    };
+    let of = found.filter(is_open).ok_or_else(|| {
+        Refusal::new(Code::NotFound, format!("there is no change {seq} in {id} that this credential may undo"))
+    })?;
+    let ty = of.ty.clone();
+    let verb = Verb::Rollback { of };
+    submit(world, Call { principal, business, ty: ty.as_str(), verb, if_match: None, idempotency, bytes: &[] }).await
+}
+
 fn command(world: &World, call: Call<'_>) -> Result<Command, Refusal> {
     let principal = call.principal;
     let business = principal.business(world, call.business)?;
     if matches!(call.verb, Verb::Erase { .. }) {
         principal.must_manage(&business)?;
     }
-    let shape = world.schema.shape(call.ty)?;
+    let shape = &*world.shape(&business.id, call.ty)?;
     let (ability, access) = call.verb.needs();
     principal.must(ability)?;
     let reach = principal.reach(&business, &shape.id, access)?;
@@ -211,7 +252,7 @@ fn action(
     let target = |id| target(principal, id);
     Ok(match verb {
         Verb::Create { fields, external_id, matching } => Action::Create {
-            fields: check::fields(shape, fields, reach)?,
+            fields: check::fields(shape, fields, reach, &principal.origin())?,
             external_id: external_id.map(|id| own_external_id(principal, id)).transpose()?,
             matching: match_groups(shape, reach, matching)?,
         },
@@ -222,8 +263,12 @@ fn action(
         }
         Verb::CreateMany => Action::CreateMany,
         Verb::Update { id, patch } => {
-            Action::Update { target: target(id)?, patch: check::fields(shape, patch, reach)? }
+            Action::Update { target: target(id)?, patch: check::fields(shape, patch, reach, &principal.origin())? }
         }
+        Verb::Replace { id, fields } => {
+            Action::Replace { target: target(id)?, fields: check::fields(shape, fields, reach, &principal.origin())? }
+        }
+        Verb::Rollback { of } => Action::Rollback { of },
         Verb::Delete { id } => Action::Delete { target: target(id)? },
         Verb::Erase { id } => Action::Erase { target: target(id)? },
         Verb::Correlate { id, with, force } => {

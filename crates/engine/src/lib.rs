@@ -15,6 +15,7 @@ pub mod feed;
 pub mod ingest;
 pub mod metrics;
 pub mod principal;
+
 pub mod read;
 pub mod record;
 pub mod refusal;
@@ -26,7 +27,9 @@ pub mod sweep;
 pub mod upload;
 
 use lockstep_core::clock::{Clock, IdSource};
-use lockstep_core::schema::Schema;
+use lockstep_core::error::Rejection;
+use lockstep_core::ids::BusinessId;
+use lockstep_core::schema::{Schema, Shape};
 use lockstep_egress::{AddressPolicy, Transport};
 use lockstep_store::Store;
 use settings::SharedSettings;
@@ -49,8 +52,6 @@ pub struct World {
     pub policy: Arc<AddressPolicy>,
     /// Seals secrets.
     pub sealer: seal::Sealer,
-    /// What types there are.
-    pub schema: Schema,
     /// Businesses, applications, subscriptions, as last read.
     pub settings: SharedSettings,
     /// Uploads under way.
@@ -65,4 +66,20 @@ pub struct World {
     pub metrics: metrics::Metrics,
     /// SHA-256 of the administrator's API key.
     pub admin_key_digest: [u8; 32],
+}
+
+impl World {
+    /// The types that a business knows.
+    #[must_use]
+    pub fn schema(&self, business: &BusinessId) -> Arc<Schema> {
+        self.settings.read(|settings| settings.schema(business))
+    }
+
+    /// The shape of a type of a business.
+    ///
+    /// # Errors
+    /// `unknown_type`.
+    pub fn shape(&self, business: &BusinessId, ty: &str) -> Result<Arc<Shape>, Rejection> {
+        self.schema(business).shape(ty).cloned()
+    }
 }

@@ -119,14 +119,14 @@ async fn outcomes(
 }
 
 /// A record of which something is asked, with what the caller may see of its type.
-struct Asked<'a> {
+struct Asked {
     business: Arc<Business>,
-    shape: &'a Shape,
+    shape: Arc<Shape>,
     reach: Arc<Reach>,
     record: Record,
 }
 
-impl Asked<'_> {
+impl Asked {
     fn key(&self) -> RecordKey {
         RecordKey { ty: self.record.ty.clone(), id: self.record.id }
     }
@@ -142,13 +142,9 @@ fn missing(business: &Business, ty: &TypeId, id: RecordId) -> Refusal {
 }
 
 /// A record, wherever it stands; whether it, or what it was, is within reach is for the use case to ask.
-async fn asked<'a>(
-    world: &'a World,
-    principal: &Principal,
-    (business, ty, id): (&str, &str, &str),
-) -> Result<Asked<'a>, Refusal> {
+async fn asked(world: &World, principal: &Principal, (business, ty, id): (&str, &str, &str)) -> Result<Asked, Refusal> {
     let business = principal.business(world, business)?;
-    let shape = world.schema.shape(ty)?;
+    let shape = world.shape(&business.id, ty)?;
     principal.must(Ability::Read)?;
     let reach = principal.reach(&business, &shape.id, TypeAccess::Read)?;
     let id: RecordId = id.parse()?;
@@ -158,11 +154,7 @@ async fn asked<'a>(
 }
 
 /// The same for what is asked of the record as it is.
-async fn within_reach<'a>(
-    world: &'a World,
-    principal: &Principal,
-    address: (&str, &str, &str),
-) -> Result<Asked<'a>, Refusal> {
+async fn within_reach(world: &World, principal: &Principal, address: (&str, &str, &str)) -> Result<Asked, Refusal> {
     let asked = asked(world, principal, address).await?;
     if asked.reach.recalls(&asked.record.state) { Ok(asked) } else { Err(asked.missing()) }
 }
@@ -310,21 +302,20 @@ pub async fn similar(
     address: (&str, &str, &str),
 ) -> Result<SimilarView, Refusal> {
     let Asked { business, shape, reach, record } = within_reach(world, principal, address).await?;
-    let is_seen = |group: &[&str]| !group.iter().any(|field| reach.hides(field));
-    let seen: Vec<_> = shape.match_groups.iter().copied().filter(|group| is_seen(group)).collect();
+    let is_seen = |group: &&Vec<String>| !group.iter().any(|field| reach.hides(field));
+    let seen: Vec<_> = shape.match_groups.iter().filter(is_seen).collect();
     if seen.is_empty() {
         let text = format!("{} declares no match groups, so nothing is known to be similar", shown(shape.id.as_str()));
         return Err(Refusal::new(Code::UnknownMatchGroup, text));
     }
     let mut agreeing: BTreeMap<RecordId, Vec<String>> = BTreeMap::new();
     for group in seen {
-        let group: Vec<String> = group.iter().map(|&field| field.to_owned()).collect();
-        let Some(key) = matching::key(&shape.id, &record.state.fields, &group) else { continue };
+        let Some(key) = matching::key(&shape, &record.state.fields, group) else { continue };
         for id in world.store.lookup(&business.id, &key, limits::PAGE_ROWS_MAX).await? {
             let other = RecordKey { ty: shape.id.clone(), id };
             let other = world.store.record(&business.id, &other).await?;
             let Some(other) = other.filter(|other| other.id != record.id && reach.sees(&other.state)) else { continue };
-            if matching::agree(shape, &group, &record.state.fields, &other.state.fields) {
+            if matching::agree(&shape, group, &record.state.fields, &other.state.fields) {
                 agreeing.entry(id).or_default().push(group.join(","));
             }
         }

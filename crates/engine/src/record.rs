@@ -51,7 +51,7 @@ pub async fn get(
     (business, ty, id): (&str, &str, &str),
 ) -> Result<Found, Refusal> {
     let business = principal.business(world, business)?;
-    let shape = world.schema.shape(ty)?;
+    let shape = &*world.shape(&business.id, ty)?;
     principal.must(Ability::Read)?;
     let reach = principal.reach(&business, &shape.id, TypeAccess::Read)?;
     let missing = |why: &str| {
@@ -138,7 +138,7 @@ pub async fn write(world: &World, call: Call<'_>) -> Result<Written, Refusal> {
     let (principal, business, ty) = (call.principal, call.business, call.ty);
     let outcome = ingest::submit(world, call).await?;
     let business = principal.business(world, business)?;
-    let shape = world.schema.shape(ty)?;
+    let shape = world.shape(&business.id, ty)?;
     let reach = principal.reach(&business, &shape.id, TypeAccess::Write)?;
     let seq = match outcome.ending {
         Ending::Failed(rejection) => return Err(rejection.into()),
@@ -165,10 +165,20 @@ pub async fn write(world: &World, call: Call<'_>) -> Result<Written, Refusal> {
     Ok(Written { effect, operation: outcome.operation, business, reach, state })
 }
 
-/// The values that a copy of a record begins with: those that its reader may see.
-#[must_use]
-pub fn copied(found: &Found) -> Fields {
-    found.reach.visible(&found.record.state.fields).into_owned()
+/// The values that a copy of a record begins with: those that its reader may see and write, but for those that no
+/// two records share.
+///
+/// # Errors
+/// `unknown_type`, where the type is gone.
+pub fn copied(world: &World, principal: &Principal, found: &Found) -> Result<Fields, Refusal> {
+    let shape = world.shape(&found.business.id, found.record.ty.as_str())?;
+    let is_free = |name: &String| {
+        let field = shape.fields.get(name);
+        field.is_some_and(|field| !field.is_unique && (field.is_editable || matches!(principal, Principal::Admin)))
+    };
+    let mut fields = found.reach.visible(&found.record.state.fields).into_owned();
+    fields.retain(|name, _| is_free(name));
+    Ok(fields)
 }
 
 /// Puts in the place of a record's id, and of each reference it holds, all ids that the record meant is known by.
@@ -181,7 +191,7 @@ pub async fn with_every_id(
     business: &Business,
     body: &mut RecordBody<'_>,
 ) -> Result<(), Refusal> {
-    let shape = world.schema.shape(&body.ty)?;
+    let shape = world.shape(&business.id, &body.ty)?;
     let references: Vec<_> = shape
         .fields
         .values()

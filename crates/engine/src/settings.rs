@@ -7,10 +7,12 @@ use lockstep_core::application::{Application, Business, Token};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::command::Tell;
 use lockstep_core::grant::TypeAccess;
-use lockstep_core::ids::{ApplicationId, BusinessId, SubscriptionId, TokenId, TypeId};
+use lockstep_core::ids::{ApplicationId, BusinessId, OrganisationName, SubscriptionId, TokenId, TypeId};
 use lockstep_core::limits::PAGE_ROWS_MAX;
 use lockstep_core::powers::Powers;
 use lockstep_core::rules::scope::Reach;
+use lockstep_core::schema::Schema;
+use lockstep_core::schema::definition::TypeDefinition;
 use lockstep_core::subscription::Subscription;
 use lockstep_store::settings::{Hold, Setting, SettingKind, SettingRow};
 use lockstep_store::{Store, StoreError};
@@ -71,6 +73,11 @@ impl LiveApplication {
     #[must_use]
     pub fn reach(&self, ty: &TypeId) -> Arc<Reach> {
         Arc::clone(self.reaches.get(ty).unwrap_or(&self.everything))
+    }
+
+    /// What it may see of each type of which that is less than all, and of every other type.
+    pub(crate) const fn reaches(&self) -> (&BTreeMap<TypeId, Arc<Reach>>, &Arc<Reach>) {
+        (&self.reaches, &self.everything)
     }
 
     /// Whether it may do this with records of a type in a business of an organisation.
@@ -147,6 +154,10 @@ pub struct Settings {
     pub hold: Option<Hold>,
     token_rows: BTreeMap<TokenId, (Token, u64)>,
     tokens_of: BTreeMap<ApplicationId, BTreeSet<TokenId>>,
+    /// What businesses say of types, with the versions of their rows.
+    types: BTreeMap<BusinessId, BTreeMap<TypeId, (TypeDefinition, u64)>>,
+    /// The types that a business knows, where it says anything of them.
+    schemas: BTreeMap<BusinessId, Arc<Schema>>,
     by_key: BTreeMap<[u8; 32], (ApplicationId, Option<TokenId>)>,
     by_client: BTreeMap<String, ApplicationId>,
     by_owner: BTreeMap<Owner, BTreeSet<SubscriptionId>>,
@@ -183,8 +194,58 @@ impl Settings {
             (SettingKind::Hold, value) => {
                 self.hold = if let Some(Setting::Hold(hold)) = value { Some(hold) } else { None };
             }
+            (SettingKind::Type, value) => {
+                if let Some((business, ty)) = row.key.as_type() {
+                    self.put_type(business, ty, value, row.version);
+                }
+            }
             _ => {}
         }
+    }
+
+    fn put_type(&mut self, business: BusinessId, ty: TypeId, value: Option<Setting>, version: u64) {
+        let own = self.types.entry(business.clone()).or_default();
+        match value {
+            Some(Setting::Type(definition)) => own.insert(ty, (definition, version)),
+            _ => own.remove(&ty),
+        };
+        self.schemas.insert(business, Schema::of(own.iter().map(|(ty, (definition, _))| (ty, definition))));
+    }
+
+    /// The types that a business knows.
+    #[must_use]
+    pub fn schema(&self, business: &BusinessId) -> Arc<Schema> {
+        self.schemas.get(business).cloned().unwrap_or_else(Schema::ready_made)
+    }
+
+    /// The types that a business would know if it said this of one.
+    #[must_use]
+    pub fn schema_with(&self, business: &BusinessId, ty: &TypeId, next: &TypeDefinition) -> Arc<Schema> {
+        let own = self.types.get(business).into_iter().flatten().map(|(ty, (definition, _))| (ty, definition));
+        let others = own.filter(|(other, _)| *other != ty);
+        Schema::of(others.chain([(ty, next)]))
+    }
+
+    /// The types that the businesses of an organisation know, each set once.
+    #[must_use]
+    pub fn schemas_of(&self, organisation: &OrganisationName) -> Vec<Arc<Schema>> {
+        let is_own = |id: &&BusinessId| {
+            self.businesses.get(*id).is_some_and(|(business, _)| business.organisation == *organisation)
+        };
+        let own = self.schemas.keys().filter(is_own).map(|id| self.schema(id));
+        std::iter::once(Schema::ready_made()).chain(own).collect()
+    }
+
+    /// What a business says of a type, with the version of its row.
+    #[must_use]
+    pub fn definition(&self, business: &BusinessId, ty: &TypeId) -> Option<&(TypeDefinition, u64)> {
+        self.types.get(business)?.get(ty)
+    }
+
+    /// How many types a business says anything of.
+    #[must_use]
+    pub fn count_types(&self, business: &BusinessId) -> usize {
+        self.types.get(business).map_or(0, BTreeMap::len)
     }
 
     fn put_application(&mut self, application: Application, version: u64) {

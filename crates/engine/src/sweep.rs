@@ -26,6 +26,7 @@ pub async fn turn(world: &World, post_room: &PostRoom, keep: Keep) {
         tracing::warn!(error = %error, "sweeping failed; it is tried again in a minute");
     }
     erase_on(world, SWEEP_TURNS_MAX).await;
+    index_on(world, SWEEP_TURNS_MAX).await;
     if let Err(error) = retention::prune(world, post_room, keep).await {
         tracing::warn!(error = %error, "old history could not be dropped; it is tried again in a minute");
     }
@@ -40,6 +41,20 @@ pub(crate) async fn erase_on(world: &World, turns: usize) {
             Ok(false) => return,
             Err(error) => {
                 tracing::warn!(error = %error, "what was erased could not be blanked; it is tried again in a minute");
+                return;
+            }
+        }
+    }
+}
+
+/// Goes on building indexes, for some turns. What is left waits for the next sweep.
+pub(crate) async fn index_on(world: &World, turns: usize) {
+    for _ in 0..turns {
+        match world.store.index_on().await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(error = %error, "an index could not be built; it is tried again in a minute");
                 return;
             }
         }

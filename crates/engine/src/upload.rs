@@ -117,10 +117,10 @@ impl Drop for Uploading {
 /// What is wrong with the request; `idempotency_conflict`; `busy`.
 pub async fn begin(world: &Arc<World>, call: Call<'_>, form: Form, matching: &[String]) -> Result<Uploading, Refusal> {
     let business = call.principal.business(world, call.business)?;
-    let shape = world.schema.shape(call.ty)?;
+    let shape = world.shape(&business.id, call.ty)?;
     let principal = call.principal.clone();
     let reach = principal.reach(&business, &shape.id, TypeAccess::Write)?;
-    let matching = match_groups(shape, &reach, matching)?;
+    let matching = match_groups(&shape, &reach, matching)?;
     let outcome = submit(world, Call { verb: Verb::CreateMany, ..call }).await?;
     let operation = outcome.operation;
     let row = world.store.operation(&business.id, operation).await?.map(|found| found.state);
@@ -324,7 +324,8 @@ impl Uploading {
     }
 
     fn checked(&self, fields: Fields) -> Result<Fields, Rejection> {
-        check::fields(self.world.schema.shape(self.ty.as_str())?, fields, &self.reach)
+        let shape = self.world.shape(&self.business.id, self.ty.as_str())?;
+        check::fields(&shape, fields, &self.reach, &self.principal.origin())
     }
 
     fn op(&self, line: &[u8]) -> Result<Action, Rejection> {

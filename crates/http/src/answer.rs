@@ -76,16 +76,20 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::InvalidCondition
         | Code::InvalidTemplate => StatusCode::BAD_REQUEST,
         Code::Unauthenticated | Code::InvalidCredentials => StatusCode::UNAUTHORIZED,
-        Code::Forbidden | Code::OutsideGrant => StatusCode::FORBIDDEN,
+        Code::Forbidden | Code::OutsideGrant | Code::FieldNotEditable => StatusCode::FORBIDDEN,
         Code::UnknownType | Code::UnknownPath | Code::BusinessNotFound | Code::NotFound | Code::RecordNotFound => {
             StatusCode::NOT_FOUND
         }
+        Code::FieldRequired | Code::IndexNeeded => StatusCode::UNPROCESSABLE_ENTITY,
         Code::HistoryPruned => StatusCode::GONE,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::VersionConflict => StatusCode::PRECONDITION_FAILED,
         Code::ProviderTaken
         | Code::IdTaken
+        | Code::FieldInUse
+        | Code::IndexBuilding
+        | Code::ValueTaken
         | Code::IdempotencyConflict
         | Code::LimitReached
         | Code::SubscriptionEnded

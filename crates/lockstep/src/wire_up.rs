@@ -10,7 +10,6 @@ use crate::{keys, paths};
 use futures_util::FutureExt;
 use lockstep_core::clock::{Clock, IdSource};
 use lockstep_core::error::Code;
-use lockstep_core::schema::Schema;
 use lockstep_core::subscription::StartAt;
 use lockstep_egress::{AddressPolicy, HttpTransport};
 use lockstep_engine::alert::Alerts;
@@ -105,7 +104,6 @@ impl Hub {
             ids,
             policy,
             sealer,
-            schema: Schema::ready_made(),
             settings: SharedSettings::default(),
             alerts: alerts.unwrap_or_default(),
             bells: lockstep_engine::feed::Bells::default(),

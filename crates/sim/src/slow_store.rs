@@ -18,6 +18,7 @@ use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::scan::Scan;
 use lockstep_core::subscription::StartAt;
 use lockstep_store::heads::HeadWatch;
+use lockstep_store::index::{Building, Range, Walk};
 use lockstep_store::memory::MemoryStore;
 use lockstep_store::prune::Prune;
 use lockstep_store::settings::{Setting, SettingKey, SettingsPage};
@@ -233,10 +234,37 @@ impl Store for SlowStore {
         &self,
         business: &BusinessId,
         ty: &TypeId,
-        after: RecordId,
+        walk: Walk,
         limit: usize,
     ) -> Result<RecordPage, StoreError> {
-        self.slowly(self.inner.records(business, ty, after, limit)).await
+        self.slowly(self.inner.records(business, ty, walk, limit)).await
+    }
+
+    async fn records_of(
+        &self,
+        business: &BusinessId,
+        ty: &TypeId,
+        ids: &[RecordId],
+    ) -> Result<Vec<Option<Record>>, StoreError> {
+        self.slowly(self.inner.records_of(business, ty, ids)).await
+    }
+
+    async fn entries(
+        &self,
+        business: &BusinessId,
+        field: (&TypeId, &str),
+        range: Range,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, RecordId)>, StoreError> {
+        self.slowly(self.inner.entries(business, field, range, limit)).await
+    }
+
+    async fn building(&self, business: &BusinessId) -> Result<Vec<Building>, StoreError> {
+        self.slowly(self.inner.building(business)).await
+    }
+
+    async fn index_on(&self) -> Result<bool, StoreError> {
+        self.inner.index_on().await
     }
 
     async fn lookup(&self, business: &BusinessId, key: &LookupKey, limit: usize) -> Result<Vec<RecordId>, StoreError> {

@@ -9,7 +9,6 @@ use anyhow::{Context, anyhow};
 use lockstep_core::clock::{Clock, Timestamp};
 use lockstep_core::command::Outcome;
 use lockstep_core::ids::{BusinessId, SubscriptionId};
-use lockstep_core::schema::Schema;
 use lockstep_egress::AddressPolicy;
 use lockstep_engine::alert::Alerts;
 use lockstep_engine::control::{application, business, subscription};
@@ -113,7 +112,6 @@ impl World {
             transport: Arc::clone(&self.net) as _,
             policy: Arc::new(AddressPolicy::new(Vec::new())),
             sealer: Sealer::new(&[7; 32]).map_err(|refused| anyhow!(refused.message))?,
-            schema: Schema::ready_made(),
             settings: SharedSettings::default(),
             alerts: self.alerts()?,
             bells: lockstep_engine::feed::Bells::default(),

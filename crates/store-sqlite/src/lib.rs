@@ -14,6 +14,7 @@ mod checkpoint;
 pub mod epoch;
 mod erase;
 mod fault;
+mod index;
 mod key;
 mod load;
 mod lookup;
@@ -42,8 +43,8 @@ use lockstep_core::position::Position;
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::scan::Scan;
-use lockstep_core::schema::Schema;
 use lockstep_store::heads::HeadWatch;
+use lockstep_store::index::{Building, Range, Walk};
 use lockstep_store::prune::Prune;
 use lockstep_store::settings::SettingsPage;
 use lockstep_store::settle::{Fence, Settle};
@@ -112,10 +113,9 @@ impl SqliteStore {
         let writer = writer::Writer {
             connection,
             files: files.clone(),
-            schema: Schema::ready_made(),
             clock,
             shared: Arc::clone(&shared),
-            numbers: load::Numbers::new(),
+            known: load::Known::default(),
             wal_bytes_max,
         };
         let thread = std::thread::Builder::new().name("store-write".to_owned());
@@ -234,11 +234,48 @@ impl Store for SqliteStore {
         &self,
         business: &BusinessId,
         ty: &TypeId,
-        after: RecordId,
+        walk: Walk,
         limit: usize,
     ) -> Result<RecordPage, StoreError> {
         let (business, ty) = (business.clone(), ty.clone());
-        self.readers.ask(move |connection| readers::records(connection, &business, &ty, after, limit)).await
+        self.readers.ask(move |connection| readers::records(connection, &business, &ty, walk, limit)).await
+    }
+
+    async fn records_of(
+        &self,
+        business: &BusinessId,
+        ty: &TypeId,
+        ids: &[RecordId],
+    ) -> Result<Vec<Option<Record>>, StoreError> {
+        let (business, ty, ids) = (business.clone(), ty.clone(), ids.to_vec());
+        self.readers.ask(move |connection| readers::records_of(connection, &business, &ty, &ids)).await
+    }
+
+    async fn entries(
+        &self,
+        business: &BusinessId,
+        (ty, field): (&TypeId, &str),
+        range: Range,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, RecordId)>, StoreError> {
+        let (business, ty, field) = (business.clone(), ty.clone(), field.to_owned());
+        let read = move |connection: &rusqlite::Connection| {
+            let number = load::business_number(connection, &business)?;
+            lookup::entries(connection, number, (&ty, &field), &range, limit)
+        };
+        self.readers.ask(read).await
+    }
+
+    async fn building(&self, business: &BusinessId) -> Result<Vec<Building>, StoreError> {
+        let business = business.clone();
+        self.readers.ask(move |connection| index::building(connection, &business)).await
+    }
+
+    async fn index_on(&self) -> Result<bool, StoreError> {
+        match self.readers.ask(index::is_due).await? {
+            true => self.ride(Rider::Index).await,
+            false => Ok(false),
+        }
     }
 
     async fn lookup(&self, business: &BusinessId, key: &LookupKey, limit: usize) -> Result<Vec<RecordId>, StoreError> {

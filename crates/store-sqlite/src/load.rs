@@ -3,7 +3,7 @@
 use crate::epoch::position;
 use crate::fault::OrFault;
 use crate::key::{BusinessNumber, blob, column, count, number, unknown};
-use crate::lookup;
+use crate::{index, lookup};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::external_id::ExternalKey;
 use lockstep_core::ids::{BusinessId, RecordId, TypeId};
@@ -12,29 +12,55 @@ use lockstep_core::position::Position;
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::rules::working_set::Remembered;
+use lockstep_core::schema::Schema;
 use lockstep_store::batch::Load;
 use lockstep_store::{StoreError, codec};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// Numbers of businesses, remembered by the writer; emptied when a transaction is rolled back.
-pub(crate) type Numbers = BTreeMap<BusinessId, BusinessNumber>;
+/// Numbers of businesses.
+type Numbers = BTreeMap<BusinessId, BusinessNumber>;
+
+/// Types of businesses.
+type Schemas = BTreeMap<BusinessId, Arc<Schema>>;
+
+/// What the writer remembers of businesses from one transaction to the next.
+#[derive(Default)]
+pub(crate) struct Known {
+    numbers: Numbers,
+    schemas: Schemas,
+}
+
+impl Known {
+    /// Forgets it all: what was read in a transaction that is no more may not be so.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
 
 /// Reads through one connection.
 pub(crate) struct Loader<'a> {
     pub(crate) connection: &'a Connection,
-    pub(crate) numbers: &'a mut Numbers,
+    pub(crate) known: &'a mut Known,
 }
 
 impl Loader<'_> {
     /// A business's number.
     pub(crate) fn number(&mut self, business: &BusinessId) -> Result<BusinessNumber, StoreError> {
-        if let Some(number) = self.numbers.get(business) {
+        if let Some(number) = self.known.numbers.get(business) {
             return Ok(*number);
         }
         let number = business_number(self.connection, business)?;
-        self.numbers.insert(business.clone(), number);
+        self.known.numbers.insert(business.clone(), number);
         Ok(number)
+    }
+
+    /// Reads a business's types anew; gives those that were known, and those that are so now.
+    pub(crate) fn reread(&mut self, business: &BusinessId) -> Result<(Arc<Schema>, Arc<Schema>), StoreError> {
+        let after = index::schema(self.connection, business)?;
+        let before = self.known.schemas.insert(business.clone(), Arc::clone(&after));
+        Ok((before.unwrap_or_else(Schema::ready_made), after))
     }
 }
 
@@ -94,6 +120,13 @@ impl Load for Loader<'_> {
         let mut select =
             self.connection.prepare_cached("SELECT epoch, head, last_at FROM business WHERE number = ?1").or_fault()?;
         select.query_row([number.0], |row| Ok((position(row, "epoch", "head")?, Timestamp(row.get(2)?)))).or_fault()
+    }
+
+    fn schema(&mut self, business: &BusinessId) -> Result<Arc<Schema>, StoreError> {
+        if let Some(schema) = self.known.schemas.get(business) {
+            return Ok(Arc::clone(schema));
+        }
+        Ok(self.reread(business)?.1)
     }
 
     fn record(&mut self, business: &BusinessId, key: &RecordKey) -> Result<Option<Record>, StoreError> {

@@ -36,6 +36,8 @@ pub(crate) enum Rider {
     Prune(Prune, Reply<u64>),
     /// Blanking the past of an erased record.
     Erase(Reply<bool>),
+    /// Going on building indexes.
+    Index(Reply<bool>),
     /// Forgetting what is over.
     Sweep(lockstep_core::clock::Timestamp, Reply<()>),
 }

@@ -9,7 +9,8 @@ use lockstep_core::change::Change;
 use lockstep_core::delivery::{DeadLetter, Notice};
 use lockstep_core::ids::{BusinessId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::limits::{PAGE_BYTES_MAX, READS_WAITING_MAX};
-use lockstep_core::record::RecordKey;
+use lockstep_core::record::{Record, RecordKey};
+use lockstep_store::index::Walk;
 use lockstep_store::settings::{SettingKey, SettingKind, SettingRow, SettingsPage};
 use lockstep_store::{ChangePage, Count, OutletRows, RecordPage, StoreError, codec};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -180,19 +181,25 @@ pub(crate) fn history(
     Ok(changes)
 }
 
-/// Records of a type after an id.
+/// Records of a type along a walk.
 pub(crate) fn records(
     connection: &Connection,
     business: &BusinessId,
     ty: &TypeId,
-    after: RecordId,
+    walk: Walk,
     limit: usize,
 ) -> Result<RecordPage, StoreError> {
     let business = business_number(connection, business)?;
-    let mut select = connection
-        .prepare_cached("SELECT id, body FROM record WHERE business = ?1 AND type = ?2 AND id > ?3 ORDER BY id")
-        .or_fault()?;
-    let mut rows = select.query(params![business.0, ty.as_str(), blob(after.0)]).or_fault()?;
+    let (sql, from) = match walk {
+        Walk::Up(after) => {
+            ("SELECT id, body FROM record WHERE business = ?1 AND type = ?2 AND id > ?3 ORDER BY id", after)
+        }
+        Walk::Down(before) => {
+            ("SELECT id, body FROM record WHERE business = ?1 AND type = ?2 AND id < ?3 ORDER BY id DESC", before)
+        }
+    };
+    let mut select = connection.prepare_cached(sql).or_fault()?;
+    let mut rows = select.query(params![business.0, ty.as_str(), blob(from.0)]).or_fault()?;
     let (mut page, mut bytes) = (RecordPage::default(), 0);
     while page.records.len() < limit && bytes < PAGE_BYTES_MAX {
         let Some(row) = rows.next().or_fault()? else {
@@ -206,6 +213,34 @@ pub(crate) fn records(
         page.records.push(codec::record::decode(&key, body)?);
     }
     Ok(page)
+}
+
+/// Some records of a type, each by its id; fewer than asked for where they are large.
+pub(crate) fn records_of(
+    connection: &Connection,
+    business: &BusinessId,
+    ty: &TypeId,
+    ids: &[RecordId],
+) -> Result<Vec<Option<Record>>, StoreError> {
+    let snapshot = connection.unchecked_transaction().or_fault()?;
+    let business = business_number(&snapshot, business)?;
+    let mut select =
+        snapshot.prepare_cached("SELECT body FROM record WHERE business = ?1 AND type = ?2 AND id = ?3").or_fault()?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for id in ids {
+        if bytes >= PAGE_BYTES_MAX {
+            break;
+        }
+        let mut rows = select.query(params![business.0, ty.as_str(), blob(id.0)]).or_fault()?;
+        let Some(row) = rows.next().or_fault()? else {
+            found.push(None);
+            continue;
+        };
+        let body = row.get_ref(0).or_fault()?.as_blob().map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        bytes += body.len();
+        found.push(Some(codec::record::decode(&RecordKey { ty: ty.clone(), id: *id }, body)?));
+    }
+    Ok(found)
 }
 
 /// Settings changed after a version.

@@ -5,7 +5,7 @@
 
 use crate::epoch;
 use crate::fault::OrFault;
-use crate::load::{Loader, Numbers};
+use crate::load::{Known, Loader};
 use crate::open::{self, Files};
 use crate::write::{Brought, Writing};
 use lockstep_core::clock::Timestamp;
@@ -85,8 +85,8 @@ impl Restoring {
         }
         let transaction = connection.transaction().or_fault()?;
         epoch::raise(&transaction, now)?;
-        let (mut numbers, mut brought) = (Numbers::new(), Brought::default());
-        let loader = Loader { connection: &transaction, numbers: &mut numbers };
+        let (mut known, mut brought) = (Known::default(), Brought::default());
+        let loader = Loader { connection: &transaction, known: &mut known };
         Writing { loader, brought: &mut brought }.control(control)?;
         let heads = epoch::heads(&transaction)?;
         transaction.commit().or_fault()?;

@@ -3,7 +3,7 @@
 use crate::fault::OrFault;
 use crate::key::{BusinessNumber, blob, column, count};
 use crate::load::{Loader, fence};
-use crate::{erase, lookup, prune};
+use crate::{erase, index, lookup, prune};
 use lockstep_core::change::{Change, ChangeKind};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::Notice;
@@ -19,7 +19,7 @@ use lockstep_store::settle::{LaneStep, NoticeSettle, NoticeStep, OutletSettle, S
 use lockstep_store::{StoreError, codec};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The name of the one lease this store knows.
@@ -198,6 +198,11 @@ impl Writing<'_> {
         for put in &control.puts {
             self.believe(put)?;
         }
+        let types: BTreeSet<_> = control.puts.iter().filter_map(|put| put.key.as_type()).collect();
+        for (business, _) in &types {
+            // What stands before the puts, should it not be known yet.
+            self.loader.schema(business)?;
+        }
         for put in &control.puts {
             if let Some(Setting::Business(business)) = &put.value {
                 self.execute("INSERT INTO business (id) VALUES (?1) ON CONFLICT DO NOTHING", [business.id.as_str()])?;
@@ -210,6 +215,16 @@ impl Writing<'_> {
                 params![put.key.kind.as_str(), put.key.id, column(version), body],
             )?;
             self.brought.moves.has_settings = true;
+        }
+        let mut reread = BTreeMap::new();
+        for (business, ty) in types {
+            if !reread.contains_key(&business) {
+                reread.insert(business.clone(), self.loader.reread(&business)?);
+            }
+            let number = self.loader.number(&business)?;
+            if let Some((before, after)) = reread.get(&business) {
+                index::begin(self.connection(), number, &ty, (before, after))?;
+            }
         }
         for (business, subscription, start) in &control.lanes {
             let head = self.loader.head(business)?.0.seq;

@@ -5,16 +5,15 @@
 //! the culprit fails. Nobody is answered before the transaction that holds their work has been synced (P1).
 
 use crate::fault::OrFault;
-use crate::load::{Loader, Numbers, take_lease};
+use crate::load::{Known, Loader, take_lease};
 use crate::open::Files;
 use crate::queue::{Job, Queue, Rider, Taken};
 use crate::recent::Recent;
 use crate::snapshot::Snapshots;
 use crate::write::{Brought, DELIVERY, Writing};
-use crate::{erase, key, prune, sweep};
+use crate::{erase, index, key, prune, sweep};
 use lockstep_core::clock::Clock;
 use lockstep_core::limits;
-use lockstep_core::schema::Schema;
 use lockstep_store::batch::{Sets, decide_all};
 use lockstep_store::heads::Heads;
 use lockstep_store::settle::Fence;
@@ -45,10 +44,9 @@ pub(crate) struct Shared {
 pub(crate) struct Writer {
     pub(crate) connection: Connection,
     pub(crate) files: Files,
-    pub(crate) schema: Schema,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) numbers: Numbers,
+    pub(crate) known: Known,
     pub(crate) wal_bytes_max: u64,
 }
 
@@ -59,6 +57,7 @@ enum RiderAnswer {
     Settled(Result<(), StoreError>),
     Claimed(Result<Fence, StoreError>),
     Erased(Result<bool, StoreError>),
+    Indexed(Result<bool, StoreError>),
     Pruned(Result<u64, StoreError>),
 }
 
@@ -110,7 +109,8 @@ impl Writer {
                 (Rider::Prune(_, reply), RiderAnswer::Pruned(answer)) => {
                     let _ = reply.send(answer);
                 }
-                (Rider::Erase(reply), RiderAnswer::Erased(answer)) => {
+                (Rider::Erase(reply), RiderAnswer::Erased(answer))
+                | (Rider::Index(reply), RiderAnswer::Indexed(answer)) => {
                     let _ = reply.send(answer);
                 }
                 _ => {}
@@ -143,13 +143,13 @@ impl Writer {
     /// One transaction; synced when this returns well. A commit that is refused by what it believed does not spoil
     /// the others: it is undone by its savepoint.
     fn transact(&mut self, commits: &[Commit], riders: &[Rider]) -> Result<(Answers, Vec<RiderAnswer>), StoreError> {
-        let Self { connection, schema, clock, shared, numbers, .. } = self;
+        let Self { connection, clock, shared, known, .. } = self;
         let mut brought = Brought::default();
         let worked = catch_unwind(AssertUnwindSafe(|| {
             let transaction =
                 connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).or_fault()?;
-            let loader = Loader { connection: &transaction, numbers };
-            let mut turn = Turn { writing: Writing { loader, brought: &mut brought }, schema, now: clock.now() };
+            let loader = Loader { connection: &transaction, known };
+            let mut turn = Turn { writing: Writing { loader, brought: &mut brought }, now: clock.now() };
             let answers = turn.commits(commits)?;
             let rider_answers = riders.iter().map(|rider| turn.rider(rider)).collect::<Result<Vec<_>, _>>()?;
             let version = crate::load::settings_version(&transaction)?;
@@ -158,7 +158,7 @@ impl Writer {
         }));
         let worked = worked.unwrap_or_else(|_| Err(StoreError::Failed("a rule panicked; this is a bug".to_owned())));
         let Ok((answers, rider_answers, version)) = worked else {
-            numbers.clear();
+            known.clear();
             return worked.map(|(answers, rider_answers, _)| (answers, rider_answers));
         };
         shared.settings_version.store(version, Ordering::Release);
@@ -225,6 +225,7 @@ fn fail_riders(riders: &[Rider], error: &StoreError) -> Vec<RiderAnswer> {
         Rider::Settle(..) | Rider::Sweep(..) => RiderAnswer::Settled(Err(error.clone())),
         Rider::Claim(..) => RiderAnswer::Claimed(Err(error.clone())),
         Rider::Erase(..) => RiderAnswer::Erased(Err(error.clone())),
+        Rider::Index(..) => RiderAnswer::Indexed(Err(error.clone())),
         Rider::Prune(..) => RiderAnswer::Pruned(Err(error.clone())),
     };
     riders.iter().map(fail).collect()
@@ -233,7 +234,6 @@ fn fail_riders(riders: &[Rider], error: &StoreError) -> Vec<RiderAnswer> {
 /// One transaction's work.
 struct Turn<'a> {
     writing: Writing<'a>,
-    schema: &'a Schema,
     now: lockstep_core::clock::Timestamp,
 }
 
@@ -249,7 +249,7 @@ impl Turn<'_> {
             }
             let answer = match &commit.work {
                 Work::Commands(commands) => {
-                    let outcomes = decide_all(&mut self.writing.loader, self.schema, &mut sets, commands)?;
+                    let outcomes = decide_all(&mut self.writing.loader, &mut sets, commands)?;
                     Ok(Committed::Outcomes(outcomes))
                 }
                 Work::Control(control) => {
@@ -257,7 +257,7 @@ impl Turn<'_> {
                     self.control(control)?
                 }
                 Work::Upload(batch) => {
-                    let outcomes = decide_all(&mut self.writing.loader, self.schema, &mut sets, batch.commands())?;
+                    let outcomes = decide_all(&mut self.writing.loader, &mut sets, batch.commands())?;
                     // The upload's end is told after its lines: they are written first.
                     self.flush(&mut sets)?;
                     Ok(self.writing.upload(batch, outcomes, self.now)?)
@@ -287,7 +287,7 @@ impl Turn<'_> {
             Ok(version) => Ok(Committed::Settings(version)),
             Err(error @ (StoreError::Conflict(_) | StoreError::UnknownBusiness(_))) => {
                 connection.execute_batch("ROLLBACK TO control").or_fault()?;
-                self.writing.loader.numbers.clear();
+                self.writing.loader.known.clear();
                 Err(error)
             }
             Err(error) => return Err(error),
@@ -313,6 +313,7 @@ impl Turn<'_> {
                 self.writing.brought.has_blanked = true;
                 RiderAnswer::Erased(Ok(erase::turn(connection)?))
             }
+            Rider::Index(_) => RiderAnswer::Indexed(Ok(index::turn(&mut self.writing.loader)?)),
             Rider::Sweep(now, _) => RiderAnswer::Settled(Ok(sweep::main(connection, *now)?)),
         })
     }

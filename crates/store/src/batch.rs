@@ -6,7 +6,7 @@
 use crate::StoreError;
 use crate::settle::ScanSettle;
 use lockstep_core::clock::Timestamp;
-use lockstep_core::command::{Command, Outcome};
+use lockstep_core::command::{Command, Ending, Outcome};
 use lockstep_core::delivery::{Notice, NoticeBody};
 use lockstep_core::external_id::ExternalKey;
 use lockstep_core::ids::{BusinessId, DeliveryId, RecordId, SubscriptionId};
@@ -19,6 +19,7 @@ use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::rules::working_set::{Keys, Remembered, WorkingSet};
 use lockstep_core::schema::Schema;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// How a store loads, inside the transaction of a commit.
 pub trait Load {
@@ -27,6 +28,11 @@ pub trait Load {
     /// # Errors
     /// [`StoreError::UnknownBusiness`] where it has no log.
     fn head(&mut self, business: &BusinessId) -> Result<(Position, Timestamp), StoreError>;
+    /// The types that a business knows, as its settings stand in this transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn schema(&mut self, business: &BusinessId) -> Result<Arc<Schema>, StoreError>;
     /// A record.
     ///
     /// # Errors
@@ -58,19 +64,13 @@ pub type Sets = BTreeMap<BusinessId, WorkingSet>;
 /// What loading failed with; the sets may then hold half a command and must be thrown away.
 pub fn decide_all<'a>(
     load: &mut impl Load,
-    schema: &Schema,
     sets: &mut Sets,
     commands: impl IntoIterator<Item = &'a Command>,
 ) -> Result<Vec<Outcome>, StoreError> {
-    commands.into_iter().map(|command| decide_one(load, schema, sets, command)).collect()
+    commands.into_iter().map(|command| decide_one(load, sets, command)).collect()
 }
 
-fn decide_one(
-    load: &mut impl Load,
-    schema: &Schema,
-    sets: &mut Sets,
-    command: &Command,
-) -> Result<Outcome, StoreError> {
+fn decide_one(load: &mut impl Load, sets: &mut Sets, command: &Command) -> Result<Outcome, StoreError> {
     if !sets.contains_key(&command.business) {
         let (head, last_at) = load.head(&command.business)?;
         let set = WorkingSet::new(command.business.clone(), head.seq, last_at).in_epoch(head.epoch);
@@ -79,8 +79,15 @@ fn decide_one(
     let Some(set) = sets.get_mut(&command.business) else {
         return Err(StoreError::UnknownBusiness(command.business.clone()));
     };
-    let shape = schema.shape(command.ty.as_str()).map_err(|refused| StoreError::Failed(refused.message))?;
-    let mut wanted = keys(command);
+    let schema = load.schema(&command.business)?;
+    let shape = match schema.shape(command.ty.as_str()) {
+        Ok(shape) => shape,
+        // The type was there when the command came in.
+        Err(refused) => {
+            return Ok(Outcome { operation: command.fresh.operation, record: None, ending: Ending::Refused(refused) });
+        }
+    };
+    let mut wanted = keys(command, shape);
     for _ in 0..limits::DECIDE_ROUNDS_MAX {
         fill(load, set, wanted, command.at)?;
         match decide(set, command, shape) {

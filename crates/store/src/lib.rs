@@ -15,6 +15,7 @@ pub mod codec;
 pub mod contract;
 pub mod erase;
 pub mod heads;
+pub mod index;
 pub mod memory;
 pub mod prune;
 pub mod settings;
@@ -24,6 +25,7 @@ pub mod upload;
 
 use async_trait::async_trait;
 use heads::HeadWatch;
+use index::{Building, Range, Walk};
 use lockstep_core::change::Change;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::command::{Command, Outcome};
@@ -156,7 +158,7 @@ pub struct ChangePage {
 /// A page of one type's records, as they stood at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct RecordPage {
-    /// Records in order of id, tombstones too.
+    /// Records in the order of the walk, tombstones too.
     pub records: Vec<Record>,
     /// Whether there may be more.
     pub is_last: bool,
@@ -268,7 +270,7 @@ pub trait Store: Send + Sync {
     /// [`StoreError`].
     async fn holder(&self, business: &BusinessId, key: &ExternalKey) -> Result<Option<RecordKey>, StoreError>;
 
-    /// Records of a type after an id, at most `limit`, fewer where they are large.
+    /// Records of a type along a walk, at most `limit`, fewer where they are large.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -276,9 +278,45 @@ pub trait Store: Send + Sync {
         &self,
         business: &BusinessId,
         ty: &TypeId,
-        after: RecordId,
+        walk: Walk,
         limit: usize,
     ) -> Result<RecordPage, StoreError>;
+
+    /// Some records of a type, in the order asked for: one answer for each id of the front of the list, and at least
+    /// one; fewer than asked for where the records are large.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn records_of(
+        &self,
+        business: &BusinessId,
+        ty: &TypeId,
+        ids: &[RecordId],
+    ) -> Result<Vec<Option<Record>>, StoreError>;
+
+    /// A page of one field's lookup entries, at most `limit`: values as bytes, with the living records that have them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn entries(
+        &self,
+        business: &BusinessId,
+        (ty, field): (&TypeId, &str),
+        range: Range,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, RecordId)>, StoreError>;
+
+    /// The fields of a business whose indexes are being built, or taken down.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn building(&self, business: &BusinessId) -> Result<Vec<Building>, StoreError>;
+
+    /// Goes on building indexes over what stands, a bounded amount. Says whether more is left.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn index_on(&self) -> Result<bool, StoreError>;
 
     /// Living records with a value, at most `limit`.
     ///

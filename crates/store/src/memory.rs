@@ -4,10 +4,12 @@
 //! simulated crash drops everything but the store, which is exactly what a durable store keeps.
 
 mod erase;
+mod index;
 mod prune;
 
 use crate::batch::{Load, Progress, Sets, advance_sync, decide_all, progress_of};
 use crate::heads::{HeadWatch, Heads, Moves};
+use crate::index::{Building, Range, Walk};
 use crate::prune::Prune;
 use crate::settings::{Control, Dropped, Expect, Put, Setting, SettingKey, SettingRow, SettingsPage};
 use crate::settle::{Fence, LaneStep, NoticeSettle, NoticeStep, OutletSettle, ScanSettle, Settle};
@@ -97,6 +99,8 @@ struct Inner {
     scans: BTreeMap<i64, Scan>,
     next_scan: i64,
     erasures: VecDeque<erase::Erasure>,
+    schemas: BTreeMap<BusinessId, Arc<Schema>>,
+    builds: BTreeMap<(BusinessId, TypeId, String), index::Build>,
     commits: BTreeMap<CommitId, (Timestamp, Committed)>,
     fence: Fence,
     attempts: Vec<Attempt>,
@@ -107,7 +111,6 @@ struct Inner {
 pub struct MemoryStore {
     inner: Mutex<Inner>,
     heads: Heads,
-    schema: Schema,
     clock: Arc<dyn Clock>,
 }
 
@@ -115,7 +118,7 @@ impl MemoryStore {
     /// An empty store.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { inner: Mutex::default(), heads: Heads::default(), schema: Schema::ready_made(), clock }
+        Self { inner: Mutex::default(), heads: Heads::default(), clock }
     }
 
     /// Gives every log its next epoch, as a restore does.
@@ -141,6 +144,10 @@ impl Load for Inner {
         self.logs.get(business).map(head).ok_or_else(|| StoreError::UnknownBusiness(business.clone()))
     }
 
+    fn schema(&mut self, business: &BusinessId) -> Result<Arc<Schema>, StoreError> {
+        Ok(self.schema_of(business))
+    }
+
     fn record(&mut self, business: &BusinessId, key: &RecordKey) -> Result<Option<Record>, StoreError> {
         Ok(self.logs.get(business).and_then(|log| log.records.get(key)).cloned())
     }
@@ -159,17 +166,17 @@ impl Load for Inner {
 }
 
 impl Inner {
-    fn commands(&mut self, schema: &Schema, commands: &[Command], moves: &mut Moves) -> Result<Committed, StoreError> {
+    fn commands(&mut self, commands: &[Command], moves: &mut Moves) -> Result<Committed, StoreError> {
         let mut sets = Sets::new();
-        let outcomes = decide_all(self, schema, &mut sets, commands)?;
+        let outcomes = decide_all(self, &mut sets, commands)?;
         self.write_all(sets, moves);
         self.state.commands += commands.len() as u64;
         Ok(Committed::Outcomes(outcomes))
     }
 
-    fn upload(&mut self, schema: &Schema, batch: &Batch, moves: &mut Moves) -> Result<Committed, StoreError> {
+    fn upload(&mut self, batch: &Batch, moves: &mut Moves) -> Result<Committed, StoreError> {
         let mut sets = Sets::new();
-        let outcomes = decide_all(self, schema, &mut sets, batch.commands())?;
+        let outcomes = decide_all(self, &mut sets, batch.commands())?;
         let log = self.logs.get(&batch.business);
         let log = log.ok_or_else(|| StoreError::UnknownBusiness(batch.business.clone()))?;
         let operation = log.operations.get(&batch.operation).cloned().ok_or(StoreError::Fenced)?;
@@ -260,8 +267,12 @@ impl Inner {
                 self.logs.entry(business.id.clone()).or_default();
             }
             self.version += 1;
+            let ty = put.key.as_type();
             let row = SettingRow { key: put.key.clone(), version: self.version, value: put.value };
             self.settings.insert(put.key, row);
+            if let Some((business, ty)) = ty {
+                self.reshape(&business, &ty);
+            }
             moves.has_settings = true;
         }
         for (business, subscription, start) in control.lanes {
@@ -422,9 +433,9 @@ impl Store for MemoryStore {
             return Ok(earlier.clone());
         }
         let committed = match commit.work {
-            Work::Commands(commands) => inner.commands(&self.schema, &commands, &mut moves),
+            Work::Commands(commands) => inner.commands(&commands, &mut moves),
             Work::Control(control) => inner.control(*control, &mut moves),
-            Work::Upload(batch) => inner.upload(&self.schema, &batch, &mut moves),
+            Work::Upload(batch) => inner.upload(&batch, &mut moves),
         }?;
         inner.state.commits += 1;
         if let Some(id) = commit.id {
@@ -509,15 +520,40 @@ impl Store for MemoryStore {
         &self,
         business: &BusinessId,
         ty: &TypeId,
-        after: RecordId,
+        walk: Walk,
         limit: usize,
     ) -> Result<RecordPage, StoreError> {
+        self.log(business, |log| log.walk(ty, walk, limit))
+    }
+
+    async fn records_of(
+        &self,
+        business: &BusinessId,
+        ty: &TypeId,
+        ids: &[RecordId],
+    ) -> Result<Vec<Option<Record>>, StoreError> {
         self.log(business, |log| {
-            let from = (Excluded(RecordKey { ty: ty.clone(), id: after }), Unbounded);
-            let own = log.records.range(from).take_while(|(key, _)| key.ty == *ty);
-            let records: Vec<_> = own.take(limit).map(|(_, record)| record.clone()).collect();
-            RecordPage { is_last: records.len() < limit, records }
+            let key = |id: &RecordId| RecordKey { ty: ty.clone(), id: *id };
+            ids.iter().map(|id| log.records.get(&key(id)).cloned()).collect()
         })
+    }
+
+    async fn entries(
+        &self,
+        business: &BusinessId,
+        (ty, field): (&TypeId, &str),
+        range: Range,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, RecordId)>, StoreError> {
+        self.log(business, |log| log.entries(ty, field, &range, limit))
+    }
+
+    async fn building(&self, business: &BusinessId) -> Result<Vec<Building>, StoreError> {
+        Ok(self.lock().building(business))
+    }
+
+    async fn index_on(&self) -> Result<bool, StoreError> {
+        Ok(self.lock().index_on())
     }
 
     async fn lookup(&self, business: &BusinessId, key: &LookupKey, limit: usize) -> Result<Vec<RecordId>, StoreError> {

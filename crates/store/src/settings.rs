@@ -1,4 +1,4 @@
-//! Settings: businesses, applications, subscriptions, and the names they have taken.
+//! Settings: businesses and their types, applications, subscriptions, and the names they have taken.
 //!
 //! One table of keyed rows, each with the version at which it last changed, so a reader that knows a version
 //! reads only what is newer. A [`Control`] changes any of them in one commit with its audit entry; each put says
@@ -7,9 +7,10 @@
 use lockstep_core::application::{Application, Business, Token};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::Notice;
-use lockstep_core::ids::{ApplicationId, BusinessId, OrganisationName, SubscriptionId};
+use lockstep_core::ids::{ApplicationId, BusinessId, OrganisationName, SubscriptionId, TypeId};
 use lockstep_core::operation::Operation;
 use lockstep_core::scan::Scan;
+use lockstep_core::schema::definition::TypeDefinition;
 use lockstep_core::subscription::{StartAt, Subscription};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -27,6 +28,21 @@ impl SettingKey {
     /// The key of one thing of a kind.
     pub fn new(kind: SettingKind, id: impl fmt::Display) -> Self {
         Self { kind, id: id.to_string() }
+    }
+}
+
+impl SettingKey {
+    /// The key of what a business says of a type.
+    #[must_use]
+    pub fn of_type(business: &BusinessId, ty: &TypeId) -> Self {
+        Self::new(SettingKind::Type, format!("{business}/{ty}"))
+    }
+
+    /// The business and type that the key of a type names.
+    #[must_use]
+    pub fn as_type(&self) -> Option<(BusinessId, TypeId)> {
+        let (business, ty) = self.id.split_once('/').filter(|_| self.kind == SettingKind::Type)?;
+        Some((BusinessId::parse(business).ok()?, TypeId::parse(ty).ok()?))
     }
 }
 
@@ -53,12 +69,22 @@ pub enum SettingKind {
     Hold,
     /// A token.
     Token,
+    /// What a business says of a type; its id is `BUSINESS/TYPE`.
+    Type,
 }
 
 impl SettingKind {
     /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::Business, Self::Application, Self::Subscription, Self::Provider, Self::Sealing, Self::Hold, Self::Token];
+    pub const ALL: [Self; 8] = [
+        Self::Business,
+        Self::Application,
+        Self::Subscription,
+        Self::Provider,
+        Self::Sealing,
+        Self::Hold,
+        Self::Token,
+        Self::Type,
+    ];
 
     /// The kind as stored.
     #[must_use]
@@ -71,6 +97,7 @@ impl SettingKind {
             Self::Sealing => "sealing",
             Self::Hold => "hold",
             Self::Token => "token",
+            Self::Type => "type",
         }
     }
 }
@@ -92,6 +119,8 @@ pub enum Setting {
     Hold(Hold),
     /// A token.
     Token(Token),
+    /// What a business says of a type.
+    Type(TypeDefinition),
 }
 
 /// Why nothing may leave: no delivery, no probe, no test. Writes are taken as ever.

@@ -14,4 +14,5 @@ pub mod record;
 pub mod rest;
 pub mod subscription;
 pub mod token;
+pub mod types;
 pub mod who;

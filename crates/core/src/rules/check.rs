@@ -1,10 +1,13 @@
 //! Checks a body against the shape of its type and gives its canonical form.
 
 use crate::Fields;
-use crate::error::{Code, Rejection, shown};
+use crate::change::Origin;
+use crate::error::{Code, Rejection};
 use crate::kind::Misfit;
+use crate::limits::LOOKUP_BYTES_MAX;
 use crate::rules::scope::Reach;
-use crate::schema::Shape;
+use crate::rules::sorting;
+use crate::schema::{Field, Shape};
 use serde_json::Value;
 
 /// Checks each field of a body; nulls stay, as wishes to clear.
@@ -12,28 +15,61 @@ use serde_json::Value;
 /// A hidden field is refused in the same words as one that does not exist.
 ///
 /// # Errors
-/// `unknown_field` or `invalid_value`, of the first field at fault.
-pub fn fields(shape: &Shape, body: Fields, reach: &Reach) -> Result<Fields, Rejection> {
+/// `unknown_field`, `field_not_editable` or `invalid_value`, of the first field at fault.
+pub fn fields(shape: &Shape, body: Fields, reach: &Reach, by: &Origin) -> Result<Fields, Rejection> {
     let check = |(id, value): (String, Value)| {
         let field = shape.field_within(&id, reach)?;
-        match field.kind.check(value.clone()) {
-            Ok(value) => Ok((id, value)),
-            Err(Misfit(wants)) => Err(Rejection::new(
-                Code::InvalidValue,
-                format!("{} is {}, but this field wants {wants}", id, shown_value(&value)),
-            )
-            .at_field(&id)),
-        }
+        may_write(field, by)?;
+        let value = value_of(field, &value)?;
+        is_short_enough(field, &value)?;
+        Ok((id, value))
     };
     body.into_iter().map(check).collect()
 }
 
-/// A value inside an error text.
-fn shown_value(value: &Value) -> String {
-    match value {
-        Value::String(text) => shown(text),
-        other => shown(&other.to_string()),
+/// The canonical form of one value.
+///
+/// # Errors
+/// `invalid_value`, naming the field and what it wants.
+pub fn value_of(field: &Field, value: &Value) -> Result<Value, Rejection> {
+    field.kind.check(value.clone()).map_err(|Misfit(wants)| {
+        let text = format!("{} is {}, but this field wants {wants}", field.id, field.shown(value));
+        Rejection::new(Code::InvalidValue, text).at_field(&field.id)
+    })
+}
+
+/// Checks that a command's fields, checked when it came in, are so still: the type may have changed since.
+///
+/// # Errors
+/// Those of [`fields`].
+pub(super) fn still_fit(shape: &Shape, fields: &Fields, reach: &Reach, by: &Origin) -> Result<(), Rejection> {
+    fields.iter().try_for_each(|(id, value)| {
+        let field = shape.field_within(id, reach)?;
+        may_write(field, by)?;
+        is_short_enough(field, value)?;
+        if field.kind.fits(value) { Ok(()) } else { value_of(field, value).map(|_| ()) }
+    })
+}
+
+fn may_write(field: &Field, by: &Origin) -> Result<(), Rejection> {
+    if field.is_editable || *by == Origin::Admin {
+        return Ok(());
     }
+    let text = format!("{} is written by the administrator's key alone: leave it out", field.id);
+    Err(Rejection::new(Code::FieldNotEditable, text).at_field(&field.id))
+}
+
+/// Unique values are compared by their keys alone, so none may be longer than a key.
+fn is_short_enough(field: &Field, value: &Value) -> Result<(), Rejection> {
+    let bytes = if field.is_unique { sorting::bytes(&field.kind, value).map_or(0, |bytes| bytes.len()) } else { 0 };
+    if bytes <= LOOKUP_BYTES_MAX {
+        return Ok(());
+    }
+    let text = format!(
+        "{} is {bytes} bytes long, but no two records may have equal values of it, which takes at most {LOOKUP_BYTES_MAX}",
+        field.id
+    );
+    Err(Rejection::new(Code::InvalidValue, text).at_field(&field.id))
 }
 
 /// RFC 7396: what `patch` makes of `value`.
@@ -65,7 +101,7 @@ mod tests {
         let Value::Object(body) = body else { panic!("an object") };
         let schema = Schema::ready_made();
         let reach = Reach::of_grant(None, ["notes".to_owned()].into());
-        fields(schema.shape("contact").unwrap(), body, &reach).map(Value::Object)
+        fields(schema.shape("contact").unwrap(), body, &reach, &Origin::Admin).map(Value::Object)
     }
 
     #[test]

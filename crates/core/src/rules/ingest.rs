@@ -11,6 +11,8 @@
 mod erase;
 mod merge;
 mod naming;
+mod rollback;
+mod standing;
 mod sync;
 mod write;
 
@@ -25,8 +27,8 @@ use crate::limits;
 use crate::operation::{Operation, OperationId, OperationState, Upload};
 use crate::position::Position;
 use crate::record::{Provenance, Record, RecordKey, State};
-use crate::rules::matching;
 use crate::rules::working_set::{Keys, Remembered, WorkingSet};
+use crate::rules::{check, matching};
 use crate::schema::Shape;
 use serde_json::Value;
 use std::sync::Arc;
@@ -42,7 +44,7 @@ pub enum Step {
 
 /// What a command is known to need before it is looked at.
 #[must_use]
-pub fn keys(command: &Command) -> Keys {
+pub fn keys(command: &Command, shape: &Shape) -> Keys {
     let mut keys = Keys::default();
     let mut target = |target: &Target| match target {
         Target::Id(id) => keys.records.push(RecordKey { ty: command.ty.clone(), id: *id }),
@@ -50,6 +52,7 @@ pub fn keys(command: &Command) -> Keys {
     };
     match &command.action {
         Action::Update { target: one, .. }
+        | Action::Replace { target: one, .. }
         | Action::Delete { target: one }
         | Action::Erase { target: one }
         | Action::Unmerge { target: one }
@@ -57,18 +60,21 @@ pub fn keys(command: &Command) -> Keys {
         | Action::Correlate { target: one, .. }
         | Action::Uncorrelate { target: one, .. } => target(one),
         Action::Merge { target: one, into } => [one, into].into_iter().for_each(target),
+        Action::Rollback { of } => target(&Target::Id(of.record)),
         Action::Create { .. } | Action::SyncAll { .. } | Action::CreateMany => {}
     }
     match &command.action {
         Action::Create { fields, external_id, matching } => {
             keys.externals.extend(external_id.as_ref().map(|external| external.key(&command.ty)));
-            keys.lookups.extend(matching::keys(&command.ty, fields, matching));
+            keys.lookups.extend(matching::keys(shape, fields, matching));
         }
         Action::Correlate { external_id, .. } | Action::Uncorrelate { external_id, .. } => {
             keys.externals.push(external_id.key(&command.ty));
         }
         _ => {}
     }
+    let unique = command.action.fields().into_iter().flat_map(|fields| matching::unique_keys(shape, fields));
+    keys.lookups.extend(unique.map(|(_, key)| key));
     keys.idempotency.extend(command.idempotency.map(|idempotency| idempotency.key));
     keys
 }
@@ -105,9 +111,13 @@ pub fn decide(set: &mut WorkingSet, command: &Command, shape: &Shape) -> Step {
         }
     }
     let mut case = Case { set, command, shape };
+    let fits = |fields| check::still_fit(shape, fields, &command.reach, &command.origin);
     let decided = match &command.action {
+        action if let Some(Err(rejection)) = action.fields().map(fits) => Err(Stop::Fail(None, rejection)),
         Action::Create { fields, external_id, matching } => case.create(fields, external_id.as_ref(), matching),
         Action::Update { target, patch } => case.update(target, patch),
+        Action::Replace { target, fields } => case.replace(target, fields),
+        Action::Rollback { of } => case.rollback(of),
         Action::Delete { target } => case.delete(target),
         Action::Erase { target } => case.erase(target),
         Action::Correlate { target, external_id, force } => case.correlate(target, external_id, *force),
@@ -286,22 +296,6 @@ impl Case<'_> {
             }
             _ => Ok(()),
         }
-    }
-
-    fn within_reach(&self, id: RecordId, fields: &Fields) -> Result<(), Stop> {
-        let ty = &self.command.ty;
-        if !self.command.reach.holds(fields) {
-            let text = format!("this credential may only write a {ty} that its row condition holds for");
-            return fail(Some(id), Code::OutsideGrant, text);
-        }
-        // Each body was bounded when it came in; many patches together must stay bounded too.
-        let bytes: usize = fields.iter().map(|(field, value)| field.len() + weight(value)).sum();
-        if bytes > 2 * limits::RECORD_BYTES_MAX {
-            let most = 2 * limits::RECORD_BYTES_MAX;
-            let text = format!("the {ty} would grow to {bytes} bytes; at most {most} are kept");
-            return fail(Some(id), Code::RecordTooLarge, text);
-        }
-        Ok(())
     }
 
     /// Enters the change that takes a record from what it was to what comes next.

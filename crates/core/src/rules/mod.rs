@@ -11,4 +11,5 @@ pub mod matching;
 pub mod retry;
 pub mod scope;
 pub mod signature;
+pub mod sorting;
 pub mod working_set;

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::command::Outcome;
 use crate::delivery::Notice;
 use crate::external_id::ExternalKey;
-use crate::ids::{BusinessId, RecordId};
+use crate::ids::{BusinessId, RecordId, TypeId};
 use crate::operation::{Operation, OperationId};
 use crate::position::Position;
 use crate::record::{Record, RecordKey};
@@ -122,6 +122,19 @@ impl WorkingSet {
             Some(slot) => Ok(slot.as_ref()),
             None => Err(Keys { records: vec![key.clone()], ..Keys::default() }),
         }
+    }
+
+    /// Some records of a type, if they are loaded; all that are not are asked for together.
+    pub(super) fn records(&self, ty: &TypeId, ids: impl IntoIterator<Item = RecordId>) -> Result<Vec<&Record>, Keys> {
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for id in ids {
+            let key = RecordKey { ty: ty.clone(), id };
+            match self.records.get(&key) {
+                Some(slot) => found.extend(slot.as_ref()),
+                None => missing.push(key),
+            }
+        }
+        if missing.is_empty() { Ok(found) } else { Err(Keys { records: missing, ..Keys::default() }) }
     }
 
     /// The holder of an external id, if that is loaded.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what a test's own furniture lacks fails the test")]
 
 mod merge;
+mod types;
 
 use lockstep_core::Fields;
 use lockstep_core::change::{Change, ChangeKind, Origin};
@@ -26,9 +27,10 @@ use std::sync::Arc;
 /// A business whose working set is never written away: loading what is missing finds nothing.
 struct Desk {
     set: WorkingSet,
-    schema: Schema,
+    schema: Arc<Schema>,
     drawn: u128,
     reach: Arc<Reach>,
+    origin: Origin,
     if_match: Option<u64>,
     idempotency: Option<Idempotency>,
     tell: Arc<Tell>,
@@ -41,6 +43,11 @@ impl Desk {
             schema: Schema::ready_made(),
             drawn: 0,
             reach: Arc::new(Reach::everything()),
+            origin: Origin::Application {
+                id: ApplicationId(9),
+                provider: Provider::parse("crm").unwrap(),
+                token: None,
+            },
             if_match: None,
             idempotency: None,
             tell: Arc::default(),
@@ -63,11 +70,7 @@ impl Desk {
         let command = Command {
             business: self.set.business.clone(),
             at: Timestamp(1_000),
-            origin: Origin::Application {
-                id: ApplicationId(9),
-                provider: Provider::parse("crm").unwrap(),
-                token: None,
-            },
+            origin: self.origin.clone(),
             reach: Arc::clone(&self.reach),
             ty,
             action,
@@ -78,7 +81,9 @@ impl Desk {
             upload: None,
             bytes: 0,
         };
-        let mut wanted = keys(&command);
+        let schema = Arc::clone(&self.schema);
+        let shape = schema.shape("contact").unwrap();
+        let mut wanted = keys(&command, shape);
         loop {
             for key in wanted.records {
                 self.set.records.entry(key).or_insert(None);
@@ -92,7 +97,6 @@ impl Desk {
             for key in wanted.idempotency {
                 self.set.idempotency.entry(key).or_insert(None);
             }
-            let shape = self.schema.shape("contact").unwrap();
             match decide(&mut self.set, &command, shape) {
                 Step::Done(outcome) => return outcome,
                 Step::Need(more) => wanted = more,

@@ -18,7 +18,7 @@ impl Desk {
         self.send(Action::Create { fields: object(fields), external_id: external.map(ext), matching })
     }
 
-    fn merge(&mut self, goes: RecordId, stays: RecordId) -> Outcome {
+    pub(super) fn merge(&mut self, goes: RecordId, stays: RecordId) -> Outcome {
         self.send(Action::Merge { target: Target::Id(goes), into: Target::Id(stays) })
     }
 

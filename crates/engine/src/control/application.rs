@@ -14,6 +14,8 @@ use lockstep_core::ids::{ApplicationId, OrganisationName, Provider, TypeId, slug
 use lockstep_core::limits;
 use lockstep_core::powers::Powers;
 use lockstep_core::rate::RateLimit;
+use lockstep_core::rules::scope::Reach;
+use lockstep_core::schema::Schema;
 use lockstep_core::subscription::StartAt;
 use lockstep_store::settings::{Control, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_wire::management::{
@@ -33,7 +35,13 @@ fn provider_key(organisation: &OrganisationName, provider: &Provider) -> Setting
 }
 
 /// A grant with a body's members put into it, by someone to whom fields hidden from them are as unknown as any other.
-pub(super) fn granted(world: &World, giver: &Principal, standing: Grant, body: GrantBody) -> Result<Grant, Refusal> {
+pub(super) fn granted(
+    world: &World,
+    giver: &Principal,
+    organisation: &OrganisationName,
+    standing: Grant,
+    body: GrantBody,
+) -> Result<Grant, Refusal> {
     let grant = Grant {
         business_access_rule: body.business_access_rule.unwrap_or(standing.business_access_rule),
         abilities: body.abilities.unwrap_or(standing.abilities),
@@ -51,24 +59,24 @@ pub(super) fn granted(world: &World, giver: &Principal, standing: Grant, body: G
         let text = format!("a list of {count} members: at most {} are taken", limits::SCOPE_ITEMS_MAX);
         return Err(Refusal::new(Code::LimitReached, text));
     }
+    let known = Known::of(world, organisation);
     let types = grant.types.iter().flat_map(BTreeMap::keys);
     for ty in types.chain(grant.conditions.keys()).chain(grant.hidden_fields.keys()) {
-        world.schema.shape(ty.as_str())?;
+        known.check_type(ty)?;
     }
     for (ty, fields) in &grant.hidden_fields {
-        let (shape, reach) = (world.schema.shape(ty.as_str())?, giver.sees(ty));
+        let reach = giver.sees(ty);
         for field in fields.iter().filter(|field| !reach.hides(field)) {
-            shape.field_within(field, &reach).map_err(|refused| refused.at(format!("/hiddenFields/{ty}")))?;
+            known.check_field(ty, field, &reach).map_err(|refused| refused.at(format!("/hiddenFields/{ty}")))?;
         }
     }
     for (ty, condition) in &grant.conditions {
-        let shape = world.schema.shape(ty.as_str())?;
         if giver.condition(ty).as_ref() == Some(condition) {
             continue;
         }
         let (compiled, reach) = (lockstep_core::grant::compile_condition(condition)?, giver.sees(ty));
         for name in compiled.names().iter().filter(|name| *name != "fields") {
-            shape.field_within(name, &reach).map_err(|refused| Rejection {
+            known.check_field(ty, name, &reach).map_err(|refused| Rejection {
                 code: Code::InvalidCondition,
                 message: format!("the condition for {ty} names what no {ty} has: {}", refused.message),
                 pointer: Some(format!("/conditions/{ty}")),
@@ -77,6 +85,37 @@ pub(super) fn granted(world: &World, giver: &Principal, standing: Grant, body: G
     }
     Powers::of(&grant).compile()?;
     Ok(grant)
+}
+
+/// The types of an organisation's businesses: a grant may name what one of them has.
+pub(super) struct Known(Vec<Arc<Schema>>);
+
+impl Known {
+    /// Those of an organisation.
+    pub(super) fn of(world: &World, organisation: &OrganisationName) -> Self {
+        Self(world.settings.read(|settings| settings.schemas_of(organisation)))
+    }
+
+    fn check_type(&self, ty: &TypeId) -> Result<(), Rejection> {
+        self.first(|schema| schema.shape(ty.as_str()).map(|_| ()))
+    }
+
+    /// That somebody has such a field, to someone from whom some may be hidden.
+    pub(super) fn check_field(&self, ty: &TypeId, field: &str, reach: &Reach) -> Result<(), Rejection> {
+        self.first(|schema| schema.shape(ty.as_str()).and_then(|shape| shape.field_within(field, reach).map(|_| ())))
+    }
+
+    /// Well, if it is so in one; otherwise what is wrong in the last.
+    fn first(&self, check: impl Fn(&Schema) -> Result<(), Rejection>) -> Result<(), Rejection> {
+        let mut wrong = Ok(());
+        for schema in &self.0 {
+            wrong = check(schema);
+            if wrong.is_ok() {
+                break;
+            }
+        }
+        wrong
+    }
 }
 
 /// Who may write a type may read it: what it writes it would otherwise never see settled.
@@ -108,7 +147,7 @@ pub async fn create(
     body: CreateApplication,
 ) -> Result<ApplicationCreated, Refusal> {
     principal.must_administer()?;
-    let grant = granted(world, principal, usual(), body.grant)?;
+    let grant = granted(world, principal, &body.organisation_name, usual(), body.grant)?;
     let rate_limit = body.rate_limit.map(|RateLimitBody(limit)| limit.check()).transpose()?;
     let draft =
         Draft { label: body.label, provider: body.provider, organisation: body.organisation_name, grant, rate_limit };
@@ -219,7 +258,7 @@ pub async fn update(
     let live = find(world, id)?;
     let standing = &live.application;
     check_organisation(&live, body.organisation_name.as_ref())?;
-    let grant = granted(world, principal, standing.grant.clone(), body.grant)?;
+    let grant = granted(world, principal, &standing.organisation, standing.grant.clone(), body.grant)?;
     let changed = Changed { label: body.label, rate_limit: body.rate_limit, grant };
     let control = blank(world, principal, "application.update", standing.id);
     change(world, &live, changed, control).await

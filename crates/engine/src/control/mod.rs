@@ -1,4 +1,4 @@
-//! Control: businesses, applications, subscriptions. Each call is one commit of settings with its audit entry.
+//! Control: businesses and their types, applications, subscriptions. Each call is one commit of settings with its audit entry.
 
 pub mod application;
 pub mod business;
@@ -9,6 +9,7 @@ pub(crate) mod position;
 pub mod replay;
 pub mod subscription;
 pub mod token;
+pub mod types;
 pub mod who;
 pub mod within;
 

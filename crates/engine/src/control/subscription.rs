@@ -200,7 +200,7 @@ fn check_format(subscription: &Subscription) -> Result<(), Refusal> {
 }
 
 /// That each field by which others stand under a record is a reference of a type wanted.
-fn check_under(subscription: &Subscription, shapes: &[(&Shape, Arc<Reach>)]) -> Result<(), Refusal> {
+fn check_under(subscription: &Subscription, shapes: &[(&Arc<Shape>, Arc<Reach>)]) -> Result<(), Refusal> {
     let is_reference = |name: &str| {
         let seen = shapes.iter().filter(|(_, reach)| !reach.hides(name));
         seen.filter_map(|(shape, _)| shape.fields.get(name)).any(|field| matches!(field.kind, Kind::Reference(_)))
@@ -208,9 +208,9 @@ fn check_under(subscription: &Subscription, shapes: &[(&Shape, Arc<Reach>)]) -> 
     let Some(strange) = subscription.under.iter().flatten().find(|under| !is_reference(&under.field)) else {
         return Ok(());
     };
-    let seen = shapes.iter().flat_map(|(shape, reach)| shape.fields.values().filter(|field| !reach.hides(field.id)));
+    let seen = shapes.iter().flat_map(|(shape, reach)| shape.visible_fields(reach));
     let known: BTreeSet<&str> =
-        seen.filter(|field| matches!(field.kind, Kind::Reference(_))).map(|field| field.id).collect();
+        seen.filter(|field| matches!(field.kind, Kind::Reference(_))).map(|field| field.id.as_str()).collect();
     let text = format!(
         "none of the types wanted has a reference {}; their references are {}",
         shown(&strange.field),
@@ -226,13 +226,14 @@ fn check_scope(
     business: &Business,
     subscription: &Subscription,
 ) -> Result<(), Refusal> {
+    let schema = world.schema(&business.id);
     let types: Vec<&TypeId> = match &subscription.types {
         Some(types) => types.iter().collect(),
-        None => world.schema.shapes().map(|shape| &shape.id).collect(),
+        None => schema.shapes().map(|shape| &shape.id).collect(),
     };
     let mut shapes = Vec::new();
     for ty in types {
-        let shape = world.schema.shape(ty.as_str()).map_err(|refused| refused.at_field("types"))?;
+        let shape = schema.shape(ty.as_str()).map_err(|refused| refused.at_field("types"))?;
         match principal.reach(business, ty, TypeAccess::Read) {
             Ok(reach) => shapes.push((shape, reach)),
             Err(refused) if subscription.types.is_some() => return Err(refused),

@@ -3,7 +3,7 @@
 //! What a token may do is asked at each use, of the application's grant of then. Here it is made, and what it asks for
 //! beyond its maker is refused by name: nothing is cut in silence.
 
-use super::application::{granted, secret, usual};
+use super::application::{Known, granted, secret, usual};
 use super::{blank_in, check_label, commit, mirror, within};
 use crate::World;
 use crate::principal::{Principal, digest_of};
@@ -82,7 +82,7 @@ fn narrowing(
         hidden_fields: Some(std::mem::take(&mut body.hidden_fields)),
         ..GrantBody::default()
     };
-    let asked = granted(world, principal, usual(), asked)?;
+    let asked = granted(world, principal, &own.application.organisation, usual(), asked)?;
     for (ty, access) in asked.types.iter().flatten() {
         if let Some(access) = access.iter().find(|access| !powers.grant.allows_type(ty, **access)) {
             let text = format!("types asks to {} {ty} records, which this credential may not", access.as_str());
@@ -92,10 +92,11 @@ fn narrowing(
     for (ty, condition) in &asked.conditions {
         within::check_names(own, ty, condition)?;
     }
+    let known = Known::of(world, &own.application.organisation);
     for (ty, fields) in &asked.hidden_fields {
-        let (shape, reach) = (world.schema.shape(ty.as_str())?, own.reach(ty));
+        let reach = own.reach(ty);
         for field in fields {
-            shape.field_within(field, &reach).map_err(|refused| refused.at(format!("/hiddenFields/{ty}")))?;
+            known.check_field(ty, field, &reach).map_err(|refused| refused.at(format!("/hiddenFields/{ty}")))?;
         }
     }
     Ok(Narrowing {

@@ -175,7 +175,7 @@ pub async fn create(
     body: CreateApplicationHere,
 ) -> Result<ApplicationCreated, Refusal> {
     let business = managed(world, principal, business)?;
-    let grant = granted(world, principal, inherited(principal, &business), body.grant)?;
+    let grant = granted(world, principal, &business.organisation, inherited(principal, &business), body.grant)?;
     check_within(principal, &grant)?;
     let own = match principal {
         Principal::Admin => None,
@@ -205,7 +205,7 @@ pub async fn update(
     let business = managed(world, principal, business)?;
     let live = changeable(world, principal, &business, id)?;
     application::check_organisation(&live, body.organisation_name.as_ref())?;
-    let grant = granted(world, principal, live.application.grant.clone(), body.grant)?;
+    let grant = granted(world, principal, &business.organisation, live.application.grant.clone(), body.grant)?;
     check_within(principal, &grant)?;
     if let Some(limit) = body.rate_limit {
         if principal.application() == Some(live.application.id) {

@@ -36,8 +36,34 @@ pub(super) struct Addressee {
     /// When the first of its secrets stops signing, or its token's time is over: it is made anew then.
     pub(super) good_until: Option<Timestamp>,
     everything: Arc<Reach>,
-    /// Where the subscription has a condition of its own: what is left of each type.
-    narrowed: BTreeMap<TypeId, Arc<Reach>>,
+    /// Where the subscription has a condition of its own: what that leaves.
+    narrowed: Option<Narrowed>,
+}
+
+/// What a subscription's own condition leaves of what may be seen.
+#[derive(Debug)]
+struct Narrowed {
+    /// Of each type of which not all may be seen.
+    types: BTreeMap<TypeId, Arc<Reach>>,
+    /// Of every other.
+    others: Arc<Reach>,
+}
+
+impl Narrowed {
+    fn of(subscription: &Subscription, application: Option<&LiveApplication>) -> Result<Option<Self>, &'static str> {
+        let Some(text) = &subscription.condition else { return Ok(None) };
+        let own = compile_condition(text).map_err(|_refused| "its condition does not compile")?;
+        let narrowed = |reach: &Reach| Arc::new(reach.narrowed(Some(own.clone())));
+        let Some((types, others)) = application.map(LiveApplication::reaches) else {
+            return Ok(Some(Self { types: BTreeMap::new(), others: narrowed(&Reach::everything()) }));
+        };
+        let types = types.iter().map(|(ty, reach)| (ty.clone(), narrowed(reach))).collect();
+        Ok(Some(Self { types, others: narrowed(others) }))
+    }
+
+    fn of_type(&self, ty: &TypeId) -> Arc<Reach> {
+        Arc::clone(self.types.get(ty).unwrap_or(&self.others))
+    }
 }
 
 impl Addressee {
@@ -80,10 +106,11 @@ impl Addressee {
         let signing = subscription.signing;
         let signer = Signer::new(&secrets, signing != Signing::Ed25519, signing != Signing::Hmac);
         let credentials = Credentials::open(world, &subscription)?;
-        let everything = Arc::new(Reach::everything());
         let template = subscription.template.as_deref().filter(|_| subscription.format == Format::Template);
         let form = template.and_then(Form::of);
-        let mut addressee = Self {
+        let narrowed = Narrowed::of(&subscription, application.as_deref())?;
+        let everything = Arc::new(Reach::everything());
+        Ok(Self {
             subscription,
             business,
             application,
@@ -93,23 +120,8 @@ impl Addressee {
             credentials,
             good_until,
             everything,
-            narrowed: BTreeMap::new(),
-        };
-        addressee.narrow(world)?;
-        Ok(addressee)
-    }
-
-    fn narrow(&mut self, world: &World) -> Result<(), &'static str> {
-        let Some(text) = &self.subscription.condition else { return Ok(()) };
-        let own = compile_condition(text).map_err(|_refused| "its condition does not compile")?;
-        let wanted = world.schema.shapes().filter(|shape| self.wants_type(&shape.id));
-        self.narrowed = wanted
-            .filter_map(|shape| {
-                let reach = self.granted(&shape.id)?;
-                Some((shape.id.clone(), Arc::new(reach.narrowed(Some(own.clone())))))
-            })
-            .collect();
-        Ok(())
+            narrowed,
+        })
     }
 
     fn wants_type(&self, ty: &TypeId) -> bool {
@@ -141,7 +153,8 @@ impl Addressee {
     }
 
     fn reach(&self, ty: &TypeId) -> Option<Arc<Reach>> {
-        if self.subscription.condition.is_some() { self.narrowed.get(ty).cloned() } else { self.granted(ty) }
+        let granted = self.granted(ty)?;
+        Some(self.narrowed.as_ref().map_or(granted, |narrowed| narrowed.of_type(ty)))
     }
 
     /// The change as the addressee may see it, if it wants it.
@@ -193,8 +206,7 @@ impl Addressee {
     /// A record of this shape as the addressee could see one, for a test: a value of its kind in each field.
     pub(super) fn sample(&self, shape: &Shape) -> Fields {
         let reach = self.reach(&shape.id).unwrap_or_default();
-        let seen = shape.fields.values().filter(|field| !reach.hides(field.id));
-        seen.map(|field| (field.id.to_owned(), field.kind.sample())).collect()
+        shape.visible_fields(&reach).map(|field| (field.id.clone(), field.kind.sample())).collect()
     }
 
     /// Whether a change of this kind could be told as another kind to this addressee.
@@ -234,7 +246,7 @@ impl Addressee {
             credentials: Credentials::default(),
             good_until: None,
             everything: Arc::new(Reach::everything()),
-            narrowed: BTreeMap::new(),
+            narrowed: None,
         }
     }
 }

@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
 use lockstep_core::clock::{Clock, IdSource, Timestamp};
-use lockstep_core::schema::Schema;
 use lockstep_egress::{AddressPolicy, SendError, Transport};
 use lockstep_store::memory::MemoryStore;
 use serde_json::{Value, json};
@@ -97,7 +96,6 @@ fn world() -> (Arc<World>, Arc<Hand>, Arc<Net>) {
         transport: Arc::<Net>::clone(&net),
         policy: Arc::new(AddressPolicy::default()),
         sealer: Sealer::new(&[5; 32]).unwrap(),
-        schema: Schema::ready_made(),
         settings: SharedSettings::default(),
         uploads: crate::upload::Uploads::default(),
         alerts: crate::alert::Alerts::default(),

@@ -4,6 +4,7 @@
 
 use super::addressee::Addressee;
 use super::template::Form;
+use crate::settings::SharedSettings;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use lockstep_core::Fields;
@@ -24,6 +25,7 @@ use lockstep_wire::notification::{
 use lockstep_wire::operation::{ExternalIdView, OperationView};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use url::Url;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -57,8 +59,14 @@ impl Letter {
 pub(super) struct Writing<'a> {
     pub(super) to: &'a Addressee,
     pub(super) id: DeliveryId,
-    pub(super) schema: &'a Schema,
+    pub(super) settings: &'a SharedSettings,
     pub(super) policy: &'a AddressPolicy,
+}
+
+impl Writing<'_> {
+    fn schema(&self) -> Arc<Schema> {
+        self.settings.read(|settings| settings.schema(&self.to.business.id))
+    }
 }
 
 /// Why a letter could not be written.
@@ -116,12 +124,13 @@ pub(super) fn member_of(writing: Writing<'_>, change: &Change, seen: &Seen<'_>) 
 
 /// The letter of several changes, the newest made at this instant; in a collection all are of one type.
 pub(super) fn of_members(writing: Writing<'_>, ty: &TypeId, at: Timestamp, members: &[Vec<u8>]) -> Letter {
-    let Writing { to, schema, .. } = writing;
+    let Writing { to, .. } = writing;
     let mut letter = blank(to);
     let (head, tail) = match to.subscription.format {
         Format::Collection => {
             say_in_headers(&mut letter, to, &format!("{ty}.batch"), None);
-            let key = schema.shape(ty.as_str()).map_or(ty.as_str(), |shape| shape.collection);
+            let schema = writing.schema();
+            let key = schema.shape(ty.as_str()).map_or(ty.as_str(), |shape| &shape.collection);
             (format!("{{{}:[", Value::from(key)), "]}")
         }
         Format::CloudEvents => {
@@ -203,7 +212,7 @@ fn blank(to: &Addressee) -> Letter {
 }
 
 fn write(writing: Writing<'_>, told: &Told<'_>) -> Written {
-    let Writing { to, schema, policy, .. } = writing;
+    let Writing { to, policy, .. } = writing;
     let event = format!("{}.{}", told.ty, told.kind);
     let record = told.record.to_string();
     let mut letter = blank(to);
@@ -219,7 +228,8 @@ fn write(writing: Writing<'_>, told: &Told<'_>) -> Written {
         }
         Format::Thin => letter.body = thin(to, &event, &record, told.seq.unwrap_or(0)),
         Format::Collection => {
-            let key = schema.shape(told.ty.as_str()).map_or(told.ty.as_str(), |shape| shape.collection);
+            let schema = writing.schema();
+            let key = schema.shape(told.ty.as_str()).map_or(told.ty.as_str(), |shape| &shape.collection);
             letter.body = collection(key, &[member(told)]);
             say_in_headers(&mut letter, to, &event, told.origin.as_ref());
         }
@@ -434,7 +444,8 @@ pub(super) fn of_warning(
 pub(super) fn of_test(writing: Writing<'_>, now: Timestamp) -> Written {
     let subscription = &writing.to.subscription;
     let mut types = subscription.types.iter().flatten().map(TypeId::as_str);
-    let shape = writing.schema.shape(types.next().unwrap_or("contact"));
+    let schema = writing.schema();
+    let shape = schema.shape(types.next().unwrap_or("contact"));
     if let (Format::Template, Ok(shape)) = (subscription.format, shape) {
         let fields = writing.to.sample(shape);
         let told = Told {

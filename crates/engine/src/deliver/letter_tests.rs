@@ -45,15 +45,15 @@ fn letter(subscription: &Value, change: &Change) -> Letter {
 
 fn written(subscription: &Value, change: &Change) -> Written {
     let to = Addressee::of_somebody(subscription);
-    let (schema, policy) = (Schema::ready_made(), AddressPolicy::default());
-    let writing = Writing { to: &to, id: DeliveryId(9), schema: &schema, policy: &policy };
+    let (settings, policy) = (SharedSettings::default(), AddressPolicy::default());
+    let writing = Writing { to: &to, id: DeliveryId(9), settings: &settings, policy: &policy };
     of_change(writing, change, &to.view(change).unwrap(), false)
 }
 
 fn tested(subscription: &Value) -> Written {
     let to = Addressee::of_somebody(subscription);
-    let (schema, policy) = (Schema::ready_made(), AddressPolicy::default());
-    of_test(Writing { to: &to, id: DeliveryId(9), schema: &schema, policy: &policy }, Timestamp(0))
+    let (settings, policy) = (SharedSettings::default(), AddressPolicy::default());
+    of_test(Writing { to: &to, id: DeliveryId(9), settings: &settings, policy: &policy }, Timestamp(0))
 }
 
 fn body(letter: &Letter) -> Value {
@@ -85,7 +85,7 @@ fn a_collection_holds_whole_records_and_tells_the_gone_as_archived() {
 #[test]
 fn a_record_that_left_a_condition_is_archived_by_its_id_alone() {
     let narrow = Addressee::of_somebody(&json!({"format": "collection"}));
-    let (schema, policy) = (Schema::ready_made(), AddressPolicy::default());
+    let (settings, policy) = (SharedSettings::default(), AddressPolicy::default());
     let change = change(ChangeKind::Updated);
     let seen = Seen {
         kind: ChangeKind::Deleted,
@@ -95,7 +95,7 @@ fn a_record_that_left_a_condition_is_archived_by_its_id_alone() {
         external_ids: &[],
         merged_into: None,
     };
-    let writing = Writing { to: &narrow, id: DeliveryId(9), schema: &schema, policy: &policy };
+    let writing = Writing { to: &narrow, id: DeliveryId(9), settings: &settings, policy: &policy };
     let letter = of_change(writing, &change, &seen, false).unwrap();
     assert_eq!(body(&letter), json!({"people": [{"id": RecordId(5).to_string(), "status": "ARCHIVED"}]}));
 }

@@ -90,7 +90,8 @@ pub(super) fn control(world: &World, settings: &Settings, id: SubscriptionId, tu
 /// The scans with which a lapsed subscription resumes: every record of each type it wants, as it is when it is sent.
 fn resume(world: &World, subscription: &Subscription) -> Vec<(Operation, Scan)> {
     let wants = |ty: &TypeId| subscription.types.as_ref().is_none_or(|types| types.contains(ty));
-    let types = world.schema.shapes().map(|shape| shape.id.clone()).filter(wants);
+    let schema = world.schema(&subscription.business);
+    let types = schema.shapes().map(|shape| shape.id.clone()).filter(wants);
     let scans = types.map(|ty| {
         let id = OperationId::fresh(world.ids.ordered());
         let operation = Operation {

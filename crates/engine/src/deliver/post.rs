@@ -75,7 +75,7 @@ async fn unread(world: &World, error: StoreError) -> Landing {
 }
 
 fn writing<'a>(world: &'a World, to: &'a Addressee, id: DeliveryId) -> Writing<'a> {
-    Writing { to, id, schema: &world.schema, policy: &world.policy }
+    Writing { to, id, settings: &world.settings, policy: &world.policy }
 }
 
 /// Sends a change, reading it first where it is not at hand.

@@ -327,7 +327,7 @@ impl Room {
                 };
                 touched.extend(all().filter(|found| found.token.is_some_and(is_touched)).map(|found| found.id));
             }
-            SettingKind::Provider | SettingKind::Sealing => {}
+            SettingKind::Provider | SettingKind::Sealing | SettingKind::Type => {}
         }
     }
 

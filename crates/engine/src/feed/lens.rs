@@ -57,28 +57,29 @@ impl Lens {
         let settings_version = world.settings.read(|settings| settings.version);
         let business = principal.business(world, business)?;
         principal.must(Ability::Read)?;
+        let schema = world.schema(&business.id);
         let mut shapes = Vec::new();
         match &wanted.types {
             Some(types) => {
                 for ty in types {
-                    let shape = world.schema.shape(ty)?;
-                    shapes.push((shape, principal.reach(&business, &shape.id, TypeAccess::Read)?));
+                    let shape = schema.shape(ty)?;
+                    shapes.push((&**shape, principal.reach(&business, &shape.id, TypeAccess::Read)?));
                 }
             }
-            None => shapes.extend(
-                world
-                    .schema
-                    .shapes()
-                    .filter_map(|shape| Some((shape, principal.reach(&business, &shape.id, TypeAccess::Read).ok()?))),
-            ),
+            None => {
+                shapes.extend(schema.shapes().filter_map(|shape| {
+                    Some((&**shape, principal.reach(&business, &shape.id, TypeAccess::Read).ok()?))
+                }))
+            }
         }
         check(wanted, &shapes)?;
         let pane = |(shape, reach): (&Shape, Arc<Reach>)| {
-            let update_kinds = BTreeMap::new();
-            (shape.id.clone(), Pane { reach, update_kinds })
+            let kinds = shape.fields.values().filter_map(|field| Some((field.id.clone(), field.update_kind.clone()?)));
+            (shape.id.clone(), Pane { reach, update_kinds: kinds.collect() })
         };
-        let panes = shapes.into_iter().map(pane).collect();
-        let sight = principal.sight();
+        let panes: BTreeMap<TypeId, Pane> = shapes.into_iter().map(pane).collect();
+        let update_kinds: Vec<_> = panes.iter().map(|(ty, pane)| (ty, &pane.update_kinds)).collect();
+        let sight = serde_json::json!([principal.sight(), update_kinds]).to_string();
         Ok(Arc::new(Self { business, panes, wanted: wanted.clone(), settings_version, sight }))
     }
 
@@ -144,6 +145,10 @@ fn kinds(pane: &Pane, seen: &Seen<'_>) -> Vec<String> {
     kinds
 }
 
+fn has_update_kind(shape: &Shape, reach: &Reach, kind: &str) -> bool {
+    shape.fields.values().any(|field| field.update_kind.as_deref() == Some(kind) && !reach.hides(&field.id))
+}
+
 fn check(wanted: &Wanted, shapes: &[(&Shape, Arc<Reach>)]) -> Result<(), Rejection> {
     let invalid = |text: String| Err(Rejection::new(Code::InvalidParameter, text));
     let lists = [&wanted.types, &wanted.kinds, &wanted.fields];
@@ -155,6 +160,7 @@ fn check(wanted: &Wanted, shapes: &[(&Shape, Arc<Reach>)]) -> Result<(), Rejecti
     let is_kind = |kind: &str| {
         ChangeKind::ALL.iter().any(|known| known.as_str() == kind)
             || kind.strip_suffix(".updated").is_some_and(is_field)
+            || shapes.iter().any(|(shape, reach)| has_update_kind(shape, reach, kind))
     };
     if let Some(kind) = wanted.kinds.iter().flatten().find(|kind| !is_kind(kind)) {
         return invalid(format!(

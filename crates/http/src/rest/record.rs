@@ -281,7 +281,7 @@ pub(crate) async fn copy(State(server): State<Server>, asked: OfRecord) -> Answe
     asked.parameters(&[])?;
     let instead = request::object(asked.bytes())?;
     let found = record::get(&server.world, &asked.principal, asked.address()).await?;
-    let mut fields = record::copied(&found);
+    let mut fields = record::copied(&server.world, &asked.principal, &found)?;
     fields.extend(instead);
     let verb = Verb::Create { fields, external_id: None, matching: &[] };
     write(&server, &asked, &asked.of(), verb).await

@@ -6,7 +6,6 @@ use axum::body::Body;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use lockstep_core::clock::{Clock, IdSource, Timestamp};
-use lockstep_core::schema::Schema;
 use lockstep_egress::{AddressPolicy, Response, SendError, Transport};
 use lockstep_engine::World;
 use lockstep_engine::deliver::{Desk, PostRoom};
@@ -130,7 +129,6 @@ impl Office {
             transport: Arc::new(NoPost),
             policy: Arc::new(AddressPolicy::default()),
             sealer: Sealer::new(&[5; 32]).expect("a key"),
-            schema: Schema::ready_made(),
             settings: SharedSettings::default(),
             alerts: lockstep_engine::alert::Alerts::default(),
             bells: lockstep_engine::feed::Bells::default(),

@@ -2,7 +2,7 @@
 //!
 //! A fixture is never changed after its format's release. To make one for a new format, run the tests and copy what
 //! `a_store_made_today_passes_for_its_fixture` leaves:
-//! `cp target/tmp/format-2/lockstep.db crates/store-sqlite/tests/fixtures/format-2/`.
+//! `cp target/tmp/format-3/lockstep.db crates/store-sqlite/tests/fixtures/format-3/`.
 //! What a format brought is in the business `there`, so that what older ones hold stays as it was.
 
 use crate::Folder;
@@ -12,11 +12,17 @@ use lockstep_core::command::{Action, Command, Ending, Idempotency, Target};
 use lockstep_core::delivery::{DeadLetter, Down, NoticeBody, Parked};
 use lockstep_core::error::{Code, Rejection};
 use lockstep_core::ids::{BusinessId, CommitId, RecordId, SubscriptionId};
+use lockstep_core::kind::Kind;
 use lockstep_core::operation::{Operation, OperationId, OperationState};
 use lockstep_core::rules::matching;
 use lockstep_core::scan::{Over, Picked, Scan, ScanKey};
+use lockstep_core::schema::Field;
+use lockstep_core::schema::definition::TypeDefinition;
 use lockstep_core::subscription::StartAt;
-use lockstep_store::contract::desk::{Desk, commit_to, contact, control, external, fields, key, seq_of, subscription};
+use lockstep_store::contract::desk::{
+    Desk, code_of, commit_to, contact, control, external, fields, key, seq_of, subscription,
+};
+use lockstep_store::index::Range;
 use lockstep_store::prune::Prune;
 use lockstep_store::settings::{Control, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_store::settle::{Fence, LaneStep, OutletSettle, Settle};
@@ -111,12 +117,13 @@ async fn make_format_2(desk: &Desk<'_>) {
     desk.control(Control { scans: vec![(operation, scan(there))], ..control(Vec::new()) }).await.unwrap();
 }
 
-async fn check_format_2(desk: &Desk<'_>) {
+async fn check_format_2(desk: &Desk<'_>, format: u32) {
     let there = &desk.there;
-    let at = matching::key_of(&contact(), "email", &json!("cas@example.com")).unwrap();
+    let at = matching::key_of(&contact(), "email", &Kind::Email, &json!("cas@example.com")).unwrap();
     assert_eq!(desk.store.lookup(there, &at, 9).await.unwrap(), [CAS]);
     assert_eq!(desk.store.floor(there).await.unwrap(), 1);
-    assert_eq!(desk.store.changes(there, 0, 9).await.unwrap().changes.len(), 4);
+    let later = if format >= 3 { 1 } else { 0 };
+    assert_eq!(desk.store.changes(there, 0, 9).await.unwrap().changes.len(), 4 + later);
     assert!(desk.record(there, EVE).await.unwrap().state.is_erased);
     assert_eq!(desk.store.outcomes(there, UPLOAD, 0).await.unwrap(), [outcome()]);
     assert_eq!(desk.store.scans(0, 9).await.unwrap(), [(1, scan(there))]);
@@ -126,6 +133,37 @@ async fn check_format_2(desk: &Desk<'_>) {
     assert!(!desk.store.erase_on().await.unwrap());
     let blanked = desk.store.change(there, 2).await.unwrap().unwrap();
     assert!(blanked.state.is_erased && blanked.state.fields.is_empty());
+}
+
+/// A type of the business's own, an index that is whole, and one that is not.
+async fn make_format_3(desk: &Desk<'_>) {
+    let there = &desk.there;
+    let size = Field { is_indexed: true, is_custom: true, ..Field::new("size", Kind::Integer) };
+    let city = Field { is_indexed: true, ..Field::new("city", Kind::String) };
+    let shape = async |fields: &[&Field]| {
+        let fields = fields.iter().map(|&field| (field.id.clone(), field.clone())).collect();
+        let definition = TypeDefinition { fields, ..TypeDefinition::default() };
+        let key = SettingKey::of_type(there, &contact());
+        let put = Put { key, value: Some(Setting::Type(definition)), expect: Expect::Anything };
+        desk.control(control(vec![put])).await.unwrap();
+    };
+    shape(&[&size]).await;
+    while desk.store.index_on().await.unwrap() {}
+    desk.update(there, CAS, json!({"size": -40})).await;
+    shape(&[&size, &city]).await;
+}
+
+async fn check_format_3(desk: &Desk<'_>) {
+    let there = &desk.there;
+    let entries =
+        async |field: &str| desk.store.entries(there, (&contact(), field), Range::default(), 9).await.unwrap();
+    let minus_forty = matching::bytes_of(&Kind::Integer, &json!(-40)).unwrap();
+    assert_eq!(entries("size").await, [(minus_forty, CAS)]);
+    assert_eq!(desk.store.building(there).await.unwrap(), [(contact(), "city".to_owned())]);
+    while desk.store.index_on().await.unwrap() {}
+    assert_eq!(entries("city").await, [(b"Delft".to_vec(), CAS)]);
+    let refused = desk.create(there, json!({"size": "large"}), None).await;
+    assert_eq!(code_of(&refused), Code::InvalidValue);
 }
 
 async fn make(folder: &Folder) {
@@ -154,6 +192,7 @@ async fn make(folder: &Folder) {
         .await
         .unwrap();
     make_format_2(&desk).await;
+    make_format_3(&desk).await;
     desk.store.close().await;
 }
 
@@ -163,7 +202,16 @@ async fn check(file: &Path, format: u32) {
     let desk = Desk::join(&folder).await;
     desk.clock.advance(1_000);
     if format >= 2 {
-        check_format_2(&desk).await;
+        check_format_2(&desk, format).await;
+    }
+    match format {
+        3.. => check_format_3(&desk).await,
+        // An older file is brought to the present format: it takes types and indexes.
+        2 => {
+            make_format_3(&desk).await;
+            check_format_3(&desk).await;
+        }
+        _ => {}
     }
 
     let log = desk.log(&desk.here).await;
@@ -213,13 +261,18 @@ async fn a_store_of_format_2_is_opened_and_read() {
 }
 
 #[tokio::test]
+async fn a_store_of_format_3_is_opened_and_read() {
+    check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-3/lockstep.db"), 3).await;
+}
+
+#[tokio::test]
 async fn a_store_made_today_passes_for_its_fixture() {
     let folder = Folder::fresh();
     make(&folder).await;
-    let keep = Path::new(env!("CARGO_TARGET_TMPDIR")).join("format-2");
+    let keep = Path::new(env!("CARGO_TARGET_TMPDIR")).join("format-3");
     fs::create_dir_all(&keep).unwrap();
     let file = keep.join("lockstep.db");
     fs::copy(folder.file("lockstep.db"), &file).unwrap();
     assert!(!folder.file("lockstep.db-wal").exists(), "a closed store is one file");
-    check(&file, 2).await;
+    check(&file, 3).await;
 }

@@ -8,6 +8,7 @@ use lockstep_core::change::ChangeKind;
 use lockstep_core::command::{Action, Command, Ending, Outcome, Target};
 use lockstep_core::delivery::{Attempt, DeadLetter, Parked};
 use lockstep_core::ids::{DeliveryId, RecordId};
+use lockstep_core::kind::Kind;
 use lockstep_core::limits::ERASED_CHANGES_A_TURN;
 use lockstep_core::rules::matching;
 use serde_json::json;
@@ -54,7 +55,7 @@ pub async fn an_erased_record_keeps_its_id_and_nothing_else(subject: &impl Subje
     assert_eq!(log[3].kind, ChangeKind::Deleted);
     assert_eq!(log[1].state.fields, fields(json!({"firstName": "Bob"})), "nobody else's");
     assert_eq!(desk.values(&desk.here, other).await, json!({"firstName": "Bob"}));
-    let at = matching::key_of(&contact(), "email", &json!("ann@example.com")).expect("a key");
+    let at = matching::key_of(&contact(), "email", &Kind::Email, &json!("ann@example.com")).expect("a key");
     assert_eq!(desk.store.lookup(&desk.here, &at, 9).await.expect("read"), []);
     let past = desk.store.history(&desk.here, &key(record), u64::MAX, 9).await.expect("read");
     assert_eq!(past.iter().map(|change| change.seq).collect::<Vec<_>>(), [4, 3, 1]);

@@ -6,6 +6,7 @@ use super::desk::{Desk, code_of, contact, fields, seq_of};
 use lockstep_core::command::{Action, Command, Outcome, Target};
 use lockstep_core::error::Code;
 use lockstep_core::ids::RecordId;
+use lockstep_core::kind::Kind;
 use lockstep_core::limits;
 use lockstep_core::rules::matching::key_of;
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ fn matching(desk: &Desk<'_>, values: Value, groups: &[&str]) -> Command {
 }
 
 async fn found(desk: &Desk<'_>, field: &str, value: &str) -> Vec<RecordId> {
-    let key = key_of(&contact(), field, &json!(value)).expect("a value to look up");
+    let key = key_of(&contact(), field, &Kind::Email, &json!(value)).expect("a value to look up");
     desk.store.lookup(&desk.here, &key, 99).await.expect("read")
 }
 

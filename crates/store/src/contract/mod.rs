@@ -31,6 +31,7 @@ pub mod scans;
 pub mod settings;
 pub mod settle;
 pub mod sweep;
+pub mod types;
 pub mod uploads;
 
 use crate::Store;
@@ -223,6 +224,17 @@ macro_rules! contract {
                 commit_names_are_kept_for_their_time
                 attempts_are_kept_for_their_time
                 records_changes_and_settings_are_never_swept
+            }
+            types {
+                a_type_is_in_force_from_its_commit_on
+                a_command_of_a_type_that_is_gone_is_refused_alone
+                a_refused_control_changes_no_type
+                a_unique_value_has_one_holder
+                an_index_is_built_over_what_stands
+                an_index_asked_for_again_ends_right
+                matching_goes_on_while_an_index_changes
+                entries_come_in_order_either_way
+                a_bad_commit_forgets_no_type
             }
             uploads {
                 a_batch_is_durable_with_its_outcomes

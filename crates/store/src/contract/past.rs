@@ -3,6 +3,7 @@
 
 use super::Subject;
 use super::desk::{Desk, contact, key};
+use crate::index::Walk;
 use lockstep_core::ids::{RecordId, TypeId};
 use serde_json::json;
 
@@ -36,14 +37,23 @@ pub async fn records_come_in_pages_by_id(subject: &impl Subject) {
     }
     desk.made(&desk.there, json!({}), None).await;
     desk.delete(&desk.here, made[1]).await;
-    let first = desk.store.records(&desk.here, &contact(), RecordId(0), 3).await.expect("read");
+    let first = desk.store.records(&desk.here, &contact(), Walk::OLDEST, 3).await.expect("read");
     assert_eq!(first.records.iter().map(|record| record.id).collect::<Vec<_>>(), made[..3]);
     assert!(!first.is_last && first.records[1].state.is_deleted);
-    let rest = desk.store.records(&desk.here, &contact(), made[2], 99).await.expect("read");
+    let rest = desk.store.records(&desk.here, &contact(), Walk::Up(made[2]), 99).await.expect("read");
     assert_eq!(rest.records.iter().map(|record| record.id).collect::<Vec<_>>(), made[3..]);
     assert!(rest.is_last);
+    let last = desk.store.records(&desk.here, &contact(), Walk::NEWEST, 2).await.expect("read");
+    assert_eq!(last.records.iter().map(|record| record.id).collect::<Vec<_>>(), [made[4], made[3]]);
+    let rest = desk.store.records(&desk.here, &contact(), Walk::NEWEST.on_from(made[3]), 99).await.expect("read");
+    assert_eq!(rest.records.iter().map(|record| record.id).collect::<Vec<_>>(), [made[2], made[1], made[0]]);
+    assert!(rest.is_last && !last.is_last);
+    let asked = [made[3], RecordId(1), made[1]];
+    let picked = desk.store.records_of(&desk.here, &contact(), &asked).await.expect("read");
+    let picked: Vec<_> = picked.iter().map(|record| record.as_ref().map(|record| record.id)).collect();
+    assert_eq!(picked, [Some(made[3]), None, Some(made[1])]);
     let invoice = TypeId::parse("invoice").expect("a type");
-    assert!(desk.store.records(&desk.here, &invoice, RecordId(0), 9).await.expect("read").is_last);
+    assert!(desk.store.records(&desk.here, &invoice, Walk::OLDEST, 9).await.expect("read").is_last);
 }
 
 /// Large records end a page early, so that no page grows without bound.
@@ -54,7 +64,7 @@ pub async fn large_records_still_page(subject: &impl Subject) {
     }
     let (mut after, mut count, mut pages) = (RecordId(0), 0, 0);
     loop {
-        let page = desk.store.records(&desk.here, &contact(), after, 99).await.expect("read");
+        let page = desk.store.records(&desk.here, &contact(), Walk::Up(after), 99).await.expect("read");
         count += page.records.len();
         pages += 1;
         let Some(last) = page.records.last().filter(|_| !page.is_last) else { break };

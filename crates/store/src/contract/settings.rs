@@ -7,8 +7,11 @@ use crate::settings::{Control, Expect, Hold, Put, Setting, SettingKey, SettingKi
 use lockstep_core::application::{Application, Token};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::grant::{Ability, BusinessAccessRule, Grant, Narrowing, TypeAccess};
-use lockstep_core::ids::{ApplicationId, OrganisationName, SubscriptionId, TokenId};
+use lockstep_core::ids::{ApplicationId, BusinessId, OrganisationName, SubscriptionId, TokenId};
+use lockstep_core::kind::Kind;
 use lockstep_core::rate::RateLimit;
+use lockstep_core::schema::Field;
+use lockstep_core::schema::definition::TypeDefinition;
 use lockstep_core::subscription::StartAt;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -140,6 +143,40 @@ pub async fn a_removed_setting_says_so(subject: &impl Subject) {
     assert_eq!((page.rows, page.version), (vec![row], removed));
 }
 
+fn token(application: &Application, here: &BusinessId) -> Token {
+    Token {
+        id: TokenId(7),
+        application: application.id,
+        parents: vec![TokenId(6)],
+        label: "kiosk".to_owned(),
+        key_digest: [9; 32],
+        narrowing: Narrowing {
+            businesses: Some([here.clone()].into()),
+            abilities: Some([Ability::Read].into()),
+            types: Some([(super::desk::contact(), [TypeAccess::Read].into())].into()),
+            conditions: [(super::desk::contact(), ["age > 3".to_owned()].into())].into(),
+            hidden_fields: [(super::desk::contact(), ["phone".to_owned()].into())].into(),
+        },
+        rate_limit: Some(RateLimit { per_second: 1, burst: Some(2) }),
+        expires_at: Some(Timestamp(9)),
+        created_at: Timestamp(4),
+        revoked_at: None,
+        made_by: "app_x".to_owned(),
+    }
+}
+
+fn definition() -> TypeDefinition {
+    let words = Kind::Enum(vec!["S".to_owned(), "L".to_owned()]);
+    let size =
+        Field { is_custom: true, is_unique: true, update_kind: Some("sized".to_owned()), ..Field::new("size", words) };
+    TypeDefinition {
+        label: Some("Person".to_owned()),
+        fields: [(size.id.clone(), size)].into(),
+        match_groups: vec![vec!["size".to_owned()]],
+        ..TypeDefinition::default()
+    }
+}
+
 /// Businesses, applications, subscriptions, slugs and texts come back as they went in, after reopening too.
 pub async fn every_kind_of_setting_reads_back(subject: &impl Subject) {
     let desk = Desk::open(subject).await;
@@ -165,25 +202,7 @@ pub async fn every_kind_of_setting_reads_back(subject: &impl Subject) {
         created_at: Timestamp(3),
         is_revoked: false,
     };
-    let token = Token {
-        id: TokenId(7),
-        application: application.id,
-        parents: vec![TokenId(6)],
-        label: "kiosk".to_owned(),
-        key_digest: [9; 32],
-        narrowing: Narrowing {
-            businesses: Some([desk.here.clone()].into()),
-            abilities: Some([Ability::Read].into()),
-            types: Some([(super::desk::contact(), [TypeAccess::Read].into())].into()),
-            conditions: [(super::desk::contact(), ["age > 3".to_owned()].into())].into(),
-            hidden_fields: [(super::desk::contact(), ["phone".to_owned()].into())].into(),
-        },
-        rate_limit: Some(RateLimit { per_second: 1, burst: Some(2) }),
-        expires_at: Some(Timestamp(9)),
-        created_at: Timestamp(4),
-        revoked_at: None,
-        made_by: "app_x".to_owned(),
-    };
+    let (token, definition) = (token(&application, &desk.here), definition());
     let own = SubscriptionId(4);
     let hold = Hold { since: Timestamp(6), reason: "restored".to_owned() };
     let values = vec![
@@ -193,6 +212,7 @@ pub async fn every_kind_of_setting_reads_back(subject: &impl Subject) {
         (SettingKey::new(SettingKind::Sealing, "check"), Setting::Sealing("sealed".to_owned())),
         (SettingKey::new(SettingKind::Hold, "delivery"), Setting::Hold(hold)),
         (SettingKey::new(SettingKind::Token, token.id), Setting::Token(token)),
+        (SettingKey::of_type(&desk.here, &super::desk::contact()), Setting::Type(definition)),
     ];
     let put = |(key, value): &(SettingKey, Setting)| Put {
         key: key.clone(),

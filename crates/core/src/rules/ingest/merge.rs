@@ -53,7 +53,7 @@ impl Case<'_> {
                 format!("{} would have {count} external ids; at most {} are kept", stays.id, limits::EXTERNAL_IDS_MAX);
             return fail(Some(stays.id), Code::LimitReached, text);
         }
-        self.within_reach(stays.id, &state.fields)?;
+        self.may_stand(&[stays.id, goes.id], &stays.state.fields, &state.fields)?;
         let kind = if old.is_empty() { ChangeKind::Correlated } else { ChangeKind::Updated };
         Ok(Next { kind, state, old })
     }
@@ -82,7 +82,7 @@ impl Case<'_> {
                 state = state.without(external);
             }
         }
-        self.within_reach(gone.id, &state.fields)?;
+        self.may_stand(&[gone.id], &crate::Fields::new(), &state.fields)?;
         for external in &taken_back {
             self.set.set_holder(external.key(&self.command.ty), Some(own.clone()));
         }

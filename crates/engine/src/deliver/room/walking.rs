@@ -10,7 +10,7 @@ use lockstep_core::limits;
 use lockstep_core::operation::OperationId;
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::scan::{Over, Scan, ScanKey};
-use lockstep_store::{Store, StoreError};
+use lockstep_store::{Store, StoreError, index};
 use std::sync::Arc;
 
 /// A page that a scan has read.
@@ -122,7 +122,8 @@ async fn read(store: &dyn Store, scan: &Scan, after: ScanKey) -> Result<Page, St
     let business = &scan.business;
     match &scan.over {
         Over::Records { ty, .. } => {
-            let page = store.records(business, ty, RecordId(after.0), limits::PAGE_CHANGES_MAX).await?;
+            let page =
+                store.records(business, ty, index::Walk::Up(RecordId(after.0)), limits::PAGE_CHANGES_MAX).await?;
             Ok(Page::Records(page.records, page.is_last))
         }
         Over::Changes { until, .. } => {
