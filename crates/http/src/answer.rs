@@ -96,6 +96,7 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::AmbiguousMatch
         | Code::MergeRefused
         | Code::RecordTooLarge => StatusCode::CONFLICT,
+        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::Busy | Code::DiskFull | Code::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         Code::StoreFailed
         | Code::Internal

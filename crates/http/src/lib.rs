@@ -12,6 +12,7 @@ pub mod router;
 mod rpc;
 pub mod serve;
 pub mod spans;
+pub mod throttle;
 pub mod tls;
 
 use lockstep_engine::World;
@@ -25,4 +26,6 @@ pub struct Server {
     pub world: Arc<World>,
     /// The door of the post room.
     pub post_room: PostRoom,
+    /// Counts calls.
+    pub throttle: Arc<throttle::Throttle>,
 }

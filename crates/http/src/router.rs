@@ -1,8 +1,9 @@
 //! Every route, on one page.
 
 use crate::answer::Refused;
-use crate::{Server, health, management, rpc};
+use crate::{Server, auth, health, management, rpc};
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 use http::header::ALLOW;
 use http::{HeaderName, Method, Uri};
@@ -72,6 +73,7 @@ pub fn router(server: Server) -> Router {
         }
         router = router.route(path, route);
     }
+    let router = router.route_layer(from_fn_with_state(server.clone(), auth::enter));
     router.fallback(unknown_path).method_not_allowed_fallback(method_not_allowed).with_state(server)
 }
 

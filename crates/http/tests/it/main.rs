@@ -7,6 +7,7 @@ mod bulk;
 mod calls;
 mod erase;
 mod letters;
+mod limits;
 mod mirrors;
 mod office;
 mod past;

@@ -6,6 +6,7 @@ use axum::body::Body;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use lockstep_core::clock::{Clock, IdSource, Timestamp};
+use lockstep_core::rate::RateLimit;
 use lockstep_core::schema::Schema;
 use lockstep_egress::{AddressPolicy, Response, SendError, Transport};
 use lockstep_engine::World;
@@ -16,6 +17,7 @@ use lockstep_engine::seal::Sealer;
 use lockstep_engine::settings::SharedSettings;
 use lockstep_http::Server;
 use lockstep_http::router::router;
+use lockstep_http::throttle::Throttle;
 use lockstep_store::Store;
 use lockstep_store::memory::MemoryStore;
 use serde_json::{Value, json};
@@ -118,6 +120,11 @@ impl Answer {
 
 impl Office {
     pub(crate) async fn open() -> Self {
+        Self::open_with(None).await
+    }
+
+    /// One whose server has a rate limit for every credential.
+    pub(crate) async fn open_with(usual: Option<RateLimit>) -> Self {
         let clock = Arc::new(StillClock::default());
         let memory = Arc::new(MemoryStore::new(Arc::<StillClock>::clone(&clock)));
         let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(&memory);
@@ -137,7 +144,8 @@ impl Office {
         });
         let (post_room, desk) = PostRoom::new();
         let blank = Badge { id: String::new(), key: String::new(), basic: String::new() };
-        let router = router(Server { world: Arc::clone(&world), post_room });
+        let throttle = Arc::new(Throttle::new(usual, Arc::<StillClock>::clone(&clock)));
+        let router = router(Server { world: Arc::clone(&world), post_room, throttle });
         let mut office = Self { router, _desk: desk, world, clock, store, memory, acme: blank.clone(), globex: blank };
         for (organisation, id) in [("Acme", "acme-1"), ("Acme", "acme-2"), ("Globex", "globex")] {
             let body = json!({"organisationName": organisation, "name": id, "id": id});
