@@ -19,6 +19,7 @@ type Migration = (&'static str, fn(&Connection) -> Result<(), StoreError>);
 const MAIN: &[Migration] = &[
     (include_str!("../migrations/0001_main.sql"), |_| Ok(())),
     (include_str!("../migrations/0002_bulk.sql"), crate::lookup::fill),
+    (include_str!("../migrations/0003_rest.sql"), |_| Ok(())),
 ];
 const ATTEMPTS: &[Migration] = &[(include_str!("../migrations/attempts_0001.sql"), |_| Ok(()))];
 

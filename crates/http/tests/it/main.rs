@@ -2,6 +2,7 @@
 #![expect(clippy::indexing_slicing, reason = "an answer that lacks what a test reads fails the test")]
 
 mod access;
+mod audit;
 mod bad_input;
 mod bulk;
 mod calls;

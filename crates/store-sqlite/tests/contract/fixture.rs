@@ -2,7 +2,7 @@
 //!
 //! A fixture is never changed after its format's release. To make one for a new format, run the tests and copy what
 //! `a_store_made_today_passes_for_its_fixture` leaves:
-//! `cp target/tmp/format-2/lockstep.db crates/store-sqlite/tests/fixtures/format-2/`.
+//! `cp target/tmp/format-3/lockstep.db crates/store-sqlite/tests/fixtures/format-3/`.
 //! What a format brought is in the business `there`, so that what older ones hold stays as it was.
 
 use crate::Folder;
@@ -179,6 +179,9 @@ async fn check(file: &Path, format: u32) {
     assert_eq!(ann.provenance.len(), 2);
     assert!(desk.record(&desk.here, BOB).await.unwrap().state.is_deleted);
 
+    let audit = desk.store.audit(None, i64::MAX, 99).await.unwrap();
+    assert!(!audit.is_empty() && audit.iter().all(|(_, audit)| audit.business.is_none()));
+    assert_eq!(desk.store.audit(Some(&desk.here), i64::MAX, 99).await.unwrap(), []);
     let rows = desk.store.settings(0, 99).await.unwrap().rows;
     let own = rows.iter().find(|row| row.key.kind == SettingKind::Subscription).unwrap();
     assert_eq!(own.value, Some(Setting::Subscription(subscription(OWN, &desk.here))));
@@ -216,10 +219,10 @@ async fn a_store_of_format_2_is_opened_and_read() {
 async fn a_store_made_today_passes_for_its_fixture() {
     let folder = Folder::fresh();
     make(&folder).await;
-    let keep = Path::new(env!("CARGO_TARGET_TMPDIR")).join("format-2");
+    let keep = Path::new(env!("CARGO_TARGET_TMPDIR")).join("format-3");
     fs::create_dir_all(&keep).unwrap();
     let file = keep.join("lockstep.db");
     fs::copy(folder.file("lockstep.db"), &file).unwrap();
     assert!(!folder.file("lockstep.db-wal").exists(), "a closed store is one file");
-    check(&file, 2).await;
+    check(&file, 3).await;
 }
