@@ -48,7 +48,7 @@ impl Ticks for Forward {
         let now = self.clock.now();
         let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, so_far) = *passed;
-        let so_far = so_far + Duration::from_millis(u64::try_from(now.ms_since(last)).unwrap_or(0));
+        let so_far = so_far + Duration::from_millis(now.ms_since(last));
         *passed = (now, so_far);
         so_far.into()
     }

@@ -103,7 +103,13 @@ async fn nobody_enters_without_a_credential_or_with_a_revoked_one() {
     let office = Office::open().await;
     let known = known(&office).await;
     let revoked = office.badge("Acme", "gone", &json!({})).await;
+    let child = office.token(&revoked.key, &json!({})).await.1;
     assert_eq!(office.admin(&format!("/management/auth/delete/{}", revoked.id), &json!({})).await.status, 200);
+    let (id, token) = office.token(&office.acme.key, &json!({})).await;
+    let own = office.caller(&office.acme.key);
+    lockstep_engine::control::token::revoke(&office.world, &own, "acme-1", &id).await.expect("revoked");
+    let expired = office.token(&office.acme.key, &json!({"expiresAt": "2023-11-14T22:13:21Z"})).await.1;
+    office.clock.advance(1_000);
     for (route, _, body) in bodies() {
         let path = filled(route, "acme-1", &known);
         let answer = office.send("POST", &path, &[], &body.to_string()).await;
@@ -112,6 +118,9 @@ async fn nobody_enters_without_a_credential_or_with_a_revoked_one() {
         for header in [
             ("authorization", format!("Bearer {}", revoked.key)),
             ("api-key", revoked.key.clone()),
+            ("api-key", child.clone()),
+            ("api-key", token.clone()),
+            ("api-key", expired.clone()),
             ("authorization", revoked.basic.clone()),
             ("authorization", "Basic !".to_owned()),
         ] {
@@ -166,8 +175,12 @@ async fn a_credential_without_the_ability_is_refused() {
         let others: Vec<_> = all.iter().filter(|other| **other != ability).collect();
         let badge = office.badge("Acme", &format!("without {route}"), &json!({"abilities": others})).await;
         let path = filled(route, "acme-1", &known);
-        let answer = office.post(&path, &badge.key, &body.to_string()).await;
-        assert_eq!((answer.status, answer.code()), (403, "forbidden"), "{path}");
+        let whole = office.badge("Acme", &format!("with {route}"), &json!({"abilities": all})).await;
+        let token = office.token(&whole.key, &json!({"abilities": others})).await.1;
+        for key in [&badge.key, &token] {
+            let answer = office.post(&path, key, &body.to_string()).await;
+            assert_eq!((answer.status, answer.code()), (403, "forbidden"), "{path}");
+        }
     }
 }
 

@@ -3,15 +3,10 @@
 use crate::office::{ADMIN_KEY, Office};
 use lockstep_core::error::Code;
 use lockstep_engine::control::{audit, token, within};
-use lockstep_engine::principal::{Credentials, Principal};
 use serde_json::json;
 
-fn caller(office: &Office, key: &str) -> Principal {
-    Principal::of(&office.world, &Credentials::Key(key.to_owned())).expect("a living credential")
-}
-
 async fn actions(office: &Office, key: &str, business: Option<&str>) -> Vec<String> {
-    let page = audit::list(&office.world, &caller(office, key), business, None, None).await.expect("a page");
+    let page = audit::list(&office.world, &office.caller(key), business, None, None).await.expect("a page");
     page.entries
         .into_iter()
         .map(|entry| format!("{} by {}", entry.action, entry.by_label.unwrap_or(entry.by)))
@@ -24,7 +19,7 @@ async fn every_change_of_settings_is_entered_and_read_by_who_may() {
     let (world, body) = (&office.world, |value| serde_json::from_value(value).expect("a body"));
     let manager =
         office.badge("Acme", "manager", &json!({"abilities": ["read", "write", "subscribe", "manage"]})).await;
-    let own = caller(&office, &manager.key);
+    let own = office.caller(&manager.key);
     let app = within::create(world, &own, "acme-1", body(json!({"label": "till"}))).await.expect("made").id.to_string();
     let change = serde_json::from_value(json!({"label": "Till"})).expect("a body");
     within::update(world, &own, "acme-1", &app, change).await.expect("changed");
@@ -67,7 +62,7 @@ async fn every_change_of_settings_is_entered_and_read_by_who_may() {
     assert_eq!(all.len(), expected.len() + 2 + 3, "with two businesses and three applications more");
 
     let refused = async |key: &str, business: Option<&str>| {
-        let page = audit::list(world, &caller(&office, key), business, None, None).await;
+        let page = audit::list(world, &office.caller(key), business, None, None).await;
         page.expect_err("not to be read").rejection.code
     };
     assert_eq!(refused(&manager.key, None).await, Code::Forbidden);

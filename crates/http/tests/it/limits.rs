@@ -2,9 +2,7 @@
 
 use crate::office::{ADMIN_KEY, Answer, Office};
 use lockstep_core::rate::RateLimit;
-use lockstep_engine::control::token;
-use lockstep_engine::principal::{Credentials, Principal};
-use serde_json::{Value, json};
+use serde_json::json;
 
 async fn list(office: &Office, key: &str) -> Answer {
     office.post("/v1/business/acme-1/subscription/list", key, "{}").await
@@ -13,14 +11,6 @@ async fn list(office: &Office, key: &str) -> Answer {
 fn told(answer: &Answer) -> (u16, &str, &str) {
     let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     (answer.status, header("ratelimit"), header("retry-after"))
-}
-
-async fn token(office: &Office, from: &str, more: &Value) -> String {
-    let principal = Principal::of(&office.world, &Credentials::Key(from.to_owned())).expect("a living credential");
-    let mut body = json!({"label": "kiosk"});
-    body["rateLimit"] = more.clone();
-    let body = serde_json::from_value(body).expect("a body");
-    token::create(&office.world, &principal, "acme-1", body).await.expect("a token").api_key
 }
 
 #[tokio::test]
@@ -48,8 +38,8 @@ async fn a_limited_credential_is_told_how_it_stands_and_when_to_come_again() {
 async fn a_token_draws_from_its_own_bucket_and_its_applications() {
     let office = Office::open().await;
     let badge = office.badge("Acme", "eager", &json!({"rateLimit": 3})).await;
-    let narrow = token(&office, &badge.key, &json!(1)).await;
-    let wide = token(&office, &badge.key, &json!(null)).await;
+    let narrow = office.token(&badge.key, &json!({"rateLimit": 1})).await.1;
+    let wide = office.token(&badge.key, &json!({})).await.1;
     assert_eq!(told(&list(&office, &narrow).await), (200, "\"default\";r=0;t=1", ""));
     for _ in 0..3 {
         assert_eq!(list(&office, &narrow).await.status, 429, "its own is empty, and nothing is taken from the other");

@@ -57,10 +57,10 @@ mod tests {
         let mut pace = Pace::default();
         pace.set(Some(per_second));
         let mut left = Vec::new();
-        for now in (1_000..1_000 + until_ms).step_by(step_ms).map(Timestamp) {
-            while pace.later(now).is_none() {
-                pace.take(now);
-                left.push(now.0);
+        for at in (1_000..1_000 + until_ms).step_by(step_ms).map(Timestamp) {
+            while pace.later(at).is_none() {
+                pace.take(at);
+                left.push(at.0);
             }
         }
         left
