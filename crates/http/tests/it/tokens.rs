@@ -3,7 +3,9 @@
 use crate::office::{ADMIN_KEY, Answer, Badge, Office};
 use lockstep_core::error::Code;
 use lockstep_engine::control::{application, subscription, token, within};
+use lockstep_engine::principal::digest_of;
 use lockstep_engine::refusal::Refusal;
+use lockstep_engine::settings::SharedSettings;
 use serde_json::{Value, json};
 
 type Outcome<T> = Result<T, Refusal>;
@@ -91,6 +93,27 @@ async fn a_token_ends_when_it_is_revoked_or_expires_and_with_what_it_was_made_fr
     let last = key(&office, &office.acme.key, &json!({})).await;
     office.admin(&format!("/management/auth/delete/{}", office.acme.id), &json!({})).await;
     assert_eq!(status(&last).await, 401, "with its application");
+}
+
+#[tokio::test]
+async fn whoever_reads_the_settings_from_the_beginning_finds_the_same_tokens_living() {
+    let office = Office::open().await;
+    let own = office.caller(&office.acme.key);
+    let (id, parent) = office.token(&office.acme.key, &json!({})).await;
+    let child = key(&office, &parent, &json!({})).await;
+    let (dead, lost) = office.token(&office.acme.key, &json!({})).await;
+    let orphan = key(&office, &lost, &json!({})).await;
+    token::revoke(&office.world, &own, "acme-1", &dead).await.expect("revoked");
+    // The rows of those that others were made from now come after theirs.
+    let label = serde_json::from_value(json!({"label": "renamed"})).expect("a body");
+    token::update(&office.world, &own, "acme-1", &id, label).await.expect("renamed");
+    narrow(&office, &office.acme, &json!({"label": "renamed"})).await;
+    let fresh = SharedSettings::default();
+    fresh.refresh(&*office.store).await.expect("read");
+    let now = office.world.clock.now();
+    let is_living =
+        |key: &str| fresh.read(|settings| settings.by_key(&digest_of(key)).is_some_and(|live| live.is_living(now)));
+    assert_eq!([&parent, &child, &lost, &orphan].map(|key| is_living(key)), [true, true, false, false]);
 }
 
 #[tokio::test]
