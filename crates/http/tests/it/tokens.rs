@@ -107,13 +107,16 @@ async fn whoever_reads_the_settings_from_the_beginning_finds_the_same_tokens_liv
     // The rows of those that others were made from now come after theirs.
     let label = serde_json::from_value(json!({"label": "renamed"})).expect("a body");
     token::update(&office.world, &own, "acme-1", &id, label).await.expect("renamed");
+    let living = async || {
+        let fresh = SharedSettings::default();
+        fresh.refresh(&*office.store).await.expect("read");
+        let now = office.world.clock.now();
+        [&parent, &child, &lost, &orphan]
+            .map(|key| fresh.read(|settings| settings.by_key(&digest_of(key)).is_some_and(|live| live.is_living(now))))
+    };
+    assert_eq!(living().await, [true, true, false, false]);
     narrow(&office, &office.acme, &json!({"label": "renamed"})).await;
-    let fresh = SharedSettings::default();
-    fresh.refresh(&*office.store).await.expect("read");
-    let now = office.world.clock.now();
-    let is_living =
-        |key: &str| fresh.read(|settings| settings.by_key(&digest_of(key)).is_some_and(|live| live.is_living(now)));
-    assert_eq!([&parent, &child, &lost, &orphan].map(|key| is_living(key)), [true, true, false, false]);
+    assert_eq!(living().await, [true, true, false, false], "its application's row comes last");
 }
 
 #[tokio::test]
