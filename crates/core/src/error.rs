@@ -78,6 +78,8 @@ codes! {
     IdTaken => "id_taken",
     /// The same idempotency key came with another request.
     IdempotencyConflict => "idempotency_conflict",
+    /// The credential calls more often than it may.
+    RateLimited => "rate_limited",
     /// A limit on how many there may be.
     LimitReached => "limit_reached",
     /// A position that the log does not have: it was restored from a backup.

@@ -4,6 +4,7 @@
 //! is decided inside the commit and fails the operation.
 
 use crate::World;
+use crate::control;
 use crate::principal::Principal;
 use crate::refusal::Refusal;
 use aws_lc_rs::digest::{Context, SHA256};
@@ -147,7 +148,13 @@ impl Verb<'_> {
 /// What is wrong with the request, or why the store did not take it. Nothing was written.
 pub async fn submit(world: &World, call: Call<'_>) -> Result<Outcome, Refusal> {
     let is_erasing = matches!(call.verb, Verb::Erase { .. });
+    let principal = call.principal;
     let command = command(world, call)?;
+    if let Action::Erase { target } = &command.action {
+        // Before it is done: nothing is erased of which nobody knows who asked.
+        let subject = format!("{} {}", command.ty, shown_target(target));
+        control::note_in(world, principal, &command.business, "record.erase", subject).await?;
+    }
     let commit = Commit { id: None, work: Work::Commands(vec![command]) };
     let Committed::Outcomes(outcomes) = world.store.commit(commit).await? else {
         return Err(StoreError::Failed("a commit of commands answered with settings".to_owned()).into());
@@ -190,6 +197,14 @@ pub async fn rollback(
     let ty = of.ty.clone();
     let verb = Verb::Rollback { of };
     submit(world, Call { principal, business, ty: ty.as_str(), verb, if_match: None, idempotency, bytes: &[] }).await
+}
+
+fn shown_target(target: &Target) -> String {
+    match target {
+        Target::Id(id) => id.to_string(),
+        // The id itself is a value of the record's.
+        Target::External(external) => format!("ext: of {}", external.provider),
+    }
 }
 
 fn command(world: &World, call: Call<'_>) -> Result<Command, Refusal> {

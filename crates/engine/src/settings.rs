@@ -262,14 +262,13 @@ impl Settings {
     }
 
     fn put_token(&mut self, token: Token, version: u64) {
-        let (id, application, is_revoked) = (token.id, token.application, token.revoked_at.is_some());
+        let (id, application) = (token.id, token.application);
         self.by_key.insert(token.key_digest, (application, Some(id)));
         self.tokens_of.entry(application).or_default().insert(id);
         self.token_rows.insert(id, (token, version));
         self.compile_token(id);
-        if is_revoked {
-            self.compile_children(application, id);
-        }
+        // Rows come in the order of their last change: one that was made from it may have come before it.
+        self.compile_children(application, id);
     }
 
     fn drop_token(&mut self, id: TokenId) {

@@ -1,8 +1,9 @@
 //! Answers: JSON, and the one table from codes to statuses.
 
+use crate::rest::Problem;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode, Uri};
 use lockstep_core::error::Code;
 use lockstep_engine::refusal::Refusal;
 use lockstep_wire::error::ErrorBody;
@@ -59,6 +60,14 @@ impl IntoResponse for Refused {
     }
 }
 
+/// A refusal as the face that the path belongs to writes it.
+pub(crate) fn refused(uri: &Uri, refusal: Refusal) -> Response {
+    match uri.path().starts_with("/rest/") {
+        true => Problem::from(refusal).into_response(),
+        false => Refused(refusal).into_response(),
+    }
+}
+
 /// The status of a code. Codes that end operations or stop a start never leave as one; they are here so that the
 /// table is whole.
 pub(crate) const fn status(code: Code) -> StatusCode {
@@ -100,6 +109,7 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::AmbiguousMatch
         | Code::MergeRefused
         | Code::RecordTooLarge => StatusCode::CONFLICT,
+        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::Busy | Code::DiskFull | Code::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         Code::StoreFailed
         | Code::Internal

@@ -1,17 +1,54 @@
-//! Credentials from headers: HTTP Basic, `Authorization: Bearer`, `Api-Key`.
+//! The entrance: credentials from headers (HTTP Basic, `Authorization: Bearer`, `Api-Key`), and how often they come.
 
+use crate::Server;
+use crate::answer::refused;
+use crate::router::PUBLIC;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use lockstep_core::error::Code;
-use lockstep_engine::World;
 use lockstep_engine::principal::{Credentials, Principal};
 use lockstep_engine::refusal::Refusal;
 
-/// Whoever sent the request.
-pub(crate) fn principal(world: &World, headers: &HeaderMap) -> Result<Principal, Refusal> {
-    Principal::of(world, &credentials(headers)?)
+/// Who calls, or why nobody does, as the entrance found it.
+#[derive(Clone)]
+struct Entered(Result<Principal, Refusal>);
+
+/// The entrance, before every route that asks for credentials: finds once who calls, and counts the call. What is wrong
+/// with the credentials is said by the route, so that an unknown path or method is told as that.
+pub(crate) async fn enter(State(server): State<Server>, mut request: Request, next: Next) -> Response {
+    if PUBLIC.contains(&request.uri().path()) {
+        return next.run(request).await;
+    }
+    let found = find(&server, request.headers());
+    let drawn = found.as_ref().map_or(Ok(None), |principal| server.throttle.draw(principal));
+    let (standing, mut response) = match drawn {
+        Ok(standing) => {
+            request.extensions_mut().insert(Entered(found));
+            (standing, next.run(request).await)
+        }
+        Err(standing) => (Some(standing), refused(request.uri(), standing.refusal())),
+    };
+    if let Some(standing) = standing {
+        standing.tell(response.headers_mut());
+    }
+    response
+}
+
+/// Whoever sent the request, as the entrance found it.
+pub(crate) fn principal(server: &Server, request: &Request) -> Result<Principal, Refusal> {
+    match request.extensions().get::<Entered>() {
+        Some(Entered(found)) => found.clone(),
+        None => find(server, request.headers()),
+    }
+}
+
+fn find(server: &Server, headers: &HeaderMap) -> Result<Principal, Refusal> {
+    Principal::of(&server.world, &credentials(headers)?)
 }
 
 fn credentials(headers: &HeaderMap) -> Result<Credentials, Refusal> {

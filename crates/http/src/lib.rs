@@ -14,6 +14,7 @@ pub mod router;
 mod rpc;
 pub mod serve;
 pub mod spans;
+pub mod throttle;
 pub mod tls;
 
 pub use rest::openapi::document as openapi;
@@ -32,4 +33,6 @@ pub struct Server {
     pub post_room: PostRoom,
     /// Becomes true when streams are to end.
     pub stop: watch::Receiver<bool>,
+    /// Counts calls.
+    pub throttle: Arc<throttle::Throttle>,
 }

@@ -52,6 +52,7 @@ pages! {
     "not_found",
     "outside_grant",
     "provider_taken",
+    "rate_limited",
     "record_deleted",
     "record_not_found",
     "record_too_large",

@@ -56,7 +56,7 @@ pub(crate) async fn control<T: DeserializeOwned>(
     request: Request,
     may: impl FnOnce(&Principal) -> Result<(), Refusal>,
 ) -> Result<(Principal, T), Refusal> {
-    let principal = auth::principal(&server.world, request.headers())?;
+    let principal = auth::principal(server, &request)?;
     may(&principal)?;
     parameters(request.uri(), &[])?;
     let bytes = bytes(request.into_body(), limits::CONTROL_BYTES_MAX).await?;

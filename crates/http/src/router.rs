@@ -1,12 +1,13 @@
 //! Every route, on one page.
 
-use crate::answer::Refused;
+use crate::answer::refused;
 use crate::rest::doc::Doc;
-use crate::rest::{Problem, access, change, openapi, operation, record, subscription, who};
-use crate::{Server, health, management, page, rpc};
+use crate::rest::{access, change, openapi, operation, record, subscription, who};
+use crate::{Server, auth, health, management, page, rpc};
 use axum::Router;
 use axum::handler::Handler;
-use axum::response::{IntoResponse, Response};
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http::{Method, Uri};
 use lockstep_core::error::{Code, shown};
@@ -191,29 +192,24 @@ pub fn router(server: Server) -> Router {
         }
         router = router.route(path, handler);
     }
+    let router = router.route_layer(from_fn_with_state(server.clone(), auth::enter));
     router.fallback(unknown_path).method_not_allowed_fallback(method_not_allowed).with_state(server)
 }
 
 async fn unknown_path(uri: Uri) -> Response {
-    if is_rest(&uri) {
-        let text = format!("there is no path {}: /openapi.json lists those there are", shown(uri.path()));
-        return Problem::from(Refusal::new(Code::UnknownPath, text)).into_response();
-    }
-    let text = format!(
-        "there is no path {}: calls of the Data API are POST /v1/business/BUSINESS/TYPE/create, update/ID, delete/ID, \
-         correlate/ID, uncorrelate/ID, merge/ID, unmerge/ID, sync-by-id?id=ID, sync-all, create-many",
-        shown(uri.path())
-    );
-    Refused(Refusal::new(Code::UnknownPath, text)).into_response()
+    let hint = match uri.path().starts_with("/rest/") {
+        true => "/openapi.json lists those there are",
+        false => {
+            "calls of the Data API are POST /v1/business/BUSINESS/TYPE/create, update/ID, delete/ID, correlate/ID, \
+             uncorrelate/ID, merge/ID, unmerge/ID, sync-by-id?id=ID, sync-all, create-many"
+        }
+    };
+    let text = format!("there is no path {}: {hint}", shown(uri.path()));
+    refused(&uri, Refusal::new(Code::UnknownPath, text))
 }
 
 /// The header `Allow`, which says what the path takes, is the router's own.
 async fn method_not_allowed(method: Method, uri: Uri) -> Response {
     let text = format!("{} does not take {method}; the header Allow says what it takes", shown(uri.path()));
-    let refusal = Refusal::new(Code::MethodNotAllowed, text);
-    if is_rest(&uri) { Problem::from(refusal).into_response() } else { Refused(refusal).into_response() }
-}
-
-fn is_rest(uri: &Uri) -> bool {
-    uri.path().starts_with("/rest/")
+    refused(&uri, Refusal::new(Code::MethodNotAllowed, text))
 }

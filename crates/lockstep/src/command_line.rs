@@ -94,6 +94,9 @@ pub(crate) struct ServeArgs {
     /// How long changes are held beyond that for a subscription that still needs them [default: 30d]
     #[arg(long, env = "LOCKSTEP_CURSOR_HELD_FOR", value_name = "DURATION")]
     pub(crate) cursor_held_for: Option<KeptFor>,
+    /// Calls a second that a credential may make which has no rate limit of its own [default: as many as it likes]
+    #[arg(long, env = "LOCKSTEP_RATE_LIMIT", value_name = "CALLS")]
+    pub(crate) rate_limit: Option<u32>,
     /// Post system events here too, such as a subscription that was paused
     #[arg(long, env = "LOCKSTEP_ALERT_URL", value_name = "URL")]
     pub(crate) alert_url: Option<String>,

@@ -40,6 +40,7 @@ async fn demo(args: DemoArgs) -> Result<(), Failure> {
     let admin_key = format!("demo_{:032x}", world::SystemIds.ordered());
     let settings = Settings {
         keep: Keep::default(),
+        rate_limit: None,
         data: folder.clone(),
         listen: args.listen,
         allow_private: vec!["127.0.0.0/8".parse().map_err(|error| Failure::Other(anyhow::Error::new(error)))?],

@@ -7,6 +7,7 @@ use crate::paths;
 use ipnet::IpNet;
 use lockstep_core::error::Code;
 use lockstep_core::limits::HISTORY_KEPT_S_MIN;
+use lockstep_core::rate::RateLimit;
 use lockstep_engine::retention::Keep;
 use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -35,6 +36,7 @@ pub(crate) struct Settings {
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) otlp_endpoint: Option<String>,
     pub(crate) keep: Keep,
+    pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) alert_url: Option<String>,
     pub(crate) alert_secret: Option<String>,
     pub(crate) log_format: LogFormat,
@@ -54,6 +56,7 @@ struct SettingsFile {
     otlp_endpoint: Option<String>,
     history_kept_for: Option<KeptFor>,
     cursor_held_for: Option<KeptFor>,
+    rate_limit: Option<u32>,
     alert_url: Option<String>,
     log_format: Option<LogFormat>,
     log: Option<String>,
@@ -79,6 +82,7 @@ impl Settings {
             keep(args.history_kept_for.or(file.history_kept_for), args.cursor_held_for.or(file.cursor_held_for))?;
         Ok(Self {
             keep,
+            rate_limit: args.rate_limit.or(file.rate_limit).map(rate_limit).transpose()?,
             data: args.data.or(file.data).unwrap_or_else(paths::default_data),
             listen: args.listen.or(file.listen).unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))),
             allow_private,
@@ -106,6 +110,14 @@ fn keep(history: Option<KeptFor>, cursors: Option<KeptFor>) -> Result<Keep, Fail
     Ok(Keep {
         history_for: history.map(|KeptFor(time)| time),
         cursors_for: cursors.map_or(Keep::default().cursors_for, |KeptFor(time)| time),
+    })
+}
+
+/// How often a credential may call that has no limit of its own.
+fn rate_limit(per_second: u32) -> Result<RateLimit, Failure> {
+    RateLimit::per_second(per_second).check().map_err(|refused| {
+        let text = format!("--rate-limit: {}; leave it out to set none", refused.message);
+        Failure::new(Code::SettingsInvalid, text)
     })
 }
 
@@ -158,6 +170,14 @@ mod tests {
                 ServeArgs { config: Some(file(&format!("history-kept-for = \"{text}\"\n"))), ..ServeArgs::default() };
             assert!(Settings::read(args).unwrap_err().to_string().contains("settings_invalid"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_rate_limit_is_a_number_that_can_be_kept() {
+        let read = |calls| Settings::read(ServeArgs { rate_limit: calls, ..ServeArgs::default() });
+        assert_eq!(read(None).unwrap().rate_limit, None);
+        assert_eq!(read(Some(50)).unwrap().rate_limit, Some(RateLimit::per_second(50)));
+        assert!(read(Some(0)).unwrap_err().to_string().contains("--rate-limit"));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use lockstep_engine::seal::Sealer;
 use lockstep_engine::settings::SharedSettings;
 use lockstep_engine::upload::Uploads;
 use lockstep_engine::{World, metrics::Metrics, sweep};
+use lockstep_http::throttle::Throttle;
 use lockstep_http::tls::{BadTls, Tls};
 use lockstep_http::{Server, router, serve, spans};
 use lockstep_store::settings::{Audit, Control, Expect, Put, Setting, SettingKey, SettingKind};
@@ -45,6 +46,7 @@ const REOPEN_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Hub {
     pub(crate) world: Arc<World>,
     pub(crate) post_room: PostRoom,
+    throttle: Arc<Throttle>,
     keep: Keep,
     pub(crate) address: SocketAddr,
     /// Key files made at this start.
@@ -122,7 +124,8 @@ impl Hub {
         let made = sealing.made.into_iter().chain(admin.made).collect();
         let is_traced = settings.otlp_endpoint.is_some();
         let keep = settings.keep;
-        Ok(Self { world, post_room, keep, address, made, tls, is_traced, listener, desk })
+        let throttle = Arc::new(Throttle::new(settings.rate_limit, Arc::clone(&world.clock)));
+        Ok(Self { world, post_room, throttle, keep, address, made, tls, is_traced, listener, desk })
     }
 
     /// Where it is reached.
@@ -133,11 +136,11 @@ impl Hub {
 
     /// Serves and delivers until told to stop, then finishes what is under way and closes the store.
     pub(crate) async fn run(self, stop: watch::Receiver<bool>) -> Result<(), Failure> {
-        let Self { world, post_room, keep, tls, is_traced, listener, desk, .. } = self;
+        let Self { world, post_room, throttle, keep, tls, is_traced, listener, desk, .. } = self;
         let sweeping = post_room.clone();
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| Failure::Other(error.into()))?;
         let deliver = start_delivery(Arc::clone(&world), desk, stop.clone())?;
-        let router = router::router(Server { world: Arc::clone(&world), post_room, stop: stop.clone() });
+        let router = router::router(Server { world: Arc::clone(&world), post_room, stop: stop.clone(), throttle });
         let router = if is_traced { spans::traced(router) } else { router };
         tokio::join!(
             serve::serve(listener, tls, router, stop.clone()),

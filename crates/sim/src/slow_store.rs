@@ -21,7 +21,7 @@ use lockstep_store::heads::HeadWatch;
 use lockstep_store::index::{Building, Range, Walk};
 use lockstep_store::memory::MemoryStore;
 use lockstep_store::prune::Prune;
-use lockstep_store::settings::{Setting, SettingKey, SettingsPage};
+use lockstep_store::settings::{Audit, Setting, SettingKey, SettingsPage};
 use lockstep_store::settle::{Fence, LaneStep, Settle};
 use lockstep_store::snapshot::Snapshot;
 use lockstep_store::upload::LineOutcome;
@@ -300,6 +300,15 @@ impl Store for SlowStore {
 
     async fn settings(&self, after: u64, limit: usize) -> Result<SettingsPage, StoreError> {
         self.slowly(self.inner.settings(after, limit)).await
+    }
+
+    async fn audit(
+        &self,
+        business: Option<&BusinessId>,
+        before_row: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, Audit)>, StoreError> {
+        self.slowly(self.inner.audit(business, before_row, limit)).await
     }
 
     async fn outlets(&self) -> Result<Vec<OutletRows>, StoreError> {

@@ -1,4 +1,4 @@
--- What types of a business's own need.
+-- What types of a business's own, and an audit log that is read, need.
 
 -- Fields whose lookup entries are still to be gone through: first those that may be stale are wiped (0 none, 1 those
 -- of records without a value, 2 all), then every record after `after` is entered.
@@ -10,3 +10,8 @@ CREATE TABLE index_build (
     after    BLOB NOT NULL DEFAULT x'',
     PRIMARY KEY (business, type, field)
 ) WITHOUT ROWID;
+
+-- Whose business an audit entry concerns, so that those of one business are read without the others. Entries from
+-- before stand for none.
+ALTER TABLE audit ADD COLUMN business TEXT;
+CREATE INDEX audit_business ON audit (business, row) WHERE business IS NOT NULL;

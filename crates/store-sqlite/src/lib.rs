@@ -46,7 +46,7 @@ use lockstep_core::scan::Scan;
 use lockstep_store::heads::HeadWatch;
 use lockstep_store::index::{Building, Range, Walk};
 use lockstep_store::prune::Prune;
-use lockstep_store::settings::SettingsPage;
+use lockstep_store::settings::{Audit, SettingsPage};
 use lockstep_store::settle::{Fence, Settle};
 use lockstep_store::snapshot::Snapshot;
 use lockstep_store::upload::LineOutcome;
@@ -322,6 +322,16 @@ impl Store for SqliteStore {
 
     async fn settings(&self, after: u64, limit: usize) -> Result<SettingsPage, StoreError> {
         self.readers.ask(move |connection| readers::settings(connection, after, limit)).await
+    }
+
+    async fn audit(
+        &self,
+        business: Option<&BusinessId>,
+        before_row: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, Audit)>, StoreError> {
+        let business = business.cloned();
+        self.readers.ask(move |connection| readers::audit(connection, business.as_ref(), before_row, limit)).await
     }
 
     async fn outlets(&self) -> Result<Vec<OutletRows>, StoreError> {

@@ -11,7 +11,7 @@ use lockstep_core::ids::{BusinessId, RecordId, SubscriptionId, TypeId};
 use lockstep_core::limits::{PAGE_BYTES_MAX, READS_WAITING_MAX};
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_store::index::Walk;
-use lockstep_store::settings::{SettingKey, SettingKind, SettingRow, SettingsPage};
+use lockstep_store::settings::{Audit, SettingKey, SettingKind, SettingRow, SettingsPage};
 use lockstep_store::{ChangePage, Count, OutletRows, RecordPage, StoreError, codec};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
@@ -269,6 +269,32 @@ pub(crate) fn settings(connection: &Connection, after: u64, limit: usize) -> Res
     });
     let rows = rows.collect::<Result<_, StoreError>>()?;
     Ok(SettingsPage { rows, version: settings_version(&snapshot)? })
+}
+
+/// Audit entries before a row, newest first.
+pub(crate) fn audit(
+    connection: &Connection,
+    business: Option<&BusinessId>,
+    before_row: i64,
+    limit: usize,
+) -> Result<Vec<(i64, Audit)>, StoreError> {
+    let limit = column(limit as u64);
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?));
+    let sql = match business {
+        Some(_) => "SELECT row, body FROM audit WHERE business = ?3 AND row < ?1 ORDER BY row DESC LIMIT ?2",
+        None => "SELECT row, body FROM audit WHERE row < ?1 ORDER BY row DESC LIMIT ?2",
+    };
+    let mut select = connection.prepare_cached(sql).or_fault()?;
+    let rows = match business {
+        Some(business) => select.query_map(params![before_row, limit, business.as_str()], read),
+        None => select.query_map(params![before_row, limit], read),
+    };
+    rows.or_fault()?
+        .map(|row| {
+            let (row, body) = row.or_fault()?;
+            Ok((row, codec::decode(&body)?))
+        })
+        .collect()
 }
 
 /// Where every business's outlets stand.

@@ -250,7 +250,11 @@ impl Writing<'_> {
         }
         self.notices(&control.notices)?;
         let audit = &control.audit;
-        self.execute("INSERT INTO audit (at, body) VALUES (?1, ?2)", params![audit.at.0, codec::encode(audit)?])?;
+        let business = audit.business.as_ref().map(BusinessId::as_str);
+        self.execute(
+            "INSERT INTO audit (at, body, business) VALUES (?1, ?2, ?3)",
+            params![audit.at.0, codec::encode(audit)?, business],
+        )?;
         Ok(version)
     }
 

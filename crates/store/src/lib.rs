@@ -38,7 +38,7 @@ use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::scan::Scan;
 use prune::Prune;
-use settings::{Control, SettingKey, SettingsPage};
+use settings::{Audit, Control, SettingKey, SettingsPage};
 use settle::{Fence, Settle};
 use snapshot::Snapshot;
 use std::collections::BTreeMap;
@@ -364,6 +364,17 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn settings(&self, after: u64, limit: usize) -> Result<SettingsPage, StoreError>;
+
+    /// Audit entries of before a row, newest first, with their rows: those that concern a business, or all.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn audit(
+        &self,
+        business: Option<&BusinessId>,
+        before_row: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, Audit)>, StoreError>;
 
     /// Where every business's outlets stand.
     ///

@@ -11,7 +11,7 @@ use crate::batch::{Load, Progress, Sets, advance_sync, decide_all, progress_of};
 use crate::heads::{HeadWatch, Heads, Moves};
 use crate::index::{Building, Range, Walk};
 use crate::prune::Prune;
-use crate::settings::{Control, Dropped, Expect, Put, Setting, SettingKey, SettingRow, SettingsPage};
+use crate::settings::{Audit, Control, Dropped, Expect, Put, Setting, SettingKey, SettingRow, SettingsPage};
 use crate::settle::{Fence, LaneStep, NoticeSettle, NoticeStep, OutletSettle, ScanSettle, Settle};
 use crate::snapshot::Snapshot;
 use crate::upload::{self, Batch, LineOutcome};
@@ -104,6 +104,7 @@ struct Inner {
     commits: BTreeMap<CommitId, (Timestamp, Committed)>,
     fence: Fence,
     attempts: Vec<Attempt>,
+    audit: BTreeMap<i64, Audit>,
     state: StoreState,
 }
 
@@ -298,6 +299,8 @@ impl Inner {
             self.push_scans(vec![scan], moves);
         }
         self.push_notices(control.notices, moves);
+        let row = self.audit.last_key_value().map_or(1, |(row, _)| row + 1);
+        self.audit.insert(row, control.audit);
         Ok(Committed::Settings(self.version))
     }
 
@@ -608,6 +611,19 @@ impl Store for MemoryStore {
         rows.sort_by_key(|row| row.version);
         rows.truncate(limit);
         Ok(SettingsPage { rows, version: inner.version })
+    }
+
+    async fn audit(
+        &self,
+        business: Option<&BusinessId>,
+        before_row: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, Audit)>, StoreError> {
+        let inner = self.lock();
+        let rows = inner.audit.range(..before_row).rev();
+        let is_asked = |audit: &Audit| business.is_none_or(|asked| audit.business.as_ref() == Some(asked));
+        let newest = rows.filter(|(_, audit)| is_asked(audit)).take(limit);
+        Ok(newest.map(|(row, audit)| (*row, audit.clone())).collect())
     }
 
     async fn outlets(&self) -> Result<Vec<OutletRows>, StoreError> {

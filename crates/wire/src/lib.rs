@@ -3,6 +3,7 @@
 //! They stand apart from the domain types so that neither can bend the other: a rule never sees a wire type, and
 //! a stored thing never changes because the wire did. Unknown members of a request are refused by name.
 
+pub mod audit;
 pub mod auth;
 pub mod error;
 pub mod feed;

@@ -96,6 +96,7 @@ pub(super) async fn align(
             let standing: Vec<_> = all.filter(|live| live.subscription.mirrors == Some(lead)).cloned().collect();
             (standing, found.map(|live| (live, wanted)))
         });
+        control.audit.business = found.as_ref().map(|(live, _)| live.subscription.business.clone());
         let wanted = found.as_ref().map(|(_, wanted)| wanted.clone()).unwrap_or_default();
         for live in &standing {
             let own = &live.subscription;

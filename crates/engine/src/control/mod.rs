@@ -1,6 +1,7 @@
 //! Control: businesses and their types, applications, subscriptions. Each call is one commit of settings with its audit entry.
 
 pub mod application;
+pub mod audit;
 pub mod business;
 mod credential;
 pub mod hold;
@@ -48,6 +49,17 @@ async fn commit(world: &World, control: Control) -> Result<(), StoreError> {
 /// Enters in the audit log what changes no setting.
 pub(crate) async fn note(world: &World, principal: &Principal, action: &str, subject: &str) -> Result<(), StoreError> {
     commit(world, blank(world, principal, action, subject)).await
+}
+
+/// The same of what concerns a business.
+pub(crate) async fn note_in(
+    world: &World,
+    principal: &Principal,
+    business: &BusinessId,
+    action: &str,
+    subject: impl Display,
+) -> Result<(), StoreError> {
+    commit(world, blank_in(world, principal, business, action, subject)).await
 }
 
 /// The same for puts that claim a name: a conflict is said in the caller's words.

@@ -4,9 +4,11 @@
 //! it went.
 
 mod bundle;
+mod pace;
 mod parking;
 
 pub(super) use self::bundle::Bundle;
+use self::pace::Pace;
 use self::parking::ParkedRecord;
 use super::addressee::Addressee;
 use super::post::{Fate, Landing};
@@ -138,6 +140,8 @@ pub(super) struct Lane {
     pub(super) ordering: Ordering,
     /// Whether changes go together.
     pub(super) batch: Option<Batching>,
+    /// How many requests a second.
+    pub(super) pace: Pace,
     /// Batches that wait for another try.
     bundles: VecDeque<Bundle>,
     /// Things given out, so that a walk has its share beside a flood of changes.
@@ -189,6 +193,7 @@ impl Lane {
             is_restored: false,
             ordering: Ordering::Record,
             batch: None,
+            pace: Pace::default(),
             bundles: VecDeque::new(),
             given: 0,
             unsettled: BTreeMap::new(),
@@ -275,12 +280,13 @@ impl Lane {
         let later = (Excluded((now, DeliveryId(u128::MAX))), Unbounded);
         let notice = self.notices.range(later).next().map(|((at, _), _)| *at);
         let walk = self.walks.iter().filter_map(|walk| walk.due_after(now)).min();
-        let Gate::Closed(closed) = &self.gate else {
-            return [parked, notice, walk, self.batch_due_after(now)].into_iter().flatten().min();
-        };
         let has_walks = self.walks.iter().any(Walk::has_more);
         let has_something =
             has_walks || !self.unsettled.is_empty() || !self.parked.is_empty() || !self.notices.is_empty();
+        let Gate::Closed(closed) = &self.gate else {
+            let pace = self.pace.later(now).filter(|_| has_something);
+            return [parked, notice, walk, self.batch_due_after(now), pace].into_iter().flatten().min();
+        };
         if closed.next_at > now { has_something.then_some(closed.next_at) } else { notice }
     }
 
@@ -292,6 +298,9 @@ impl Lane {
             Gate::Closed(closed) if !closed.is_probing && closed.next_at <= now && self.in_flight == 0 => true,
             _ => return None,
         };
+        if self.pace.later(now).is_some() {
+            return None;
+        }
         let is_walks_turn = self.given.is_multiple_of(WALK_EVERY);
         let what = match is_probe {
             true => self
@@ -311,6 +320,7 @@ impl Lane {
             closed.is_probing = true;
         }
         self.in_flight += 1;
+        self.pace.take(now);
         let is_free = self.ordering == Ordering::None && matches!(what, What::Change(_) | What::Parked(..));
         self.busy.extend(what.record().filter(|_| !is_free));
         Some(what)
@@ -418,6 +428,9 @@ impl Lane {
             self.busy.remove(&record);
         }
         let was_probe = matches!(&self.gate, Gate::Closed(closed) if closed.is_probing);
+        if landing.is_unsent() {
+            self.pace.give_back();
+        }
         if landing.fate == Fate::Delivered {
             self.passed(what.record(), landing.at);
         } else if let Gate::Closed(closed) = &mut self.gate {

@@ -406,3 +406,27 @@ fn a_batch_that_is_too_long_goes_as_two_and_at_last_singly() {
     assert_eq!(leave(&mut lane, NOW).iter().map(members).collect::<Vec<_>>(), [vec![2], vec![3]]);
     assert_eq!(lane.held(), 3);
 }
+
+#[test]
+fn a_limited_lane_waits_for_its_turn_and_is_neither_failing_nor_closed() {
+    let mut lane = lane();
+    lane.pace.set(Some(10));
+    for seq in 1..=3 {
+        push(&mut lane, seq, u128::from(seq));
+    }
+    let first = leave(&mut lane, NOW);
+    assert_eq!(seqs(&first), [1]);
+    let next = NOW.plus_ms(100);
+    assert_eq!(lane.due_after(NOW), Some(next), "the clock brings the next");
+    for what in first {
+        lane.landed(what, &landing(Fate::Delivered, NOW), MIDDLE);
+    }
+    assert_eq!((seqs(&leave(&mut lane, NOW.plus_ms(99))), &lane.gate), (vec![], &Gate::Open));
+    let second = leave(&mut lane, next);
+    assert_eq!(seqs(&second), [2]);
+    for what in second {
+        lane.landed(what, &landing(Fate::Unwanted, next), MIDDLE);
+    }
+    assert_eq!(seqs(&leave(&mut lane, next)), [3], "what was not sent takes no turn");
+    assert_eq!(lane.due_after(NOW.plus_ms(200)), None, "an idle lane asks for no alarm");
+}

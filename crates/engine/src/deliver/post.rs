@@ -40,6 +40,13 @@ pub(super) struct Landing {
     pub(super) took_ms: u32,
 }
 
+impl Landing {
+    /// Whether no request was made.
+    pub(super) const fn is_unsent(&self) -> bool {
+        matches!(self.fate, Fate::Unwanted | Fate::NotYet | Fate::Unread | Fate::TooMuch)
+    }
+}
+
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {

@@ -377,6 +377,7 @@ impl Room {
                 lane.readdressed(old.is_none_or(|old| old.url != addressee.url));
                 lane.ordering = addressee.subscription.ordering;
                 lane.batch = addressee.subscription.batch;
+                lane.pace.set(addressee.subscription.per_second);
                 lane.to = Some(Arc::new(addressee));
             }
             Err(why) => {

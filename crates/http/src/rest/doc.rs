@@ -38,13 +38,14 @@ pub struct Doc {
 }
 
 /// Codes that any call with a credential may answer.
-const USUAL: [Code; 12] = [
+const USUAL: [Code; 13] = [
     Code::Unauthenticated,
     Code::InvalidCredentials,
     Code::InvalidParameter,
     Code::InvalidHeader,
     Code::InvalidId,
     Code::Forbidden,
+    Code::RateLimited,
     Code::BusinessNotFound,
     Code::MethodNotAllowed,
     Code::Busy,

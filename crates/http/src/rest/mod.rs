@@ -75,8 +75,8 @@ impl<P: DeserializeOwned + Send> FromRequest<Server> for Asked<P> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, server: &Server) -> Result<Self, Problem> {
+        let principal = auth::principal(server, &request)?;
         let (mut parts, body) = request.into_parts();
-        let principal = auth::principal(&server.world, &parts.headers)?;
         let Path(places) = Path::from_request_parts(&mut parts, server).await.map_err(|error| {
             Refusal::new(Code::InvalidId, format!("the path cannot be read: {}", error.body_text()))
         })?;

@@ -20,7 +20,7 @@ async fn asked(
     request: Request,
     known: &[&str],
 ) -> Result<(Principal, BTreeMap<String, String>), Refusal> {
-    let principal = crate::auth::principal(&server.world, request.headers())?;
+    let principal = crate::auth::principal(server, &request)?;
     let parameters = request::parameters(request.uri(), known)?;
     // Whatever comes as a body is read, so that the connection can be used again, and ignored.
     request::bytes(request.into_body(), CONTROL_BYTES_MAX).await?;

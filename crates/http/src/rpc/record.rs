@@ -29,7 +29,7 @@ struct Read {
 }
 
 async fn read(server: &Server, request: Request, known: &[&str], limit: usize) -> Result<Read, Refusal> {
-    let principal = auth::principal(&server.world, request.headers())?;
+    let principal = auth::principal(server, &request)?;
     let (parts, body) = request.into_parts();
     let parameters = request::parameters(&parts.uri, known)?;
     let bytes = request::bytes(body, limit).await?;

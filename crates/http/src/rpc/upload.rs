@@ -22,7 +22,7 @@ pub(crate) async fn create_many(
     Places((business, ty)): Places<(String, String)>,
     request: Request,
 ) -> Answer {
-    let principal = crate::auth::principal(&server.world, request.headers())?;
+    let principal = crate::auth::principal(&server, &request)?;
     let (parts, body) = request.into_parts();
     let parameters = request::parameters(&parts.uri, &["form", "match"])?;
     let form = match parameters.get("form").map(String::as_str) {

@@ -184,7 +184,13 @@ async fn nobody_enters_without_a_credential_or_with_a_revoked_one() {
     let office = Office::open().await;
     let known = known(&office).await;
     let revoked = office.badge("Acme", "gone", &json!({})).await;
+    let child = office.token(&revoked.key, &json!({})).await.1;
     assert_eq!(office.admin(&format!("/management/auth/delete/{}", revoked.id), &json!({})).await.status, 200);
+    let (id, token) = office.token(&office.acme.key, &json!({})).await;
+    let own = office.caller(&office.acme.key);
+    lockstep_engine::control::token::revoke(&office.world, &own, "acme-1", &id).await.expect("revoked");
+    let expired = office.token(&office.acme.key, &json!({"expiresAt": "2023-11-14T22:13:21Z"})).await.1;
+    office.clock.advance(1_000);
     for Call { method, path: route, body, .. } in calls() {
         let path = filled((method, route), "acme-1", &known);
         let answer = office.send(method, &path, &[], &body.to_string()).await;
@@ -193,6 +199,9 @@ async fn nobody_enters_without_a_credential_or_with_a_revoked_one() {
         for header in [
             ("authorization", format!("Bearer {}", revoked.key)),
             ("api-key", revoked.key.clone()),
+            ("api-key", child.clone()),
+            ("api-key", token.clone()),
+            ("api-key", expired.clone()),
             ("authorization", revoked.basic.clone()),
             ("authorization", "Basic !".to_owned()),
         ] {
@@ -246,12 +255,15 @@ async fn a_credential_without_the_ability_is_refused() {
     let all = ["read", "query", "write", "subscribe", "files", "manage"];
     for Call { method, path: route, ability, body } in calls().into_iter().filter(|call| !call.ability.is_empty()) {
         let others: Vec<_> = all.iter().filter(|other| **other != ability).collect();
-        let badge = office
-            .badge("Acme", &format!("{method} {}", route.replace("businesses", "b")), &json!({"abilities": others}))
-            .await;
+        let name = format!("{method} {}", route.replace("businesses", "b"));
+        let badge = office.badge("Acme", &name, &json!({"abilities": others})).await;
         let path = filled((method, route), "acme-1", &known);
-        let answer = office.call(method, &path, &badge.key, &body).await;
-        assert_eq!((answer.status, answer.code()), (403, "forbidden"), "{path}");
+        let whole = office.badge("Acme", &format!("W {name}"), &json!({"abilities": all})).await;
+        let token = office.token(&whole.key, &json!({"abilities": others})).await.1;
+        for key in [&badge.key, &token] {
+            let answer = office.call(method, &path, key, &body).await;
+            assert_eq!((answer.status, answer.code()), (403, "forbidden"), "{path}");
+        }
     }
 }
 

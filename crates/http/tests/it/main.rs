@@ -2,12 +2,14 @@
 #![expect(clippy::indexing_slicing, reason = "an answer that lacks what a test reads fails the test")]
 
 mod access;
+mod audit;
 mod bad_input;
 mod bulk;
 mod calls;
 mod erase;
 mod feed;
 mod letters;
+mod limits;
 mod mirrors;
 mod office;
 mod past;

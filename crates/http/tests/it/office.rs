@@ -6,15 +6,18 @@ use axum::body::Body;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use lockstep_core::clock::{Clock, IdSource, Timestamp};
+use lockstep_core::rate::RateLimit;
 use lockstep_egress::{AddressPolicy, Response, SendError, Transport};
 use lockstep_engine::World;
+use lockstep_engine::control::token;
 use lockstep_engine::deliver::{Desk, PostRoom};
 use lockstep_engine::metrics::Metrics;
-use lockstep_engine::principal::digest_of;
+use lockstep_engine::principal::{Credentials, Principal, digest_of};
 use lockstep_engine::seal::Sealer;
 use lockstep_engine::settings::SharedSettings;
 use lockstep_http::Server;
 use lockstep_http::router::router;
+use lockstep_http::throttle::Throttle;
 use lockstep_store::Store;
 use lockstep_store::memory::MemoryStore;
 use serde_json::{Value, json};
@@ -119,6 +122,11 @@ impl Answer {
 
 impl Office {
     pub(crate) async fn open() -> Self {
+        Self::open_with(None).await
+    }
+
+    /// One whose server has a rate limit for every credential.
+    pub(crate) async fn open_with(usual: Option<RateLimit>) -> Self {
         let clock = Arc::new(StillClock::default());
         let memory = Arc::new(MemoryStore::new(Arc::<StillClock>::clone(&clock)));
         let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(&memory);
@@ -139,8 +147,9 @@ impl Office {
         });
         let (post_room, desk) = PostRoom::new();
         let blank = Badge { id: String::new(), key: String::new(), basic: String::new() };
-        let router =
-            router(Server { world: Arc::clone(&world), post_room, stop: tokio::sync::watch::channel(false).1 });
+        let throttle = Arc::new(Throttle::new(usual, Arc::<StillClock>::clone(&clock)));
+        let stop = tokio::sync::watch::channel(false).1;
+        let router = router(Server { world: Arc::clone(&world), post_room, stop, throttle });
         let mut office = Self { router, world, clock, _desk: desk, store, memory, acme: blank.clone(), globex: blank };
         for (organisation, id) in [("Acme", "acme-1"), ("Acme", "acme-2"), ("Globex", "globex")] {
             let body = json!({"organisationName": organisation, "name": id, "id": id});
@@ -164,6 +173,22 @@ impl Office {
         let text = |member: &str| made.body[member].as_str().expect("text").to_owned();
         let basic = base64(&format!("{}:{}", text("clientId"), text("clientSecret")));
         Badge { id: text("id"), key: text("apiKey"), basic: format!("Basic {basic}") }
+    }
+
+    /// Whoever a key stands for.
+    pub(crate) fn caller(&self, key: &str) -> Principal {
+        Principal::of(&self.world, &Credentials::Key(key.to_owned())).expect("a living credential")
+    }
+
+    /// A token for acme-1 narrowed from a key, with its own; `more` are further members of what is asked.
+    pub(crate) async fn token(&self, from: &str, more: &Value) -> (String, String) {
+        let mut body = json!({"label": "kiosk"});
+        for (name, value) in more.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
+        let body = serde_json::from_value(body).expect("a body");
+        let made = token::create(&self.world, &self.caller(from), "acme-1", body).await.expect("a token");
+        (made.id.to_string(), made.api_key)
     }
 
     pub(crate) async fn admin(&self, path: &str, body: &Value) -> Answer {

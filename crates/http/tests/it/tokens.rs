@@ -3,29 +3,22 @@
 use crate::office::{ADMIN_KEY, Answer, Badge, Office};
 use lockstep_core::error::Code;
 use lockstep_engine::control::{application, subscription, token, within};
-use lockstep_engine::principal::{Credentials, Principal};
+use lockstep_engine::principal::digest_of;
 use lockstep_engine::refusal::Refusal;
+use lockstep_engine::settings::SharedSettings;
 use serde_json::{Value, json};
 
 type Outcome<T> = Result<T, Refusal>;
 
-fn caller(office: &Office, key: &str) -> Principal {
-    Principal::of(&office.world, &Credentials::Key(key.to_owned())).expect("a living credential")
-}
-
 async fn make(office: &Office, key: &str, body: &Value) -> Outcome<(String, String)> {
     let body = serde_json::from_value(body.clone()).expect("a body");
-    let made = token::create(&office.world, &caller(office, key), "acme-1", body).await?;
+    let made = token::create(&office.world, &office.caller(key), "acme-1", body).await?;
     Ok((made.id.to_string(), made.api_key))
 }
 
 /// A token's key.
 async fn key(office: &Office, from: &str, more: &Value) -> String {
-    let mut body = json!({"label": "kiosk"});
-    for (name, value) in more.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
-    make(office, from, &body).await.expect("a token").1
+    office.token(from, more).await.1
 }
 
 fn code<T>(outcome: Outcome<T>) -> Option<Code> {
@@ -84,7 +77,7 @@ async fn a_token_follows_its_applications_grant_at_once() {
 async fn a_token_ends_when_it_is_revoked_or_expires_and_with_what_it_was_made_from() {
     let office = Office::open().await;
     let status = async |key: &str| call(&office, key, "acme-1/contact/create", &json!({})).await.status;
-    let own = caller(&office, &office.acme.key);
+    let own = office.caller(&office.acme.key);
     let (id, parent) = make(&office, &office.acme.key, &json!({"label": "parent"})).await.expect("a token");
     let child = key(&office, &parent, &json!({})).await;
     let expiring = key(&office, &office.acme.key, &json!({"expiresAt": "2023-11-14T22:14:20Z"})).await;
@@ -100,6 +93,30 @@ async fn a_token_ends_when_it_is_revoked_or_expires_and_with_what_it_was_made_fr
     let last = key(&office, &office.acme.key, &json!({})).await;
     office.admin(&format!("/management/auth/delete/{}", office.acme.id), &json!({})).await;
     assert_eq!(status(&last).await, 401, "with its application");
+}
+
+#[tokio::test]
+async fn whoever_reads_the_settings_from_the_beginning_finds_the_same_tokens_living() {
+    let office = Office::open().await;
+    let own = office.caller(&office.acme.key);
+    let (id, parent) = office.token(&office.acme.key, &json!({})).await;
+    let child = key(&office, &parent, &json!({})).await;
+    let (dead, lost) = office.token(&office.acme.key, &json!({})).await;
+    let orphan = key(&office, &lost, &json!({})).await;
+    token::revoke(&office.world, &own, "acme-1", &dead).await.expect("revoked");
+    // The rows of those that others were made from now come after theirs.
+    let label = serde_json::from_value(json!({"label": "renamed"})).expect("a body");
+    token::update(&office.world, &own, "acme-1", &id, label).await.expect("renamed");
+    let living = async || {
+        let fresh = SharedSettings::default();
+        fresh.refresh(&*office.store).await.expect("read");
+        let now = office.world.clock.now();
+        [&parent, &child, &lost, &orphan]
+            .map(|key| fresh.read(|settings| settings.by_key(&digest_of(key)).is_some_and(|live| live.is_living(now))))
+    };
+    assert_eq!(living().await, [true, true, false, false]);
+    narrow(&office, &office.acme, &json!({"label": "renamed"})).await;
+    assert_eq!(living().await, [true, true, false, false], "its application's row comes last");
 }
 
 #[tokio::test]
@@ -153,7 +170,7 @@ async fn what_a_token_makes_is_its_own_and_its_applications() {
     let own = call(&office, &office.acme.key, "acme-1/contact/create", &json!({})).await;
     let operation = format!("acme-1/operation/get/{}", own.body["operationId"].as_str().expect("an operation"));
     assert_eq!(call(&office, &first, &operation, &json!({})).await.status, 404, "the application's own");
-    let listed = subscription::list(&office.world, &caller(&office, &first), "acme-1").expect("a list");
+    let listed = subscription::list(&office.world, &office.caller(&first), "acme-1").expect("a list");
     assert_eq!(listed[0].rate_limit.map(|limit| limit.per_second), Some(10));
     assert!(listed[0].token_id.is_some());
 }
@@ -174,7 +191,7 @@ async fn an_idempotency_key_holds_for_one_credential() {
 
 async fn apply(office: &Office, key: &str, body: Value) -> Outcome<String> {
     let body = serde_json::from_value(body).expect("a body");
-    Ok(within::create(&office.world, &caller(office, key), "acme-1", body).await?.api_key)
+    Ok(within::create(&office.world, &office.caller(key), "acme-1", body).await?.api_key)
 }
 
 #[tokio::test]
@@ -204,16 +221,16 @@ async fn a_managing_application_keeps_applications_within_its_own_grant() {
     }
     assert_eq!(code(apply(&office, &office.acme.key, json!({"label": "x"})).await), Some(Code::Forbidden));
     let world = &office.world;
-    let listed = within::list(world, &caller(&office, &manager.key), "acme-1", None, None).expect("a list");
+    let listed = within::list(world, &office.caller(&manager.key), "acme-1", None, None).expect("a list");
     let labels: Vec<_> = listed.applications.iter().map(|one| one.label.clone()).collect();
     assert_eq!(labels, ["manager", "till"], "not those that go beyond it");
-    let beyond = within::rotate(world, &caller(&office, &manager.key), "acme-1", &office.acme.id).await;
+    let beyond = within::rotate(world, &office.caller(&manager.key), "acme-1", &office.acme.id).await;
     assert_eq!(code(beyond), Some(Code::NotFound));
     let upward = serde_json::from_value(json!({"abilities": ["read", "query"]})).expect("a body");
-    let upward = within::update(world, &caller(&office, &manager.key), "acme-1", &manager.id, upward).await;
+    let upward = within::update(world, &office.caller(&manager.key), "acme-1", &manager.id, upward).await;
     assert_eq!(code(upward), Some(Code::OutsideGrant));
     let limit = serde_json::from_value(json!({"rateLimit": null})).expect("a body");
-    let limit = within::update(world, &caller(&office, &manager.key), "acme-1", &manager.id, limit).await;
+    let limit = within::update(world, &office.caller(&manager.key), "acme-1", &manager.id, limit).await;
     assert_eq!(code(limit), Some(Code::Forbidden));
 }
 
@@ -222,9 +239,9 @@ async fn a_token_gives_its_application_no_new_secrets_and_old_ones_stop_at_once(
     let office = Office::open().await;
     let manager = office.badge("Acme", "manager", &json!({"abilities": ["read", "write", "manage"]})).await;
     let body = serde_json::from_value(json!({"label": "till"})).expect("a body");
-    let till = within::create(&office.world, &caller(&office, &manager.key), "acme-1", body).await.expect("made");
+    let till = within::create(&office.world, &office.caller(&manager.key), "acme-1", body).await.expect("made");
     let token = key(&office, &manager.key, &json!({"businesses": "*"})).await;
-    let by_token = caller(&office, &token);
+    let by_token = office.caller(&token);
     let own = within::rotate(&office.world, &by_token, "acme-1", &manager.id).await;
     assert_eq!(code(own), Some(Code::Forbidden));
     let id = till.id.to_string();
@@ -233,7 +250,7 @@ async fn a_token_gives_its_application_no_new_secrets_and_old_ones_stop_at_once(
     assert_eq!([status(&till.api_key).await, status(&renewed.api_key).await], [401, 202]);
     within::delete(&office.world, &by_token, "acme-1", &id).await.expect("revoked");
     assert_eq!(status(&renewed.api_key).await, 401);
-    let admin = caller(&office, ADMIN_KEY);
+    let admin = office.caller(ADMIN_KEY);
     let again = application::rotate(&office.world, &admin, &manager.id).await.expect("by the administrator");
     assert_eq!([status(&manager.key).await, status(&again.api_key).await], [401, 202]);
     assert_eq!(status(&token).await, 202, "tokens stay");

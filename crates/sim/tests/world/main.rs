@@ -7,6 +7,7 @@ mod down;
 mod erased;
 mod letters;
 mod ordering;
+mod pace;
 mod pruned;
 mod refused;
 mod rules;

@@ -227,6 +227,9 @@ async fn check(file: &Path, format: u32) {
     assert_eq!(ann.provenance.len(), 2);
     assert!(desk.record(&desk.here, BOB).await.unwrap().state.is_deleted);
 
+    let audit = desk.store.audit(None, i64::MAX, 99).await.unwrap();
+    assert!(!audit.is_empty() && audit.iter().all(|(_, audit)| audit.business.is_none()));
+    assert_eq!(desk.store.audit(Some(&desk.here), i64::MAX, 99).await.unwrap(), []);
     let rows = desk.store.settings(0, 99).await.unwrap().rows;
     let own = rows.iter().find(|row| row.key.kind == SettingKind::Subscription).unwrap();
     assert_eq!(own.value, Some(Setting::Subscription(subscription(OWN, &desk.here))));

@@ -208,6 +208,7 @@ macro_rules! contract {
                 settings_are_read_from_a_version_on
                 a_removed_setting_says_so
                 every_kind_of_setting_reads_back
+                the_audit_log_is_read_newest_first_by_business_or_whole
             }
             settle {
                 a_settle_is_all_or_nothing

@@ -3,7 +3,7 @@
 use super::Subject;
 use super::desk::{Desk, business, control, control_to, dropped, put_business, put_text, subscription};
 use crate::StoreError;
-use crate::settings::{Control, Expect, Hold, Put, Setting, SettingKey, SettingKind, SettingRow};
+use crate::settings::{Audit, Control, Expect, Hold, Put, Setting, SettingKey, SettingKind, SettingRow};
 use lockstep_core::application::{Application, Token};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::grant::{Ability, BusinessAccessRule, Grant, Narrowing, TypeAccess};
@@ -229,4 +229,35 @@ pub async fn every_kind_of_setting_reads_back(subject: &impl Subject) {
     let key = SettingKey::new(SettingKind::Business, &desk.here);
     let row = rows.iter().find(|row| row.key == key).expect("the business is there");
     assert_eq!(row.value, put_business(&desk.here).value);
+}
+
+/// Who did what is read newest first, page by page, of one business or of all.
+pub async fn the_audit_log_is_read_newest_first_by_business_or_whole(subject: &impl Subject) {
+    let desk = Desk::open(subject).await;
+    let before = desk.store.audit(None, i64::MAX, 1_000).await.expect("read").len();
+    for (number, business) in [Some(&desk.here), None, Some(&desk.there), Some(&desk.here)].into_iter().enumerate() {
+        let mut one = control(vec![put_text(&format!("s{number}"), Some("1"), Expect::Absent)]);
+        one.audit = Audit::of(Timestamp(5), "app_1", "try.it", number);
+        one.audit.business = business.cloned();
+        desk.control(one).await.expect("taken");
+    }
+    let refused = control(vec![put_text("s0", Some("2"), Expect::Absent)]);
+    assert!(desk.control(refused).await.is_err(), "what was not done is not entered");
+    let desk = desk.reopen().await;
+    let read = async |business, before_row, limit| {
+        let rows = desk.store.audit(business, before_row, limit).await.expect("read");
+        assert!(rows.is_sorted_by(|one, two| one.0 > two.0), "newest first");
+        rows
+    };
+    let subjects = |rows: &[(i64, Audit)]| rows.iter().map(|(_, audit)| audit.subject.clone()).collect::<Vec<_>>();
+    let all = read(None, i64::MAX, 1_000).await;
+    assert_eq!(all.len(), before + 4);
+    assert_eq!(subjects(&all)[..4], ["3", "2", "1", "0"]);
+    assert_eq!((all[0].1.at, all[0].1.by.as_str(), all[0].1.action.as_str()), (Timestamp(5), "app_1", "try.it"));
+    let own = read(Some(&desk.here), i64::MAX, 1_000).await;
+    assert_eq!(subjects(&own)[..2], ["3", "0"]);
+    assert!(own.iter().all(|(_, audit)| audit.business.as_ref() == Some(&desk.here)));
+    let first = read(Some(&desk.here), i64::MAX, 1).await;
+    let rest = read(Some(&desk.here), first[0].0, 1_000).await;
+    assert_eq!([first, rest].concat(), own, "pages join");
 }
