@@ -115,6 +115,11 @@ pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Rows of one page of settings, notices or lists.
 pub const PAGE_ROWS_MAX: usize = 500;
 
+/// Lines of an upload that are undone in one commit.
+pub const ROLLBACK_BATCH: u64 = 500;
+/// Records that a rollback lists as left as they are.
+pub const KEPT_SHOWN_MAX: usize = 100;
+
 /// Changes in one answer of the feed.
 pub const FEED_PAGE_CHANGES_MAX: usize = 1_000;
 /// Changes in one answer of the feed where nothing is said.

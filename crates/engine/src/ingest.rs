@@ -16,7 +16,7 @@ use lockstep_core::command::{Action, Command, Ending, FreshIds, Idempotency, Mat
 use lockstep_core::error::{Code, shown};
 use lockstep_core::external_id::ExternalId;
 use lockstep_core::grant::{Ability, TypeAccess};
-use lockstep_core::ids::{ChangeId, Provider, RecordId, SubscriptionId};
+use lockstep_core::ids::{BusinessId, ChangeId, Provider, RecordId, SubscriptionId};
 use lockstep_core::limits;
 use lockstep_core::operation::OperationId;
 use lockstep_core::rules::check;
@@ -171,32 +171,30 @@ pub async fn submit(world: &World, call: Call<'_>) -> Result<Outcome, Refusal> {
     }
 }
 
-/// Undoes one change by another: each field that still holds what it set gets its old value back, the others stay.
-/// Nothing to take back is `unchanged`.
+/// Undoes changes by others, in this order, in one commit: each field that still holds what a change set gets its old
+/// value back, the others stay. Nothing to take back is `unchanged`.
 ///
 /// # Errors
-/// `history_pruned`, `not_found` where there is no such change that the caller may see, and those of [`submit`].
-pub async fn rollback(
+/// `forbidden`, and what the store says.
+pub(crate) async fn rollback_all(
     world: &World,
     principal: &Principal,
-    business: &str,
-    seq: u64,
-    idempotency: Option<(&str, &str)>,
-) -> Result<Outcome, Refusal> {
-    let id = principal.business(world, business)?.id.clone();
-    crate::control::position::check_kept(world, &id, seq).await?;
-    let found = world.store.change(&id, seq).await?;
-    let is_open = |change: &Arc<Change>| {
-        principal
-            .business(world, business)
-            .is_ok_and(|business| principal.reach(&business, &change.ty, TypeAccess::Write).is_ok())
-    };
-    let of = found.filter(is_open).ok_or_else(|| {
-        Refusal::new(Code::NotFound, format!("there is no change {seq} in {id} that this credential may undo"))
-    })?;
-    let ty = of.ty.clone();
-    let verb = Verb::Rollback { of };
-    submit(world, Call { principal, business, ty: ty.as_str(), verb, if_match: None, idempotency, bytes: &[] }).await
+    business: &BusinessId,
+    changes: &[Arc<Change>],
+) -> Result<Vec<Outcome>, Refusal> {
+    let mut commands = Vec::with_capacity(changes.len());
+    for change in changes {
+        let verb = Verb::Rollback { of: Arc::clone(change) };
+        let (business, ty) = (business.as_str(), change.ty.as_str());
+        commands.push(command(
+            world,
+            Call { principal, business, ty, verb, if_match: None, idempotency: None, bytes: &[] },
+        )?);
+    }
+    match world.store.commit(Commit { id: None, work: Work::Commands(commands) }).await? {
+        Committed::Outcomes(outcomes) => Ok(outcomes),
+        _ => Err(StoreError::Failed("a commit of commands answered with something else".to_owned()).into()),
+    }
 }
 
 fn shown_target(target: &Target) -> String {

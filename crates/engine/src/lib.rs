@@ -21,6 +21,7 @@ pub mod record;
 pub mod refusal;
 pub mod rekey;
 pub mod retention;
+pub mod rollback;
 pub mod seal;
 pub mod settings;
 pub mod sweep;

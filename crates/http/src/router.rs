@@ -2,7 +2,7 @@
 
 use crate::answer::refused;
 use crate::rest::doc::Doc;
-use crate::rest::{access, change, openapi, operation, record, subscription, who};
+use crate::rest::{access, change, openapi, operation, record, subscription, types, who};
 use crate::{Server, auth, health, management, page, rpc};
 use axum::Router;
 use axum::handler::Handler;
@@ -35,6 +35,7 @@ pub struct Route {
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
 const PATCH: Method = Method::PATCH;
 const DELETE: Method = Method::DELETE;
 
@@ -59,7 +60,7 @@ fn rest<H: Handler<T, Server>, T: 'static>(method: Method, path: &'static str, h
 /// All routes, as written here; those under `/v1/business` answer without `/v1` too.
 #[must_use]
 pub fn table() -> Vec<Route> {
-    let rest = [of_rest(), of_records(), of_subscriptions(), of_access()].into_iter().flatten();
+    let rest = [of_rest(), of_types(), of_records(), of_subscriptions(), of_access()].into_iter().flatten();
     [of_health(), of_rpc(), of_management()].into_iter().flatten().chain(rest).collect()
 }
 
@@ -128,6 +129,23 @@ fn of_rest() -> Vec<Route> {
         rest(GET, "/rest/v1/businesses", who::businesses, who::businesses_doc),
         rest(GET, within!("/changes"), change::changes, change::changes_doc),
         rest(GET, within!("/operations/{id}"), operation::get, operation::get_doc),
+        rest(POST, within!("/operations/{id}/rollback"), operation::rollback, operation::rollback_doc),
+    ]
+}
+
+/// The REST face: types and fields.
+fn of_types() -> Vec<Route> {
+    vec![
+        rest(GET, within!("/types"), types::list, types::list_doc),
+        rest(POST, within!("/types"), types::create, types::create_doc),
+        rest(GET, within!("/types/{type}"), types::get, types::get_doc),
+        rest(PATCH, within!("/types/{type}"), types::patch, types::patch_doc),
+        rest(DELETE, within!("/types/{type}"), types::delete, types::delete_doc),
+        rest(GET, within!("/types/{type}/fields"), types::fields, types::fields_doc),
+        rest(POST, within!("/types/{type}/fields"), types::create_field, types::create_field_doc),
+        rest(GET, within!("/types/{type}/fields/{field}"), types::field, types::field_doc),
+        rest(PATCH, within!("/types/{type}/fields/{field}"), types::patch_field, types::patch_field_doc),
+        rest(DELETE, within!("/types/{type}/fields/{field}"), types::delete_field, types::delete_field_doc),
     ]
 }
 
@@ -136,6 +154,7 @@ fn of_records() -> Vec<Route> {
     vec![
         rest(POST, within!("/records/{type}"), record::create, record::create_doc),
         rest(GET, within!("/records/{type}/{id}"), record::get, record::get_doc),
+        rest(PUT, within!("/records/{type}/{id}"), record::put, record::put_doc),
         rest(PATCH, within!("/records/{type}/{id}"), record::patch, record::patch_doc),
         rest(DELETE, within!("/records/{type}/{id}"), record::delete, record::delete_doc),
         rest(POST, within!("/records/{type}/{id}/copy"), record::copy, record::copy_doc),
@@ -180,6 +199,7 @@ fn of_access() -> Vec<Route> {
         rest(PATCH, within!("/applications/{id}"), access::patch_application, access::patch_application_doc),
         rest(DELETE, within!("/applications/{id}"), access::delete_application, access::delete_application_doc),
         rest(POST, within!("/applications/{id}/rotate"), access::rotate_application, access::rotate_application_doc),
+        rest(GET, within!("/audit"), access::audit, access::audit_doc),
     ]
 }
 

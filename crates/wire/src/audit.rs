@@ -1,10 +1,11 @@
 //! The audit log, as read.
 
 use lockstep_core::ids::{BusinessId, OrganisationName};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One entry.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditView {
     /// When, RFC 3339.

@@ -6,11 +6,12 @@ use lockstep_core::ids::TypeId;
 use lockstep_core::kind::Kind;
 use lockstep_core::rules::scope::Reach;
 use lockstep_core::schema::{Field, Shape, label_of};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
 /// A type of a business.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TypeView {
     /// Its id.
@@ -47,7 +48,7 @@ impl TypeView {
 }
 
 /// Whether an index can be used yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum IndexState {
     /// It holds every record.
@@ -57,7 +58,7 @@ pub enum IndexState {
 }
 
 /// A field of a type.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FieldView {
     /// Its id.
@@ -119,7 +120,7 @@ impl FieldView {
 }
 
 /// `POST /types`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateType {
     /// Its id.
@@ -137,7 +138,7 @@ pub struct CreateType {
 }
 
 /// `PATCH /types/{t}`. What is left out stays as it is.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpdateType {
     /// A new name for people.
@@ -149,7 +150,7 @@ pub struct UpdateType {
 }
 
 /// `POST /types/{t}/fields`, and a field of a new type.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateField {
     /// Its id.
@@ -207,7 +208,7 @@ impl CreateField {
 }
 
 /// `PATCH /types/{t}/fields/{f}`. What is left out stays as it is.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpdateField {
     /// A new name for people.

@@ -1,7 +1,7 @@
 //! Who the caller is, and where it may go.
 
 use lockstep_core::grant::{Ability, BusinessAccessRule, TypeAccess};
-use lockstep_core::ids::{ApplicationId, BusinessId, OrganisationName, Provider, TypeId};
+use lockstep_core::ids::{ApplicationId, BusinessId, OrganisationName, Provider, TokenId, TypeId};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +15,12 @@ pub struct Me {
     /// The application.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub application_id: Option<ApplicationId>,
+    /// The API token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<TokenId>,
+    /// When the token ends by itself, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
     /// Its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,

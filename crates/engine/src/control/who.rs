@@ -18,6 +18,8 @@ pub fn me(principal: &Principal) -> Me {
     match principal {
         Principal::Admin => Me {
             kind: "admin",
+            token_id: None,
+            expires_at: None,
             application_id: None,
             label: None,
             provider: None,
@@ -29,11 +31,13 @@ pub fn me(principal: &Principal) -> Me {
         },
         Principal::Application(live) => {
             let application = &live.application;
-            let grant = application.grant.clone();
+            let grant = live.powers.grant.clone();
             Me {
-                kind: "application",
+                kind: if live.token.is_some() { "token" } else { "application" },
+                token_id: live.token_id(),
+                expires_at: live.token.as_ref().and_then(|token| token.expires_at).map(|at| at.to_string()),
                 application_id: Some(application.id),
-                label: Some(application.label.clone()),
+                label: Some(live.token.as_ref().map_or(&application.label, |token| &token.label).clone()),
                 provider: Some(application.provider.clone()),
                 organisation_name: Some(application.organisation.clone()),
                 abilities: grant.abilities,

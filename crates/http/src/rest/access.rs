@@ -2,11 +2,12 @@
 
 use super::doc::{Doc, PageOf, doc};
 use super::{Answer, Asked, ROOT, gone, made, ok};
-use crate::Server;
+use crate::{Server, request};
 use axum::extract::State;
 use lockstep_core::error::Code;
 use lockstep_core::limits::PAGE_ROWS_MAX;
-use lockstep_engine::control::{token, within};
+use lockstep_engine::control::{audit, token, within};
+use lockstep_wire::audit::AuditView;
 use lockstep_wire::management::{ApplicationCreated, ApplicationView, CreateApplicationHere, UpdateApplication};
 use lockstep_wire::token::{CreateToken, TokenCreated, TokenView, UpdateToken};
 
@@ -173,4 +174,19 @@ pub(crate) fn rotate_application_doc() -> Doc {
 pub(crate) async fn rotate_application(State(server): State<Server>, asked: OfOne) -> Answer {
     asked.nothing()?;
     ok(&within::rotate(&server.world, &asked.principal, &asked.places.0, &asked.places.1).await?)
+}
+
+pub(crate) fn audit_doc() -> Doc {
+    doc("Access", "Read the audit log")
+        .about("Who changed what in the business and of its subscriptions, tokens and types; newest first.")
+        .paged(PAGE_ROWS_MAX)
+        .gives::<PageOf<AuditView>>(200, "A page of it.")
+}
+
+pub(crate) async fn audit(State(server): State<Server>, asked: OfAll) -> Answer {
+    let parameters = asked.parameters(&["limit", "cursor"])?;
+    let limit = super::limit(&parameters, 100, PAGE_ROWS_MAX)?;
+    let before = request::number(&parameters, "cursor")?.map(|row| i64::try_from(row).unwrap_or(i64::MAX));
+    let page = audit::list(&server.world, &asked.principal, Some(&asked.places), before, Some(limit)).await?;
+    asked.page(page.entries, page.next.map(|next| next.to_string()).as_deref())
 }

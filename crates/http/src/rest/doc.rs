@@ -110,6 +110,9 @@ impl Doc {
             Code::OutsideGrant,
             Code::UnknownField,
             Code::RecordTooLarge,
+            Code::FieldRequired,
+            Code::FieldNotEditable,
+            Code::ValueTaken,
             Code::LimitReached,
         ])
     }

@@ -10,6 +10,7 @@ pub(crate) mod openapi;
 pub(crate) mod operation;
 pub(crate) mod record;
 pub(crate) mod subscription;
+pub(crate) mod types;
 pub(crate) mod who;
 
 use crate::answer::{self, Refused, status};

@@ -5,9 +5,10 @@ use super::{Answer, Asked, ok};
 use crate::{Server, request};
 use axum::extract::State;
 use lockstep_core::error::Code;
-use lockstep_engine::read;
 use lockstep_engine::refusal::Refusal;
+use lockstep_engine::{read, rollback};
 use lockstep_wire::operation::{OperationView, OutcomesBody};
+use lockstep_wire::rest::RolledBack;
 use serde_json::{Value, json};
 
 pub(crate) type OfOne = Asked<(String, String)>;
@@ -33,4 +34,21 @@ pub(crate) async fn get(State(server): State<Server>, asked: OfOne) -> Answer {
         .map_err(|error| Refusal::new(Code::InvalidParameter, format!("the query does not fit this call: {error}")))?;
     let (business, id) = &asked.places;
     ok(&read::operation(&server.world, &asked.principal, business, id, &body).await?)
+}
+
+pub(crate) fn rollback_doc() -> Doc {
+    doc("Operations", "Undo an operation")
+        .about(
+            "By compensating changes: a field gets its old value back while it still holds the one that the \
+                operation set. What was changed again since stays, and is listed.",
+        )
+        .gives::<RolledBack>(200, "What was restored, and what was kept.")
+        .codes(&[Code::NotFound, Code::HistoryPruned, Code::UnknownType, Code::RecordDeleted, Code::RecordNotFound])
+        .codes(&[Code::OutsideGrant, Code::MergeRefused, Code::ValueTaken, Code::FieldRequired, Code::ExternalIdTaken])
+}
+
+pub(crate) async fn rollback(State(server): State<Server>, asked: OfOne) -> Answer {
+    asked.nothing()?;
+    let (business, id) = &asked.places;
+    ok(&rollback::operation(&server.world, &asked.principal, business, id).await?)
 }

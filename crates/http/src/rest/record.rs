@@ -187,6 +187,25 @@ pub(crate) async fn patch(State(server): State<Server>, asked: OfRecord) -> Answ
     write(&server, &asked, &asked.of(), verb).await
 }
 
+pub(crate) fn put_doc() -> Doc {
+    doc("Records", "Replace a record")
+        .about(
+            "What the body leaves out is cleared, but for fields that the caller may not see or edit. Under \
+                `ext:VALUE` that nobody has yet, a record is made.",
+        )
+        .takes_shape(fields)
+        .every_id()
+        .writes()
+        .gives::<RecordBody<'_>>(200, "The record as it now stands.")
+        .gives::<RecordBody<'_>>(201, "It was made.")
+}
+
+pub(crate) async fn put(State(server): State<Server>, asked: OfRecord) -> Answer {
+    asked.parameters(&[])?;
+    let verb = Verb::Replace { id: &asked.places.2, fields: request::object(asked.bytes())? };
+    write(&server, &asked, &asked.of(), verb).await
+}
+
 pub(crate) fn delete_doc() -> Doc {
     doc("Records", "Delete a record")
         .about("It becomes a tombstone: its history stays, and its external ids lead to it.")

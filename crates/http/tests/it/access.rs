@@ -101,6 +101,24 @@ fn rest_calls() -> Vec<Call> {
         rest("PATCH", "/rest/v1/businesses/{business}/applications/{id}", "manage", &nothing),
         rest("DELETE", "/rest/v1/businesses/{business}/applications/{id}", "manage", &nothing),
         rest("POST", "/rest/v1/businesses/{business}/applications/{id}/rotate", "manage", &nothing),
+        rest("PUT", "/rest/v1/businesses/{business}/records/{type}/{id}", "write", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/operations/{id}/rollback", "write", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/audit", "manage", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/types", "", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/types", "manage", &json!({"id": "venue"})),
+        rest("GET", "/rest/v1/businesses/{business}/types/{type}", "", &nothing),
+        rest("PATCH", "/rest/v1/businesses/{business}/types/{type}", "manage", &nothing),
+        rest("DELETE", "/rest/v1/businesses/{business}/types/{type}", "manage", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/types/{type}/fields", "", &nothing),
+        rest(
+            "POST",
+            "/rest/v1/businesses/{business}/types/{type}/fields",
+            "manage",
+            &json!({"id": "size", "kind": "string"}),
+        ),
+        rest("GET", "/rest/v1/businesses/{business}/types/{type}/fields/{field}", "", &nothing),
+        rest("PATCH", "/rest/v1/businesses/{business}/types/{type}/fields/{field}", "manage", &nothing),
+        rest("DELETE", "/rest/v1/businesses/{business}/types/{type}/fields/{field}", "manage", &nothing),
         rest("GET", "/rest/v1/businesses/{business}/changes", "read", &nothing),
         rest("GET", "/rest/v1/businesses/{business}/operations/{id}", "", &nothing),
         rest("GET", "/rest/v1/businesses/{business}/subscriptions", "subscribe", &nothing),
@@ -131,7 +149,11 @@ fn filled((method, route): (&str, &str), business: &str, office: &Known) -> Stri
         _ if route.contains("/applications") || route.starts_with("/management/auth") => office.application.as_str(),
         _ => office.record.as_str(),
     };
-    let path = route.replace("{business}", business).replace("{type}", "contact").replace("{id}", id);
+    let path = route
+        .replace("{business}", business)
+        .replace("{type}", "contact")
+        .replace("{field}", "city")
+        .replace("{id}", id);
     match route {
         _ if path.ends_with("/sync-by-id") => format!("{path}?id={id}"),
         _ if path.ends_with("/external-ids") && method == "DELETE" => format!("{path}?value=1"),

@@ -25,7 +25,7 @@ use lockstep_core::schema::definition::{TypeDefinition, check_type_id};
 use lockstep_core::schema::{Field, Schema, Shape};
 use lockstep_store::StoreError;
 use lockstep_store::settings::{Expect, Put, Setting, SettingKey};
-use lockstep_wire::types::{CreateType, TypeView, UpdateType, json_schema};
+use lockstep_wire::types::{CreateType, FieldView, TypeView, UpdateType, json_schema};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -56,6 +56,23 @@ pub async fn get(world: &World, principal: &Principal, business: &str, ty: &str)
     let is_building = |field: &str| building.iter().any(|(ty, other)| *ty == shape.id && other == field);
     let view = TypeView::of(&shape, &reach, is_building);
     Ok(TypeView { json_schema: Some(json_schema(&shape, &reach)), ..view })
+}
+
+/// One field of a type.
+///
+/// # Errors
+/// `business_not_found`, `unknown_type`, `unknown_field`, `forbidden`.
+pub async fn field(
+    world: &World,
+    principal: &Principal,
+    (business, ty, id): (&str, &str, &str),
+) -> Result<FieldView, Refusal> {
+    let business = principal.business(world, business)?;
+    let shape = world.shape(&business.id, ty)?;
+    let reach = principal.reach(&business, &shape.id, TypeAccess::Read)?;
+    let field = shape.field_within(id, &reach).map_err(|refused| Refusal::new(Code::NotFound, refused.message))?;
+    let building = world.store.building(&business.id).await?;
+    Ok(FieldView::of(field, building.iter().any(|(other, field)| *other == shape.id && field == id)))
 }
 
 /// Makes a type of the business's own.
