@@ -14,6 +14,7 @@ pub mod deliver;
 pub mod ingest;
 pub mod metrics;
 pub mod principal;
+pub mod query;
 
 pub mod read;
 pub mod refusal;

@@ -295,7 +295,7 @@ impl Held {
     }
 
     async fn has_no_records(&self, world: &World) -> Result<(), Refusal> {
-        let living = living(world, &self.business.id, &self.id).await?;
+        let (living, _) = living_and_stored(world, &self.business.id, &self.id).await?;
         if living == 0 {
             return Ok(());
         }
@@ -304,7 +304,12 @@ impl Held {
     }
 }
 
-/// How many living records of a type there are.
-pub(crate) async fn living(world: &World, business: &BusinessId, ty: &TypeId) -> Result<u64, StoreError> {
-    Ok(world.store.counts(business).await?.get(ty).map_or(0, |count| count.living))
+/// How many records of a type live, and how many there are with tombstones.
+pub(crate) async fn living_and_stored(
+    world: &World,
+    business: &BusinessId,
+    ty: &TypeId,
+) -> Result<(u64, u64), StoreError> {
+    let counts = world.store.counts(business).await?;
+    Ok(counts.get(ty).map_or((0, 0), |count| (count.living, count.living + count.deleted)))
 }
