@@ -11,7 +11,7 @@ use lockstep_engine::query::{self, Filter, Page, Query};
 use lockstep_engine::refusal::Refusal;
 use lockstep_sim::world::{App, World, principal, simulate};
 use lockstep_wire::types::{FieldView, TypeView};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 
 pub(crate) const BUSINESS: &str = "a1";
@@ -128,9 +128,7 @@ pub(crate) fn asked(filters: Vec<Filter>, order: Option<(&str, bool)>) -> Query 
 }
 
 pub(crate) fn field(id: &str, kind: &str, more: &Value) -> Value {
-    let mut body = json!({"id": id, "kind": kind});
-    for (name, value) in more.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
-    body
+    let mut body = more.as_object().cloned().unwrap_or_default();
+    body.extend([("id".to_owned(), id.into()), ("kind".to_owned(), kind.into())]);
+    body.into()
 }
