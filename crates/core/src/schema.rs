@@ -128,6 +128,19 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// Whether a change of some field that the reader may see is called so.
+    #[must_use]
+    pub fn has_update_kind(&self, kind: &str, reach: &Reach) -> bool {
+        self.fields.values().any(|field| field.update_kind.as_deref() == Some(kind) && !reach.hides(&field.id))
+    }
+
+    /// What changes of fields are called that have a name of their own for it, by field.
+    #[must_use]
+    pub fn update_kinds(&self) -> BTreeMap<String, String> {
+        let fields = self.fields.values();
+        fields.filter_map(|field| Some((field.id.clone(), field.update_kind.clone()?))).collect()
+    }
+
     /// The field of this id.
     ///
     /// # Errors

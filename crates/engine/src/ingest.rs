@@ -382,7 +382,7 @@ fn idempotency(
 }
 
 /// The first half of SHA-256 over parts, each with its length, so that no two lists of parts run together.
-fn short_digest(parts: &[&[u8]]) -> [u8; 16] {
+pub(crate) fn short_digest(parts: &[&[u8]]) -> [u8; 16] {
     let mut context = Context::new(&SHA256);
     for part in parts {
         context.update(&(part.len() as u64).to_be_bytes());

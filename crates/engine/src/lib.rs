@@ -15,6 +15,7 @@ pub mod feed;
 pub mod ingest;
 pub mod metrics;
 pub mod principal;
+pub mod query;
 
 pub mod read;
 pub mod record;

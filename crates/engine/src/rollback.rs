@@ -15,12 +15,12 @@ use lockstep_core::error::Rejection;
 use lockstep_core::grant::{Ability, TypeAccess};
 use lockstep_core::limits;
 use lockstep_core::operation::OperationId;
-use lockstep_core::record::{RecordKey, State};
+use lockstep_core::record::RecordKey;
 use lockstep_core::rules::scope::Reach;
 use lockstep_wire::operation::OutcomesBody;
 use lockstep_wire::rest::{Kept, RolledBack};
 use serde_json::Value;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 /// Undoes an operation of the caller's own; any for the administrator. One of many lines is undone in batches while
 /// the caller waits; broken off, it can be asked again: what is undone already is undone no further.
@@ -89,8 +89,13 @@ async fn undo(
         return Ok(());
     }
     let outcomes = ingest::rollback_all(world, principal, &business.id, &changes).await?;
+    let mut wanted = Wanted::new();
     for (change, outcome) in changes.iter().zip(outcomes) {
-        let error = match outcome.ending {
+        // The oldest change of a field says what it is to be in the end.
+        let key = RecordKey { ty: change.ty.clone(), id: change.record };
+        let of_record = wanted.entry(key).or_default();
+        of_record.fields.extend(before(change));
+        of_record.error = match outcome.ending {
             Ending::Changed { .. } => {
                 done.restored += 1;
                 None
@@ -102,41 +107,51 @@ async fn undo(
                 None
             }
         };
+    }
+    for (key, of_record) in wanted {
         if done.kept.len() < limits::KEPT_SHOWN_MAX {
-            let reach = principal.reach(business, &change.ty, TypeAccess::Write)?;
-            done.kept.extend(kept(world, business, change, &reach, error).await?);
+            let reach = principal.reach(business, &key.ty, TypeAccess::Write)?;
+            done.kept.extend(kept(world, business, key, &reach, of_record).await?);
         }
     }
     Ok(())
 }
 
-/// What a change set and its compensation left as it is, where that is anything.
+/// What records are to be after a rollback.
+type Wanted = BTreeMap<RecordKey, OfRecord>;
+
+#[derive(Default)]
+struct OfRecord {
+    /// Values by field; null for none.
+    fields: Fields,
+    /// Why something could not be undone.
+    error: Option<Rejection>,
+}
+
+/// The values that the fields which a change set had before it.
+fn before(change: &Change) -> Fields {
+    match change.kind {
+        ChangeKind::Created => change.state.fields.keys().map(|name| (name.clone(), Value::Null)).collect(),
+        _ => change.old.clone(),
+    }
+}
+
+/// What of a record was left as it is, where that is anything. Of one that is gone there is nothing.
 async fn kept(
     world: &World,
     business: &Business,
-    change: &Arc<Change>,
+    key: RecordKey,
     reach: &Reach,
-    error: Option<Rejection>,
+    of_record: OfRecord,
 ) -> Result<Option<Kept>, Refusal> {
-    let key = RecordKey { ty: change.ty.clone(), id: change.record };
     let record = world.store.record(&business.id, &key).await?;
-    let state = record.map(|record| record.state).unwrap_or_default();
-    let mut fields = standing(change, &state);
-    fields.retain(|field| !reach.hides(field));
-    let is_something = error.is_some() || !fields.is_empty();
-    Ok(is_something.then_some(Kept { record_id: change.record, fields, error }))
-}
-
-/// Fields that a change set and that do not hold now what they held before it.
-fn standing(change: &Change, now: &State) -> Vec<String> {
-    if now.is_deleted {
-        return Vec::new();
-    }
-    let nothing = Fields::new();
-    let (set, before) = match change.kind {
-        ChangeKind::Created => (&change.state.fields, &nothing),
-        _ => (&change.old, &change.old),
+    let now = record.map(|record| record.state).filter(|state| !state.is_deleted);
+    let stands = |(name, value): (String, Value)| {
+        let now = now.as_ref()?.fields.get(&name).unwrap_or(&Value::Null);
+        (*now != value && !reach.hides(&name)).then_some(name)
     };
-    let value = |fields: &Fields, name: &str| fields.get(name).cloned().unwrap_or(Value::Null);
-    set.keys().filter(|name| value(&now.fields, name) != value(before, name)).cloned().collect()
+    let OfRecord { fields, error } = of_record;
+    let fields: Vec<String> = fields.into_iter().filter_map(stands).collect();
+    let is_something = error.is_some() || !fields.is_empty();
+    Ok(is_something.then_some(Kept { record_id: key.id, fields, error }))
 }

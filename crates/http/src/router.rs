@@ -2,7 +2,7 @@
 
 use crate::answer::refused;
 use crate::rest::doc::Doc;
-use crate::rest::{access, change, openapi, operation, record, subscription, types, who};
+use crate::rest::{access, change, openapi, operation, query, record, subscription, types, who};
 use crate::{Server, auth, health, management, page, rpc};
 use axum::Router;
 use axum::handler::Handler;
@@ -152,6 +152,9 @@ fn of_types() -> Vec<Route> {
 /// The REST face: records.
 fn of_records() -> Vec<Route> {
     vec![
+        rest(GET, within!("/records/{type}"), query::list, query::list_doc),
+        rest(GET, within!("/samples/{type}"), query::samples, query::samples_doc),
+        rest(GET, within!("/resources/{type}"), query::resources, query::resources_doc),
         rest(POST, within!("/records/{type}"), record::create, record::create_doc),
         rest(GET, within!("/records/{type}/{id}"), record::get, record::get_doc),
         rest(PUT, within!("/records/{type}/{id}"), record::put, record::put_doc),

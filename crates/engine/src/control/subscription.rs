@@ -246,10 +246,12 @@ fn check_scope(
         ChangeKind::ALL.iter().any(|known| known.as_str() == kind)
             || EVENTS.contains(&kind)
             || kind.strip_suffix(".updated").is_some_and(is_field)
+            || shapes.iter().any(|(shape, reach)| shape.has_update_kind(kind, reach))
     };
     if let Some(kind) = subscription.kinds.iter().flatten().find(|kind| !is_kind(kind)) {
         let text = format!(
-            "{} is no kind: kinds are created, updated, deleted, merged, correlated, FIELD.updated, {}",
+            "{} is no kind: kinds are created, updated, deleted, merged, correlated, FIELD.updated, what fields have as their \
+             updateKind, {}",
             shown(kind),
             EVENTS.join(", ")
         );

@@ -36,6 +36,8 @@ pub(super) struct Addressee {
     /// When the first of its secrets stops signing, or its token's time is over: it is made anew then.
     pub(super) good_until: Option<Timestamp>,
     everything: Arc<Reach>,
+    /// What changes of fields are called, by type, where the subscription names kinds.
+    update_kinds: BTreeMap<TypeId, BTreeMap<String, String>>,
     /// Where the subscription has a condition of its own: what that leaves.
     narrowed: Option<Narrowed>,
 }
@@ -109,6 +111,12 @@ impl Addressee {
         let template = subscription.template.as_deref().filter(|_| subscription.format == Format::Template);
         let form = template.and_then(Form::of);
         let narrowed = Narrowed::of(&subscription, application.as_deref())?;
+        let update_kinds = match subscription.kinds {
+            Some(_) => {
+                settings.schema(&business.id).shapes().map(|shape| (shape.id.clone(), shape.update_kinds())).collect()
+            }
+            None => BTreeMap::new(),
+        };
         let everything = Arc::new(Reach::everything());
         Ok(Self {
             subscription,
@@ -120,6 +128,7 @@ impl Addressee {
             credentials,
             good_until,
             everything,
+            update_kinds,
             narrowed,
         })
     }
@@ -173,14 +182,23 @@ impl Addressee {
         if seen.kind == ChangeKind::Merged && !subscription.takes_kind(ChangeKind::Merged.as_str()) {
             seen.kind = ChangeKind::Deleted;
         }
-        (self.wants_kind(&seen) && self.wants_fields(&seen)).then_some(seen)
+        (self.wants_kind(&change.ty, &seen) && self.wants_fields(&seen)).then_some(seen)
     }
 
-    fn wants_kind(&self, seen: &Seen<'_>) -> bool {
+    /// Whether some field's changes are called so.
+    pub(super) fn is_update_kind(&self, kind: &str) -> bool {
+        self.update_kinds.values().flat_map(BTreeMap::values).any(|known| known == kind)
+    }
+
+    fn wants_kind(&self, ty: &TypeId, seen: &Seen<'_>) -> bool {
         let subscription = &self.subscription;
-        let is_update = seen.kind == ChangeKind::Updated;
-        let names_a_field =
-            || is_update && seen.old.keys().any(|field| subscription.lists_kind(&format!("{field}.updated")));
+        let own_kinds = self.update_kinds.get(ty);
+        let is_listed = |field: &String| {
+            let own = own_kinds.and_then(|kinds| kinds.get(field));
+            subscription.lists_kind(&format!("{field}.updated"))
+                || own.is_some_and(|kind| subscription.lists_kind(kind))
+        };
+        let names_a_field = || seen.kind == ChangeKind::Updated && seen.old.keys().any(is_listed);
         subscription.takes_kind(seen.kind.as_str()) || names_a_field()
     }
 
@@ -246,6 +264,7 @@ impl Addressee {
             credentials: Credentials::default(),
             good_until: None,
             everything: Arc::new(Reach::everything()),
+            update_kinds: BTreeMap::new(),
             narrowed: None,
         }
     }

@@ -92,7 +92,8 @@ fn broad(addressee: &Addressee) -> Vec<Broad> {
         Some(types) => types.iter().cloned().map(Some).collect(),
         None => vec![None],
     };
-    let names_fields = subscription.kinds.iter().flatten().any(|kind| kind.ends_with(".updated"));
+    let names_fields =
+        subscription.kinds.iter().flatten().any(|kind| kind.ends_with(".updated") || addressee.is_update_kind(kind));
     let wants = |kind: &ChangeKind| {
         addressee.may_shift_kinds()
             || subscription.takes_kind(kind.as_str())

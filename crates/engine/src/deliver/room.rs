@@ -327,7 +327,12 @@ impl Room {
                 };
                 touched.extend(all().filter(|found| found.token.is_some_and(is_touched)).map(|found| found.id));
             }
-            SettingKind::Provider | SettingKind::Sealing | SettingKind::Type => {}
+            // Fields may be called otherwise when they change.
+            SettingKind::Type => {
+                let of = row.key.id.split_once('/').map_or("", |(business, _)| business);
+                touched.extend(all().filter(|found| found.business.as_str() == of).map(|found| found.id));
+            }
+            SettingKind::Provider | SettingKind::Sealing => {}
         }
     }
 

@@ -74,8 +74,7 @@ impl Lens {
         }
         check(wanted, &shapes)?;
         let pane = |(shape, reach): (&Shape, Arc<Reach>)| {
-            let kinds = shape.fields.values().filter_map(|field| Some((field.id.clone(), field.update_kind.clone()?)));
-            (shape.id.clone(), Pane { reach, update_kinds: kinds.collect() })
+            (shape.id.clone(), Pane { reach, update_kinds: shape.update_kinds() })
         };
         let panes: BTreeMap<TypeId, Pane> = shapes.into_iter().map(pane).collect();
         let update_kinds: Vec<_> = panes.iter().map(|(ty, pane)| (ty, &pane.update_kinds)).collect();
@@ -145,10 +144,6 @@ fn kinds(pane: &Pane, seen: &Seen<'_>) -> Vec<String> {
     kinds
 }
 
-fn has_update_kind(shape: &Shape, reach: &Reach, kind: &str) -> bool {
-    shape.fields.values().any(|field| field.update_kind.as_deref() == Some(kind) && !reach.hides(&field.id))
-}
-
 fn check(wanted: &Wanted, shapes: &[(&Shape, Arc<Reach>)]) -> Result<(), Rejection> {
     let invalid = |text: String| Err(Rejection::new(Code::InvalidParameter, text));
     let lists = [&wanted.types, &wanted.kinds, &wanted.fields];
@@ -160,7 +155,7 @@ fn check(wanted: &Wanted, shapes: &[(&Shape, Arc<Reach>)]) -> Result<(), Rejecti
     let is_kind = |kind: &str| {
         ChangeKind::ALL.iter().any(|known| known.as_str() == kind)
             || kind.strip_suffix(".updated").is_some_and(is_field)
-            || shapes.iter().any(|(shape, reach)| has_update_kind(shape, reach, kind))
+            || shapes.iter().any(|(shape, reach)| shape.has_update_kind(kind, reach))
     };
     if let Some(kind) = wanted.kinds.iter().flatten().find(|kind| !is_kind(kind)) {
         return invalid(format!(

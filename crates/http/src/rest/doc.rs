@@ -74,6 +74,14 @@ impl Doc {
         self.parameter("query", name, schema, about)
     }
 
+    /// Query parameters whose names the caller chooses.
+    pub(crate) fn free_query(mut self, name: &str, schema: &Value, about: &str) -> Self {
+        self.parameters.push(json!({
+            "name": name, "in": "query", "schema": schema, "description": about, "style": "form", "explode": true,
+        }));
+        self
+    }
+
     /// The parameters of a list that comes in pages.
     pub(crate) fn paged(self, most: usize) -> Self {
         self.query("limit", &json!({"type": "integer", "minimum": 1, "maximum": most}), "At most so many.").query(

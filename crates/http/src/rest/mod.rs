@@ -8,6 +8,7 @@ pub(crate) mod change;
 pub(crate) mod doc;
 pub(crate) mod openapi;
 pub(crate) mod operation;
+pub(crate) mod query;
 pub(crate) mod record;
 pub(crate) mod subscription;
 pub(crate) mod types;
@@ -149,6 +150,14 @@ impl<P> Asked<P> {
     pub(crate) fn page<T: Serialize>(&self, items: Vec<T>, cursor: Option<&str>) -> Answer {
         let next = cursor.map(|cursor| self.at_cursor(cursor));
         let mut response = answer::json(StatusCode::OK, &rest::Page { items, next: next.clone() });
+        link(&mut response, next.as_deref());
+        Ok(response)
+    }
+
+    /// A page as a bare list, for callers that know no other; where the next one is stands in `Link` alone.
+    pub(crate) fn bare_page<T: Serialize>(&self, items: &[T], cursor: Option<&str>) -> Answer {
+        let next = cursor.map(|cursor| self.at_cursor(cursor));
+        let mut response = answer::json(StatusCode::OK, &items);
         link(&mut response, next.as_deref());
         Ok(response)
     }

@@ -40,7 +40,7 @@ const HISTORY_USUAL: usize = 100;
 const EXTERNAL_IDS: &str = "external-ids";
 
 /// Whether the caller wants all ids of each record and reference.
-fn wants_every_id<P>(asked: &Asked<P>) -> Result<bool, Refusal> {
+pub(crate) fn wants_every_id<P>(asked: &Asked<P>) -> Result<bool, Refusal> {
     match request::header(&asked.headers, EXTERNAL_IDS)? {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
@@ -51,7 +51,7 @@ fn wants_every_id<P>(asked: &Asked<P>) -> Result<bool, Refusal> {
     }
 }
 
-trait OfRecords {
+pub(crate) trait OfRecords {
     /// Says that the header `External-Ids` is taken.
     fn every_id(self) -> Self;
 }

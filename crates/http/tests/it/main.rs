@@ -17,3 +17,4 @@ mod positions;
 mod pruned;
 mod rest;
 mod tokens;
+mod typed;

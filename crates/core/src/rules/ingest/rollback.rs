@@ -16,13 +16,15 @@ impl Case<'_> {
         self.has_version_asked(&record)?;
         let state = &record.state;
         let is_newest = record.last_seq == of.seq;
+        // Also where later changes have come and been undone.
+        let is_as_left = **state == *of.state;
         match of.kind {
             _ if state.is_erased || of.state.is_erased => Ok((Some(record.id), Ending::Unchanged)),
             ChangeKind::Merged if state.merged_into.is_some() && state.merged_into == of.state.merged_into => {
                 self.unmerge(&Target::Id(record.id))
             }
             ChangeKind::Deleted if is_newest && !of.was_deleted => self.restore(record),
-            ChangeKind::Created if is_newest => self.delete(&Target::Id(record.id)),
+            ChangeKind::Created if is_newest || is_as_left => self.delete(&Target::Id(record.id)),
             ChangeKind::Created | ChangeKind::Updated | ChangeKind::Correlated if !state.is_deleted => {
                 self.take_back(record, of)
             }

@@ -8,7 +8,7 @@ mod standing;
 
 pub use field::{create_field, delete_field, update_field};
 
-use super::{blank, check_label, claim, commit};
+use super::{blank_in, check_label, claim, commit};
 use crate::World;
 use crate::principal::Principal;
 use crate::refusal::Refusal;
@@ -113,7 +113,7 @@ pub async fn create(
     }
     let held = Held { id, business, definition: TypeDefinition::default(), expect: Expect::Absent };
     held.check(world, &definition)?;
-    let mut control = blank(world, principal, "type.create", held.key().id);
+    let mut control = blank_in(world, principal, &held.business.id, "type.create", &held.id);
     control.puts.push(held.put(definition));
     claim(world, control, |_| Some(taken())).await?;
     get(world, principal, held.business.id.as_str(), held.id.as_str()).await
@@ -244,7 +244,7 @@ impl Held {
         if next == self.definition {
             return Ok(());
         }
-        let mut control = blank(world, principal, action, self.key().id);
+        let mut control = blank_in(world, principal, &self.business.id, action, &self.id);
         control.puts.push(self.put(next.clone()));
         commit(world, control).await?;
         let version = world
@@ -312,7 +312,7 @@ impl Held {
     }
 
     async fn has_no_records(&self, world: &World) -> Result<(), Refusal> {
-        let living = living(world, &self.business.id, &self.id).await?;
+        let (living, _) = living_and_stored(world, &self.business.id, &self.id).await?;
         if living == 0 {
             return Ok(());
         }
@@ -321,7 +321,12 @@ impl Held {
     }
 }
 
-/// How many living records of a type there are.
-pub(crate) async fn living(world: &World, business: &BusinessId, ty: &TypeId) -> Result<u64, StoreError> {
-    Ok(world.store.counts(business).await?.get(ty).map_or(0, |count| count.living))
+/// How many records of a type live, and how many there are with tombstones.
+pub(crate) async fn living_and_stored(
+    world: &World,
+    business: &BusinessId,
+    ty: &TypeId,
+) -> Result<(u64, u64), StoreError> {
+    let counts = world.store.counts(business).await?;
+    Ok(counts.get(ty).map_or((0, 0), |count| (count.living, count.living + count.deleted)))
 }
