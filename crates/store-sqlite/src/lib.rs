@@ -19,6 +19,7 @@ mod key;
 mod load;
 mod lookup;
 mod open;
+pub mod probe;
 mod prune;
 mod queue;
 mod readers;

@@ -11,9 +11,10 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::Bench;
-use super::link::Target;
+use super::link::{Sender, Target};
 use super::load::{ClosedLoop, Errand};
 use super::process::{Process, tail};
+use super::stream::Reader;
 use super::upload;
 
 const BUSINESS: &str = "bench";
@@ -78,6 +79,40 @@ impl Hub {
         let (status, answer) = self.business("contact/sync-all")?.connected(post).await?;
         anyhow::ensure!(status == StatusCode::ACCEPTED, "sync-all answered {status}");
         text_of(&serde_json::from_slice(&answer)?, "operationId")
+    }
+
+    /// A reader of the business's changes that stays.
+    pub(crate) async fn follow(&self, query: &str) -> anyhow::Result<Reader> {
+        Reader::open(self.process.address(), &self.api_key, BUSINESS, query).await
+    }
+
+    /// Makes one contact.
+    pub(crate) async fn create(&self, bench: &Bench, number: u64) -> anyhow::Result<()> {
+        let (target, body) = (self.business("contact/create")?, bench.records().body(number));
+        let post = |mut sender| async move { target.post(&mut sender, body).await };
+        let (status, _) = self.business("contact/create")?.connected(post).await?;
+        anyhow::ensure!(status == StatusCode::ACCEPTED, "a create was answered {status}");
+        Ok(())
+    }
+
+    /// Something of the business by the REST face, on a connection of its own.
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let path = format!("/rest/v1/businesses/{BUSINESS}/{path}");
+        Target::new(self.process.address(), &path, &self.api_key)?.get().await
+    }
+
+    /// Looks for one contact by a field on `sender`'s connection, and finds one.
+    pub(crate) async fn find(&self, sender: &mut Sender, field: &str, value: &str) -> anyhow::Result<()> {
+        let path = format!("/rest/v1/businesses/{BUSINESS}/records/contact?{field}={value}");
+        let page = Target::new(self.process.address(), &path, &self.api_key)?.get_on(sender).await?;
+        let found = page.get("items").and_then(Value::as_array).map_or(0, Vec::len);
+        anyhow::ensure!(found == 1, "{found} contacts have the {field} {value}");
+        Ok(())
+    }
+
+    /// A connection to ask over.
+    pub(crate) fn target(&self) -> anyhow::Result<Target> {
+        Target::new(self.process.address(), "/rest/v1/me", &self.api_key)
     }
 
     /// How an operation stands.

@@ -71,6 +71,24 @@ impl Target {
         Ok((status, answer.into_body().collect().await?.to_bytes()))
     }
 
+    /// Gets over a connection; what comes must be 200 and JSON.
+    pub(crate) async fn get_on(&self, sender: &mut Sender) -> anyhow::Result<Value> {
+        let mut request = Request::new(Full::new(Bytes::new()));
+        *request.uri_mut() = self.path.clone();
+        *request.headers_mut() = self.headers.clone();
+        sender.ready().await?;
+        let answer = sender.send_request(request).await?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await?.to_bytes();
+        ensure!(status == StatusCode::OK, self.refusal(status, &body));
+        serde_json::from_slice(&body).with_context(|| format!("reading the answer of {}", self.path))
+    }
+
+    /// The same on a connection of its own.
+    pub(crate) async fn get(&self) -> anyhow::Result<Value> {
+        self.connected(|mut sender: Sender| async move { self.get_on(&mut sender).await }).await
+    }
+
     /// One call on a connection of its own, which must be answered 200 with JSON.
     pub(crate) async fn call(&self, body: &Value) -> anyhow::Result<Value> {
         let body = Bytes::from(body.to_string());

@@ -21,6 +21,7 @@ mod record;
 mod report;
 mod role;
 mod sink;
+mod stream;
 mod trial;
 mod upload;
 
@@ -54,7 +55,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=25))]
     rounds: u16,
     /// Only these trials: a creates, b creates and deliveries, c draining, d latency, e fan-out, f idle memory,
-    /// g a dead endpoint, h bulk, i backup and restore (g, h and i take minutes; run only where they are named)
+    /// g a dead endpoint, h bulk, i backup and restore, j the feed, k thousands of its readers, l queries (from g on
+    /// only where they are named: they take minutes)
     #[arg(long, value_name = "TRIALS", value_delimiter = ',')]
     only: Vec<Trial>,
     /// Connections of the load generator
@@ -63,7 +65,7 @@ pub(crate) struct BenchArgs {
     /// Size of each created record's body, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 600)]
     record_bytes: usize,
-    /// Changes behind the dead endpoint of trial g; records of h and i
+    /// Changes behind the dead endpoint of trial g; records of h, i and l; of j at most 200,000
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     backlog: u64,
     /// Where the hubs keep their data while they are measured; a folder made there is removed at the end.

@@ -50,6 +50,11 @@ impl Records {
         Ok(Self { templates })
     }
 
+    /// The e-mail address that record `number` has.
+    pub(crate) fn email(number: u64) -> String {
+        format!("customer.{:08}@example.com", number % NUMBERS)
+    }
+
     /// The body of record `number`.
     pub(crate) fn body(&self, number: u64) -> Bytes {
         let at = usize::try_from(number).unwrap_or(0) % TEMPLATES;

@@ -10,8 +10,11 @@ mod bulk;
 mod dead;
 mod drain;
 mod fan_out;
+mod feed;
 mod idle;
 mod latency;
+mod query;
+mod readers;
 mod restored;
 
 use clap::ValueEnum;
@@ -41,6 +44,12 @@ pub(crate) enum Trial {
     H,
     /// Backup, restore and start of a large store; only where it is asked for.
     I,
+    /// The change feed on one connection; only where it is asked for.
+    J,
+    /// Thousands of readers of the feed; only where it is asked for.
+    K,
+    /// Looking for records by a field; only where it is asked for.
+    L,
 }
 
 impl Trial {
@@ -58,6 +67,9 @@ impl Trial {
             Self::G => ('g', "one endpoint dead beside a healthy one, then back"),
             Self::H => ('h', "an upload of many, then a sync of all"),
             Self::I => ('i', "a large store backed up, restored, started"),
+            Self::J => ('j', "the change feed on one connection"),
+            Self::K => ('k', "5,000 readers of one business's feed"),
+            Self::L => ('l', "queries by an indexed field"),
         }
     }
 
@@ -77,6 +89,9 @@ impl Trial {
             Self::G => dead::run(bench, &mut report).await,
             Self::H => bulk::run(bench, &mut report).await,
             Self::I => restored::run(bench, &mut report).await,
+            Self::J => feed::run(bench, &mut report).await,
+            Self::K => readers::run(bench, &mut report).await,
+            Self::L => query::run(bench, &mut report).await,
         };
         report.error = outcome.err().map(|error| format!("{error:#}{}", logs_since(bench, first)));
         report
