@@ -3,6 +3,7 @@
 use crate::World;
 use crate::control::position;
 use crate::principal::Principal;
+use crate::record;
 use crate::refusal::Refusal;
 use lockstep_core::application::Business;
 use lockstep_core::change::{Change, ChangeKind};
@@ -124,6 +125,8 @@ struct Asked {
     shape: Arc<Shape>,
     reach: Arc<Reach>,
     record: Record,
+    /// As the caller calls it.
+    called: String,
 }
 
 impl Asked {
@@ -132,13 +135,13 @@ impl Asked {
     }
 
     fn missing(&self) -> Refusal {
-        missing(&self.business, &self.shape.id, self.record.id)
+        missing(&self.business, &self.shape.id, &self.called)
     }
 }
 
-/// A record out of reach is missing in the same words as one that is not there.
-fn missing(business: &Business, ty: &TypeId, id: RecordId) -> Refusal {
-    Refusal::new(Code::RecordNotFound, format!("there is no {ty} {id} in {}", business.id))
+/// A record out of reach is missing in the same words as one that is not there: those it was asked for by.
+fn missing(business: &Business, ty: &TypeId, called: &str) -> Refusal {
+    Refusal::new(Code::RecordNotFound, format!("there is no {ty} {} in {}", shown(called), business.id))
 }
 
 /// A record, wherever it stands; whether it, or what it was, is within reach is for the use case to ask.
@@ -147,10 +150,11 @@ async fn asked(world: &World, principal: &Principal, (business, ty, id): (&str, 
     let shape = world.shape(&business.id, ty)?;
     principal.must(Ability::Read)?;
     let reach = principal.reach(&business, &shape.id, TypeAccess::Read)?;
-    let id: RecordId = id.parse()?;
-    let record = world.store.record(&business.id, &RecordKey { ty: shape.id.clone(), id }).await?;
-    let record = record.ok_or_else(|| missing(&business, &shape.id, id))?;
-    Ok(Asked { business, shape, reach, record })
+    let missing = || missing(&business, &shape.id, id);
+    let key = record::key(world, principal, &business, &shape, id).await?.ok_or_else(missing)?;
+    let record = world.store.record(&business.id, &key).await?.ok_or_else(missing)?;
+    let called = id.to_owned();
+    Ok(Asked { business, shape, reach, record, called })
 }
 
 /// The same for what is asked of the record as it is.
@@ -301,7 +305,7 @@ pub async fn similar(
     principal: &Principal,
     address: (&str, &str, &str),
 ) -> Result<SimilarView, Refusal> {
-    let Asked { business, shape, reach, record } = within_reach(world, principal, address).await?;
+    let Asked { business, shape, reach, record, .. } = within_reach(world, principal, address).await?;
     let is_seen = |group: &&Vec<String>| !group.iter().any(|field| reach.hides(field));
     let seen: Vec<_> = shape.match_groups.iter().filter(is_seen).collect();
     if seen.is_empty() {

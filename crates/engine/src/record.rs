@@ -72,7 +72,7 @@ pub async fn get(
 }
 
 /// The record that a path names by its id, or by the caller's own external id.
-async fn key(
+pub(crate) async fn key(
     world: &World,
     principal: &Principal,
     business: &Business,

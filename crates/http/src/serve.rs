@@ -46,7 +46,8 @@ pub async fn serve(listener: TcpListener, tls: Option<Tls>, router: Router, mut 
         spawn(async move {
             match tls {
                 None => talk.over(stream).await,
-                Some(tls) => talk.over_tls(stream, &tls).await,
+                // Apart, so that a plain connection does not carry the room for it.
+                Some(tls) => Box::pin(talk.over_tls(stream, &tls)).await,
             }
             drop(place);
         });

@@ -33,7 +33,7 @@ pub struct ChangeEntry<'a> {
     pub record_id: RecordId,
     /// The record's version after it.
     pub version: u64,
-    /// Old and new values of what it changed; of a new record, all of it.
+    /// Old and new values of what it changed; of a new record, all of it, where `fields` do not stand beside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<Changes<'a>>,
     /// What the record is called elsewhere after it.
@@ -89,7 +89,9 @@ impl<'a> ChangeEntry<'a> {
             ty: &change.ty,
             record_id: change.record,
             version: change.version,
-            changes: has_values.then_some(Changes { old, new: &seen.fields }),
+            // Of a new record its values say it all.
+            changes: (has_values && (old.is_some() || told == Told::Changes))
+                .then_some(Changes { old, new: &seen.fields }),
             external_ids: has_values.then(|| seen.external_ids.iter().map(ExternalIdView::from).collect()),
             fields: (has_values && told == Told::Full).then_some(&*seen.fields),
             reason: seen.reason.map(Reason::as_str),

@@ -173,7 +173,8 @@ impl Stream {
             // What is rung while the log is looked at is heard after it.
             self.bell.borrow_and_update();
             self.renew()?;
-            match self.step().await? {
+            // Apart, so that a reader that waits does not carry the room for reading.
+            match Box::pin(self.step()).await? {
                 Found::Chunk(chunk) => {
                     self.place.seq = chunk.to;
                     if !chunk.text.is_empty() {

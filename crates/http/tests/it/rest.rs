@@ -113,6 +113,12 @@ async fn ids_come_as_lists_where_they_are_asked_for() {
     let called = |id: &str| json!({"provider": "crm", "realm": "", "id": id});
     assert_eq!(read.body["id"], json!([own(&id), called("17")]));
     assert_eq!(read.body["fields"]["organizationId"], json!([own(&company_id), called("c-9")]));
+    for end in ["history", "why", "external-ids"] {
+        let answer = office.rest("GET", &format!("{RECORDS}/ext:17/{end}"), &key, &Value::Null).await;
+        assert_eq!(answer.status, 200, "{end}: {answer:?}");
+    }
+    let unknown = office.rest("GET", &format!("{RECORDS}/ext:18/history"), &key, &Value::Null).await;
+    assert_eq!((unknown.status, unknown.code()), (404, "record_not_found"));
 }
 
 #[tokio::test]

@@ -55,6 +55,8 @@ mod stop;
 #[cfg(test)]
 mod sync_before_answer;
 #[cfg(test)]
+mod tail;
+#[cfg(test)]
 mod tls;
 #[cfg(test)]
 mod traces;

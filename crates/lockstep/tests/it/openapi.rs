@@ -30,14 +30,23 @@ async fn settings(hub: &Hub, folder: &Path) -> Result<String> {
     let record = text(&made.of_status(201)?, "id")?;
     let hook = json!({"url": "http://127.0.0.1:9/hook", "paused": true});
     let subscription = client.post("/rest/v1/businesses/shop/subscriptions", &hook).await?.of_status(201)?;
+    let narrow = json!({"label": "Narrow", "abilities": ["read"]});
+    let token = client.post("/rest/v1/businesses/shop/tokens", &narrow).await?.of_status(201)?;
+    let other = json!({"label": "Other"});
+    let application = client.post("/rest/v1/businesses/shop/applications", &other).await?.of_status(201)?;
+    let field = json!({"id": "size", "kind": "enum", "values": ["S", "L"]});
+    client.post("/rest/v1/businesses/shop/types/contact/fields", &field).await?.of_status(201)?;
     let of = |path: &str, id: &str| {
         format!("[[operations]]\ninclude-path-regex = \"{path}\"\nparameters = {{ \"path.id\" = \"{id}\" }}\n\n")
     };
     let settings = [
-        "[parameters]\n\"path.business\" = \"shop\"\n\"path.type\" = \"contact\"\n\n".to_owned(),
+        "[parameters]\n\"path.business\" = \"shop\"\n\"path.type\" = \"contact\"\n\"path.field\" = \"size\"\n\n"
+            .to_owned(),
         of("/records/", &record),
         of("/subscriptions/", &text(&subscription, "id")?),
         of("/operations/", &operation),
+        of("/tokens/", &text(&token, "id")?),
+        of("/applications/", &text(&application, "id")?),
     ];
     std::fs::write(folder.join("schemathesis.toml"), settings.concat())?;
     Ok(key)

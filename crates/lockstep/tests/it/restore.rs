@@ -182,6 +182,12 @@ async fn is_lost(before: &Lost, hub: &Hub) -> Result<()> {
     let path = desk.path(&format!("subscription/replay/{}", before.live.id));
     let refused = desk.client(hub).post(&path, &json!({"seq": future})).await?;
     ensure!((refused.status, refused.error_code()) == (409, "log_restored"), "{refused:?}");
+    // So are readers of the feed who stand in the lost future.
+    for after in [before.position.clone(), future.to_string()] {
+        let path = format!("/rest/v1/businesses/{}/changes?after={after}", before.desk.business);
+        let refused = before.desk.client(hub).get(&path).await?;
+        ensure!((refused.status, refused.body["code"].as_str()) == (409, Some("log_restored")), "{after}: {refused:?}");
+    }
     Ok(())
 }
 
