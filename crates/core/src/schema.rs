@@ -40,7 +40,7 @@ pub struct Field {
     pub is_unique: bool,
     /// Whether applications may write it; if not, only the administrator's key does.
     pub is_editable: bool,
-    /// Whether its values are kept out of URLs, samples, choices and error texts.
+    /// Whether its values are kept out of samples, choices and error texts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_sensitive: bool,
     /// Whether records can be searched and sorted by it however many there are.

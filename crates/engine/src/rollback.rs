@@ -21,6 +21,7 @@ use lockstep_wire::operation::OutcomesBody;
 use lockstep_wire::rest::{Kept, RolledBack};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Undoes an operation of the caller's own; any for the administrator. One of many lines is undone in batches while
 /// the caller waits; broken off, it can be asked again: what is undone already is undone no further.
@@ -34,7 +35,10 @@ pub async fn operation(world: &World, principal: &Principal, business: &str, id:
     let operation = view.operation_id;
     let mut done = RolledBack { operation_id: operation, restored: 0, unchanged: 0, kept: Vec::new() };
     match operation.position_in(&business.id) {
-        Some(position) => undo(world, principal, &business, vec![position.seq], &mut done).await?,
+        Some(position) => {
+            let seqs = of_one(world, &business, position.seq).await?;
+            undo(world, principal, &business, seqs, &mut done).await?;
+        }
         None => {
             let mut last = view.upload.map_or(0, |upload| upload.lines);
             while last > 0 {
@@ -46,6 +50,18 @@ pub async fn operation(world: &World, principal: &Principal, business: &str, id:
         }
     }
     Ok(done)
+}
+
+/// The changes of an operation that is one change, or a merge: that is two, the first the survivor's. The record that
+/// went comes back first, with its ids; then what the survivor took over from it is taken back.
+async fn of_one(world: &World, business: &Business, seq: u64) -> Result<Vec<u64>, Refusal> {
+    let merged = world.store.change(&business.id, seq).await?.filter(|change| change.kind == ChangeKind::Merged);
+    let Some(merged) = merged else { return Ok(vec![seq]) };
+    let first = world.store.change(&business.id, seq.saturating_sub(1)).await?;
+    let is_survivors = |first: &Arc<Change>| {
+        Some(first.record) == merged.state.merged_into && first.origin == merged.origin && first.at == merged.at
+    };
+    Ok(std::iter::once(seq).chain(first.filter(is_survivors).map(|first| first.seq)).collect())
 }
 
 /// Seqs of what an upload's lines after one up to another changed, newest first.

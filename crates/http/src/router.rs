@@ -88,7 +88,7 @@ fn of_rpc() -> Vec<Route> {
         bare(POST, "/v1/business/{business}/{type}/sync-by-id", rpc::record::sync_by_id),
         bare(POST, "/v1/business/{business}/{type}/sync-all", rpc::record::sync_all),
         bare(POST, "/v1/business/{business}/{type}/create-many", rpc::upload::create_many),
-        // A record's past, its like and its erasure: the administrator's key alone.
+        // A record's past and its like; its erasure takes the ability to manage.
         bare(POST, "/v1/business/{business}/{type}/erase/{id}", rpc::record::erase),
         bare(POST, "/v1/business/{business}/{type}/history/{id}", rpc::past::history),
         bare(POST, "/v1/business/{business}/{type}/at/{id}", rpc::past::at),

@@ -34,6 +34,14 @@ pub struct Correlation {
     pub object: Option<String>,
 }
 
+/// The body of `merge`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MergeBody {
+    /// The record that is to stay.
+    pub into: String,
+}
+
 /// An id elsewhere, as text or number.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]

@@ -79,7 +79,7 @@ pub struct FieldView {
     pub unique: bool,
     /// Whether applications may write it.
     pub editable: bool,
-    /// Whether its values are kept out of URLs, samples, choices and error texts.
+    /// Whether its values are kept out of samples, choices and error texts.
     pub sensitive: bool,
     /// Whether records can be searched and sorted by it however many there are.
     pub indexed: bool,
@@ -171,7 +171,7 @@ pub struct CreateField {
     pub unique: bool,
     /// Whether applications may write it; they may where nothing is said.
     pub editable: Option<bool>,
-    /// Whether its values are kept out of URLs, samples, choices and error texts.
+    /// Whether its values are kept out of samples, choices and error texts.
     #[serde(default)]
     pub sensitive: bool,
     /// Whether records can be searched and sorted by it however many there are.
@@ -225,7 +225,7 @@ pub struct UpdateField {
     pub unique: Option<bool>,
     /// Whether applications may write it.
     pub editable: Option<bool>,
-    /// Whether its values are kept out of URLs, samples, choices and error texts.
+    /// Whether its values are kept out of samples, choices and error texts.
     pub sensitive: Option<bool>,
     /// Whether records can be searched and sorted by it however many there are.
     pub indexed: Option<bool>,

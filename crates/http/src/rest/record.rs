@@ -13,11 +13,10 @@ use lockstep_engine::ingest::Verb;
 use lockstep_engine::read;
 use lockstep_engine::record::{self, Effect, Written};
 use lockstep_engine::refusal::Refusal;
-use lockstep_wire::operation::{Correlation, ExternalIdView};
+use lockstep_wire::operation::{Correlation, ExternalIdView, MergeBody};
 use lockstep_wire::record::{HistoryView, SimilarView, WhyView};
 use lockstep_wire::rest::{HistoryPage, RecordBody};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 use std::borrow::Cow;
 
@@ -66,6 +65,12 @@ impl OfRecords for Doc {
 /// The version as an entity tag.
 fn tag(version: u64) -> String {
     format!("\"{version}\"")
+}
+
+/// Whether a version is among the tags that a caller has. Weak ones count: what compresses an answer weakens its tag.
+fn is_known(tags: &str, version: u64) -> bool {
+    let bare = |tag: &str| tag.trim().strip_prefix("W/").unwrap_or(tag.trim()).to_owned();
+    tags.trim() == "*" || tags.split(',').map(bare).any(|known| known == tag(version))
 }
 
 /// A record with its tag.
@@ -151,7 +156,7 @@ pub(crate) async fn get(State(server): State<Server>, asked: OfRecord) -> Answer
     }
     let found = record::get(&server.world, &asked.principal, asked.address()).await?;
     let version = found.record.version;
-    if request::header(&asked.headers, IF_NONE_MATCH.as_str())?.is_some_and(|known| known == tag(version)) {
+    if request::header(&asked.headers, IF_NONE_MATCH.as_str())?.is_some_and(|known| is_known(known, version)) {
         return Ok(tagged(StatusCode::NOT_MODIFIED.into_response(), version));
     }
     let mut body = found.body();
@@ -237,21 +242,13 @@ pub(crate) async fn erase(State(server): State<Server>, asked: OfRecord) -> Answ
     tombstone(&server, &asked, Verb::Erase { id: &asked.places.2 }).await
 }
 
-/// The record that is to stay.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Into {
-    /// Its id.
-    into: String,
-}
-
 pub(crate) fn merge_doc() -> Doc {
     doc("Records", "Merge a record into another")
         .about(
             "The record in the path becomes a tombstone that names the other, whose blanks it fills and to which \
                 its external ids move.",
         )
-        .takes::<Into>()
+        .takes::<MergeBody>()
         .every_id()
         .writes()
         .gives::<RecordBody<'_>>(200, "The record that stays.")
@@ -260,7 +257,7 @@ pub(crate) fn merge_doc() -> Doc {
 
 pub(crate) async fn merge(State(server): State<Server>, asked: OfRecord) -> Answer {
     asked.parameters(&[])?;
-    let Into { into } = asked.read()?;
+    let MergeBody { into } = asked.read()?;
     let scope = asked.scope();
     let verb = Verb::Merge { id: &asked.places.2, into: &into };
     let call = asked.call((&asked.places.0, &asked.places.1), verb, &scope)?;

@@ -15,8 +15,7 @@ use lockstep_core::scan::{Since, SinceField};
 use lockstep_engine::ingest::{Call, Verb, submit};
 use lockstep_engine::principal::Principal;
 use lockstep_engine::refusal::Refusal;
-use lockstep_wire::operation::Accepted;
-use serde::Deserialize;
+use lockstep_wire::operation::{Accepted, MergeBody};
 use std::collections::BTreeMap;
 
 /// What every call of this file has in common, read.
@@ -115,19 +114,13 @@ pub(crate) async fn uncorrelate(
     accept(&server, &read, (&business, &ty), Verb::Uncorrelate { id: &id, with }).await
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Into {
-    into: String,
-}
-
 pub(crate) async fn merge(
     State(server): State<Server>,
     Places((business, ty, id)): OfRecord,
     request: Request,
 ) -> Answer {
     let read = read(&server, request, &[], CONTROL_BYTES_MAX).await?;
-    let Into { into } = request::body(&read.bytes)?;
+    let MergeBody { into } = request::body(&read.bytes)?;
     accept(&server, &read, (&business, &ty), Verb::Merge { id: &id, into: &into }).await
 }
 

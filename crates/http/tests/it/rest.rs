@@ -74,6 +74,9 @@ async fn versions_guard_writes_and_spare_reads() {
     };
     let unchanged = with("GET", ("if-none-match", "\"1\""), "").await;
     assert_eq!((unchanged.status, &unchanged.body), (304, &json!("")));
+    for tags in ["W/\"1\"", "\"7\", \"1\"", "*"] {
+        assert_eq!(with("GET", ("if-none-match", tags), "").await.status, 304, "{tags}");
+    }
     let stale = with("PATCH", ("if-match", "\"7\""), "{\"city\": \"Delft\"}").await;
     assert_eq!((stale.status, stale.code()), (412, "version_conflict"));
     assert_eq!(with("PATCH", ("if-match", "\"1\""), "{\"city\": \"Delft\"}").await.status, 200);

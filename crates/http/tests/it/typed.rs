@@ -178,6 +178,24 @@ async fn an_operation_is_undone_but_for_what_was_changed_again_since() {
 }
 
 #[tokio::test]
+async fn a_merge_is_undone_on_both_sides() {
+    let office = Office::open().await;
+    let key = &office.acme.key;
+    for (id, body) in [("1", json!({"firstName": "Ann"})), ("2", json!({"firstName": "An", "phone": "+31201234567"}))] {
+        office.rest("POST", &format!("{PEOPLE}?externalId={id}"), key, &body).await;
+    }
+    let merged = office.rest("POST", &format!("{PEOPLE}/ext:2/merge"), key, &json!({"into": "ext:1"})).await;
+    assert_eq!(merged.body["fields"], json!({"firstName": "Ann", "phone": "+31201234567"}));
+    let operation = merged.headers["lockstep-operation"].to_str().expect("text").to_owned();
+    let path = format!("/businesses/acme-1/operations/{operation}/rollback");
+    let undone = office.rest("POST", &path, key, &Value::Null).await;
+    assert_eq!((undone.status, &undone.body["kept"]), (200, &json!([])), "{undone:?}");
+    assert_eq!(get(&office, &format!("{PEOPLE}/ext:1")).await.body["fields"], json!({"firstName": "Ann"}));
+    let back = get(&office, &format!("{PEOPLE}/ext:2")).await;
+    assert_eq!(back.body["fields"], json!({"firstName": "An", "phone": "+31201234567"}), "{back:?}");
+}
+
+#[tokio::test]
 async fn an_upload_is_undone_newest_line_first() {
     let office = Office::open().await;
     let lines = "{\"op\":\"create\",\"id\":\"ext:1\",\"fields\":{\"city\":\"Delft\"}}\n\

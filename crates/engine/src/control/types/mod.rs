@@ -116,6 +116,7 @@ pub async fn create(
     let mut control = blank_in(world, principal, &held.business.id, "type.create", &held.id);
     control.puts.push(held.put(definition));
     claim(world, control, |_| Some(taken())).await?;
+    index_on(world, limits::INDEX_TURNS_WAITED).await;
     get(world, principal, held.business.id.as_str(), held.id.as_str()).await
 }
 
