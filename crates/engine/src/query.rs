@@ -212,16 +212,17 @@ impl Opened {
         }
         let usable = self.shape.looked_up().filter(|field| !self.reach.hides(&field.id) && !is_building(&field.id));
         let usable: Vec<&str> = usable.map(|field| field.id.as_str()).collect();
-        let other = match usable.is_empty() {
+        let by = match usable.is_empty() {
             true => String::new(),
-            false => format!(", or filter by {}", usable.join(", ")),
+            false => format!(", of which there are {}", usable.join(", ")),
         };
         let way_out = match needed.first() {
             Some(first) => format!(
-                "index {} (PATCH …/types/{ty}/fields/{first} with {{\"indexed\": true}}){other}",
+                "index {} (PATCH …/types/{ty}/fields/{first} with {{\"indexed\": true}}), or filter by eq, in, a range or \
+                 startsWith of an indexed field{by}",
                 needed.join(" or ")
             ),
-            None => format!("sort by createdAt{other}"),
+            None => format!("sort by an indexed field, or filter by eq, in, a range or startsWith of one{by}"),
         };
         let text = format!("there are {living} {ty} records, and no index serves this query: {way_out}");
         Refusal::new(Code::IndexNeeded, text)

@@ -78,6 +78,7 @@ pub struct BatchBody {
 /// What may be said of a subscription, at its making and later. What is left out stays as it is.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(transform = with_aliases)]
 pub struct SubscriptionBody {
     /// Where notifications go; read also from `hookUrl`, `target_url` and `targetUrl`.
     #[serde(alias = "hookUrl", alias = "target_url", alias = "targetUrl")]
@@ -129,6 +130,15 @@ pub struct SubscriptionBody {
     pub paused: Option<bool>,
     /// Where reading begins; at its making only.
     pub start_at: Option<StartAtBody>,
+}
+
+/// The other names of the address, which the derive leaves out.
+fn with_aliases(schema: &mut Schema) {
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    let Some((properties, url)) = properties.and_then(|all| all.get("url").cloned().map(|url| (all, url))) else { return };
+    for alias in ["hookUrl", "target_url", "targetUrl"] {
+        properties.insert(alias.to_owned(), url.clone());
+    }
 }
 
 /// A kind by another name.

@@ -14,7 +14,7 @@ use lockstep_core::error::{Code, shown};
 use lockstep_core::limits::{FEED_PAGE_CHANGES, FEED_PAGE_CHANGES_MAX, FEED_WAIT_MS_MAX};
 use lockstep_engine::feed::{self, Event, Stream, Wanted};
 use lockstep_engine::refusal::Refusal;
-use lockstep_wire::feed::{FeedPage, Told};
+use lockstep_wire::feed::{ChangeEntry, FeedPage, Told};
 use lockstep_wire::rest::Problem;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +38,8 @@ pub(crate) fn changes_doc() -> Doc {
         .query("limit", &json!({"type": "integer", "minimum": 1, "maximum": FEED_PAGE_CHANGES_MAX}), "At most so many changes on a page; 100 where left out.")
         .query("wait", &json!({"type": "integer", "minimum": 0, "maximum": FEED_WAIT_MS_MAX / 1_000}), "Seconds to wait for a page that would be empty.")
         .header("Last-Event-ID", &json!({"type": "string"}), "Where a stream goes on.")
-        .gives::<FeedPage<'_>>(200, "A page, or a stream.")
+        .gives::<FeedPage<'_>>(200, "A page, or a stream whose events have these as their data.")
+        .gives_as::<ChangeEntry<'_>>("text/event-stream", 200, "")
         .codes(&[Code::UnknownType, Code::LogRestored, Code::HistoryPruned])
 }
 
