@@ -122,7 +122,8 @@ async fn kept(
     let record = world.store.record(&business.id, &key).await?;
     let state = record.map(|record| record.state).unwrap_or_default();
     let mut fields = standing(change, &state);
-    fields.retain(|field| !reach.hides(field));
+    // Of a record that has left the caller's sight it is not told what became of its fields.
+    fields.retain(|field| reach.holds(&state.fields) && !reach.hides(field));
     let is_something = error.is_some() || !fields.is_empty();
     Ok(is_something.then_some(Kept { record_id: change.record, fields, error }))
 }

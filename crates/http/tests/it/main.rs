@@ -16,4 +16,5 @@ mod past;
 mod positions;
 mod pruned;
 mod rest;
+mod scope_leaks;
 mod tokens;
