@@ -16,5 +16,6 @@ mod past;
 mod positions;
 mod pruned;
 mod rest;
+mod scope;
 mod scope_leaks;
 mod tokens;
