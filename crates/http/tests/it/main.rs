@@ -6,6 +6,7 @@ mod audit;
 mod bad_input;
 mod bulk;
 mod calls;
+mod checklists;
 mod erase;
 mod feed;
 mod letters;
