@@ -10,7 +10,7 @@ use lockstep_core::change::{Change, ChangeKind};
 use lockstep_core::command::{Ending, Target};
 use lockstep_core::error::{Code, shown};
 use lockstep_core::grant::{Ability, TypeAccess};
-use lockstep_core::ids::RecordId;
+use lockstep_core::ids::{RecordId, TypeId};
 use lockstep_core::kind::Kind;
 use lockstep_core::operation::OperationId;
 use lockstep_core::record::{Record, RecordKey};
@@ -19,6 +19,7 @@ use lockstep_core::schema::Shape;
 use lockstep_store::StoreError;
 use lockstep_wire::rest::{RecordBody, every_id};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A record as it is, with what of it its reader may see.
@@ -54,10 +55,7 @@ pub async fn get(
     let shape = &*world.shape(&business.id, ty)?;
     principal.must(Ability::Read)?;
     let reach = principal.reach(&business, &shape.id, TypeAccess::Read)?;
-    let missing = |why: &str| {
-        let text = format!("there is no {} {} that this credential may see{why}", shape.id, shown(id));
-        Refusal::new(Code::RecordNotFound, text)
-    };
+    let missing = |why: &str| unseen(&shape.id, id, why);
     let key = key(world, principal, &business, shape, id).await?.ok_or_else(|| missing(""))?;
     let record = world.store.record(&business.id, &key).await?;
     let record = record.filter(|record| reach.holds(&record.state.fields)).ok_or_else(|| missing(""))?;
@@ -110,6 +108,9 @@ pub struct Written {
     pub business: Arc<Business>,
     /// What the caller may see of the type.
     pub reach: Arc<Reach>,
+    ty: TypeId,
+    /// Whether the caller may read the type, and not only write it.
+    is_readable: bool,
     state: Standing,
 }
 
@@ -120,14 +121,45 @@ enum Standing {
 }
 
 impl Written {
-    /// The record as its writer may see it.
-    #[must_use]
-    pub fn body(&self) -> RecordBody<'_> {
-        match &self.state {
-            Standing::After(change) => RecordBody::after(change, self.reach.visible(&change.state.fields)),
-            Standing::Is(record) => RecordBody::of(record, self.reach.visible(&record.state.fields)),
+    /// The record as its writer may see it: who may only write is shown no values.
+    ///
+    /// # Errors
+    /// `record_not_found` where it is out of the writer's sight. What a repeated call did the first time was within it
+    /// then, and need not be now.
+    pub fn body(&self) -> Result<RecordBody<'_>, Refusal> {
+        let (id, state) = match &self.state {
+            Standing::After(change) => (change.record, &change.state),
+            Standing::Is(record) => (record.id, &record.state),
+        };
+        if !self.reach.sees(state) {
+            return Err(unseen(&self.ty, &id.to_string(), ""));
         }
+        let mut body = match &self.state {
+            Standing::After(change) => RecordBody::after(change, self.reach.visible(&state.fields)),
+            Standing::Is(record) => RecordBody::of(record, self.reach.visible(&state.fields)),
+        };
+        if !self.is_readable {
+            body.fields = Cow::Owned(Fields::new());
+            body.external_ids.clear();
+        }
+        Ok(body)
     }
+}
+
+/// A record out of sight is missing in the same words as one that is not there.
+fn unseen(ty: &TypeId, id: &str, why: &str) -> Refusal {
+    Refusal::new(Code::RecordNotFound, format!("there is no {ty} {} that this credential may see{why}", shown(id)))
+}
+
+/// That the caller may read records of a type.
+///
+/// # Errors
+/// `business_not_found`, `unknown_type`, `forbidden`.
+pub fn must_read(world: &World, principal: &Principal, business: &str, ty: &str) -> Result<(), Refusal> {
+    let business = principal.business(world, business)?;
+    let shape = world.shape(&business.id, ty)?;
+    principal.must(Ability::Read)?;
+    principal.reach(&business, &shape.id, TypeAccess::Read).map(drop)
 }
 
 /// Commits a call and gives the record as it then stands.
@@ -140,6 +172,7 @@ pub async fn write(world: &World, call: Call<'_>) -> Result<Written, Refusal> {
     let business = principal.business(world, business)?;
     let shape = world.shape(&business.id, ty)?;
     let reach = principal.reach(&business, &shape.id, TypeAccess::Write)?;
+    let is_readable = must_read(world, principal, business.id.as_str(), ty).is_ok();
     let seq = match outcome.ending {
         Ending::Failed(rejection) => return Err(rejection.into()),
         Ending::Changed { seq, .. } => Some(seq),
@@ -162,7 +195,7 @@ pub async fn write(world: &World, call: Call<'_>) -> Result<Written, Refusal> {
         }
         (None, None) => return Err(StoreError::Failed("a write without a record".to_owned()).into()),
     };
-    Ok(Written { effect, operation: outcome.operation, business, reach, state })
+    Ok(Written { effect, operation: outcome.operation, business, reach, ty: shape.id.clone(), is_readable, state })
 }
 
 /// The values that a copy of a record begins with: those that its reader may see and write, but for those that no

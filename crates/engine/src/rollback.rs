@@ -161,7 +161,8 @@ async fn kept(
     of_record: OfRecord,
 ) -> Result<Option<Kept>, Refusal> {
     let record = world.store.record(&business.id, &key).await?;
-    let now = record.map(|record| record.state).filter(|state| !state.is_deleted);
+    // Of a record that has left the caller's sight it is not told what became of its fields.
+    let now = record.map(|record| record.state).filter(|state| !state.is_deleted && reach.holds(&state.fields));
     let stands = |(name, value): (String, Value)| {
         let now = now.as_ref()?.fields.get(&name).unwrap_or(&Value::Null);
         (*now != value && !reach.hides(&name)).then_some(name)

@@ -176,12 +176,14 @@ pub fn told(span: &Span, change: &Change, before: Option<&State>) -> Option<Told
 /// A change of a record that was and stays within reach.
 fn inside(span: &Span, change: &Change, before: Option<&State>) -> Option<Told> {
     let fields = span.visible(&change.ty, &change.state.fields);
+    let has_other_ids = before?.external_ids != change.state.external_ids;
     let before = span.visible(&change.ty, &before?.fields);
     let ids: BTreeSet<&String> = fields.keys().chain(before.keys()).collect();
     let differing = ids.into_iter().filter(|id| fields.get(*id) != before.get(*id));
     let old: Fields = differing.map(|id| (id.clone(), before.get(id).cloned().unwrap_or(Value::Null))).collect();
     match change.kind.as_str() {
-        "updated" if old.is_empty() => None,
+        "updated" if old.is_empty() && !has_other_ids => None,
+        "updated" if old.is_empty() => Some(Told { kind: "correlated", reason: None, fields: Some(fields), old: None }),
         "updated" => Some(Told { kind: "updated", reason: None, fields: Some(fields), old: Some(old) }),
         kind => Some(Told { kind, reason: None, fields: Some(fields), old: None }),
     }

@@ -135,7 +135,9 @@ pub struct SubscriptionBody {
 /// The other names of the address, which the derive leaves out.
 fn with_aliases(schema: &mut Schema) {
     let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
-    let Some((properties, url)) = properties.and_then(|all| all.get("url").cloned().map(|url| (all, url))) else { return };
+    let Some((properties, url)) = properties.and_then(|all| all.get("url").cloned().map(|url| (all, url))) else {
+        return;
+    };
     for alias in ["hookUrl", "target_url", "targetUrl"] {
         properties.insert(alias.to_owned(), url.clone());
     }

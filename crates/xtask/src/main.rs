@@ -5,6 +5,7 @@
 //! and end with a failure if there is one. It must not change anything.
 
 mod breach;
+mod checklists;
 mod codes;
 mod layers;
 mod links;

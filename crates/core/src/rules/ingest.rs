@@ -272,7 +272,11 @@ impl Case<'_> {
             return Ok(record);
         }
         let way_out = match record.state.merged_into {
-            Some(into) => format!("was merged into {into}: write to that one, or unmerge it first"),
+            Some(into) if self.command.reach.is_unconditional() => {
+                format!("was merged into {into}: write to that one, or unmerge it first")
+            }
+            // To whom only some records are open, another record's id is not told.
+            Some(_) => "was merged into another: write to that one, or unmerge it first".to_owned(),
             None => "is deleted: create it again with its external id to revive it".to_owned(),
         };
         fail(Some(record.id), Code::RecordDeleted, format!("{} {} {way_out}", record.ty, record.id))

@@ -2,7 +2,8 @@
 //! evaluated on the states before and after.
 //!
 //! Out → in is told as a creation without old values, in → out as a deletion with the id alone, in → in as it
-//! is, out → out not at all. A change of hidden fields alone is no change to the reader.
+//! is, out → out not at all. A change of hidden fields alone is no change to the reader; one that brings external
+//! ids besides is told as that.
 
 use crate::Fields;
 use crate::change::{Change, ChangeKind};
@@ -230,8 +231,12 @@ pub fn look<'a>(change: &'a Change, reach: &Reach) -> Option<Seen<'a>> {
         (false, true) => Some(told(ChangeKind::Created, None, nothing())),
         (true, true) => {
             let old = reach.visible(&change.old);
-            let is_hidden = change.kind == ChangeKind::Updated && old.is_empty();
-            (!is_hidden).then(|| told(change.kind, None, old))
+            if change.kind != ChangeKind::Updated || !old.is_empty() {
+                return Some(told(change.kind, None, old));
+            }
+            // Of a change of hidden fields that gave or took external ids besides, those are told.
+            let has_other_ids = change.old_external_ids.as_ref().is_some_and(|ids| *ids != state.external_ids);
+            has_other_ids.then(|| told(ChangeKind::Correlated, None, old))
         }
     }
 }

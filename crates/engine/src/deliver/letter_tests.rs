@@ -145,6 +145,15 @@ fn a_cloud_event_says_the_same_in_its_body_or_in_headers() {
 }
 
 #[test]
+fn json_goes_as_application_json() {
+    for format in ["standard", "envelope", "fields", "thin", "collection", "cloudevents-binary"] {
+        let letter = letter(&json!({"format": format}), &change(ChangeKind::Updated));
+        assert_eq!(letter.headers[CONTENT_TYPE], "application/json", "{format}");
+        assert!(body(&letter).is_object(), "{format}");
+    }
+}
+
+#[test]
 fn a_payload_tells_as_much_as_was_asked_for() {
     let data = |payload: &str, change: &Change| {
         let told = body(&letter(&json!({"payload": payload}), change));

@@ -83,7 +83,7 @@ fn tagged(mut response: Response, version: u64) -> Response {
 
 /// A record as a call left it, `201` where the call made it.
 async fn written<P>(server: &Server, asked: &Asked<P>, written: &Written) -> Answer {
-    let mut body = written.body();
+    let mut body = written.body()?;
     let id = body.id.as_str().unwrap_or_default().to_owned();
     let place = format!("{ROOT}/businesses/{}/records/{}/{id}", written.business.id, body.ty);
     let version = body.version;
@@ -258,6 +258,8 @@ pub(crate) fn merge_doc() -> Doc {
 pub(crate) async fn merge(State(server): State<Server>, asked: OfRecord) -> Answer {
     asked.parameters(&[])?;
     let MergeBody { into } = asked.read()?;
+    // The answer is another record than the one written: who may not read it is told before anything is done.
+    record::must_read(&server.world, &asked.principal, &asked.places.0, &asked.places.1)?;
     let scope = asked.scope();
     let verb = Verb::Merge { id: &asked.places.2, into: &into };
     let call = asked.call((&asked.places.0, &asked.places.1), verb, &scope)?;

@@ -98,7 +98,7 @@ async fn what_leaves_a_readers_sight_is_told_and_nothing_else_of_it() {
 }
 
 /// Runs something beside the task that wakes readers.
-async fn awake<T>(office: &Office, work: impl Future<Output = T>) -> T {
+pub(crate) async fn awake<T>(office: &Office, work: impl Future<Output = T>) -> T {
     let (_running, stop) = watch::channel(false);
     tokio::select! {
         () = feed::run(&office.world, stop) => panic!("it runs until it is stopped"),
@@ -107,20 +107,20 @@ async fn awake<T>(office: &Office, work: impl Future<Output = T>) -> T {
 }
 
 /// The events of a stream, one after the other.
-struct Events {
+pub(crate) struct Events {
     body: Body,
     waiting: VecDeque<(String, String, Value)>,
 }
 
 impl Events {
-    async fn open(office: &Office, query: &str, key: &str, headers: &[(&str, &str)]) -> Self {
+    pub(crate) async fn open(office: &Office, query: &str, key: &str, headers: &[(&str, &str)]) -> Self {
         let (status, body) = office.stream(&format!("{CHANGES}?{query}"), key, headers).await;
         assert_eq!(status, 200);
         Self { body, waiting: VecDeque::new() }
     }
 
     /// Id, name and data; none at the end.
-    async fn next(&mut self) -> Option<(String, String, Value)> {
+    pub(crate) async fn next(&mut self) -> Option<(String, String, Value)> {
         while self.waiting.is_empty() {
             let frame = self.body.frame().await?.expect("no break").into_data().expect("data");
             let text = String::from_utf8(frame.to_vec()).expect("text");

@@ -68,7 +68,11 @@ impl Case<'_> {
         };
         let survivor = self.set.record(&self.key_of(into))?.cloned();
         if let Some(next) = survivor.as_ref().and_then(|record| record.state.merged_into) {
-            let text = format!("{into}, which took its place, was itself merged into {next}: unmerge {into} first");
+            let text = match self.command.reach.is_unconditional() {
+                true => format!("{into}, which took its place, was itself merged into {next}: unmerge {into} first"),
+                // To whom only some records are open, another record's id is not told.
+                false => "the record that took its place was itself merged into another: unmerge that first".to_owned(),
+            };
             return fail(Some(gone.id), Code::MergeRefused, text);
         }
         let own = self.key_of(gone.id);
