@@ -91,6 +91,10 @@ fn path(args: &TailArgs, business: &str) -> String {
             query.append_pair(name, value);
         }
     }
+    if !args.json {
+        // A line tells what changed, of a new record all of it.
+        query.append_pair("payload", "changes");
+    }
     format!("/rest/v1/businesses/{business}/changes?{}", query.finish())
 }
 

@@ -249,16 +249,16 @@ async fn another_businesss_credential_is_refused_on_every_route() {
             &json!({"businessAccessRule": {"deniedBusinessIds": [], "allowedBusinessIds": ["acme-2"]}}),
         )
         .await;
+    let abroad = office.token(&office.acme.key, &json!({"businesses": ["acme-2"]})).await.1;
     for Call { method, path: route, ability, body } in calls().into_iter().filter(|call| call.is_of_a_business()) {
-        for badge in [&office.globex, &denied, &elsewhere] {
+        for key in [&office.globex.key, &denied.key, &elsewhere.key, &abroad] {
             let path = filled((method, route), "acme-1", &known);
-            let answer = office.call(method, &path, &badge.key, &body).await;
+            let answer = office.call(method, &path, key, &body).await;
             let expected = if ability == "admin" { (403, "forbidden") } else { (404, "business_not_found") };
             assert_eq!((answer.status, answer.code()), expected, "{path}");
             // An unknown business is refused in the same words, so that nothing is learnt of a foreign one.
             if ability != "admin" {
-                let unknown =
-                    office.call(method, &filled((method, route), "nobody-1", &known), &badge.key, &body).await;
+                let unknown = office.call(method, &filled((method, route), "nobody-1", &known), key, &body).await;
                 assert_eq!(unknown.message().replace("nobody-1", "acme-1"), answer.message(), "{path}");
             }
         }

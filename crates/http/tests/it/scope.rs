@@ -174,7 +174,7 @@ fn shows_what_was(asked: &Asked<'_>, answer: &Answer) {
 fn tells_its_past(asked: &Asked<'_>, answer: &Answer) {
     let (sight, ledger) = (asked.sight(), asked.ledger);
     let own = ledger.log.iter().rev().filter(|entry| entry.record == asked.record);
-    let told: Vec<Told> = own.filter_map(|entry| entry.told(sight)).collect();
+    let told: Vec<Told> = own.filter_map(|entry| entry.recalled(sight)).collect();
     if !is_there(asked, !told.is_empty() || sight.recalls(asked.now()), answer) {
         return;
     }

@@ -1,4 +1,4 @@
-//! Scope (P7), case by case: what the random test of `scope` once found, each by its name.
+//! Scope (P7), case by case: what the random test of `scope`, and reading beside it, once found, each by its name.
 
 use crate::office::{Answer, Office};
 use serde_json::{Value, json};

@@ -111,6 +111,19 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// The same in a record's past: who sees the whole of a type reads there as well how ids left a tombstone.
+    pub(super) fn recalled(&self, sight: &Sight) -> Option<Told> {
+        let is_whole = sight.reads && sight.conditions.is_empty() && sight.hidden.is_empty();
+        self.told(sight).or_else(|| is_whole.then(|| self.of_tombstone()))
+    }
+
+    fn of_tombstone(&self) -> Told {
+        let Self { seq, record, kind, .. } = *self;
+        assert_eq!(kind, "correlated", "a tombstone has no other changes");
+        let (changes, fields, called) = (json!({}), Fields::new(), Vec::new());
+        Told { seq, record, kind, reason: None, changes, fields, called, merged_into: None }
+    }
+
     /// A change as it should be told to whoever has this sight of the record's type; nothing where it should not be.
     pub(super) fn told(&self, sight: &Sight) -> Option<Told> {
         let after = &self.after;
