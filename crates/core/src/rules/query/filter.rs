@@ -1,6 +1,7 @@
 //! One filter of a query: read by the kind of its field, and asked of a record.
 
 use super::Subject;
+use crate::clock::Timestamp;
 use crate::error::{Code, Rejection, shown};
 use crate::kind::{Kind, Misfit};
 use crate::limits::{FILTER_VALUES_MAX, LOOKUP_BYTES_MAX};
@@ -191,6 +192,10 @@ impl Subject {
     }
 
     fn read(&self, op: Op, value: &str) -> Result<Value, Rejection> {
+        // A day stands for its first instant, as it does wherever else a time is asked for.
+        let is_day = op != Op::Exists && *self.kind() == Kind::Datetime && value.len() == "2026-01-31".len();
+        let first = Timestamp::parse(value).ok().filter(|_| is_day).map(|first| first.to_string());
+        let value = first.as_deref().unwrap_or(value);
         let kind = match (op, self.kind()) {
             (Op::Exists, _) => &Kind::Boolean,
             // A member, or a part of a text, is not a whole value.
@@ -307,6 +312,8 @@ mod tests {
         assert!(several.is_met_by(&record(&json!(2))) && !several.is_met_by(&record(&json!(3))));
         let made = Test::parse(Subject::CreatedAt, Op::Lt, &["1970-01-01T00:00:02Z".to_owned()]).unwrap();
         assert!(made.is_met_by(&record(&Value::Null)));
+        let made = Test::parse(Subject::CreatedAt, Op::Lt, &["1970-01-02".to_owned()]).unwrap();
+        assert!(made.is_met_by(&record(&Value::Null)), "a day is its first instant");
     }
 
     #[test]
