@@ -176,7 +176,8 @@ pub async fn page(
             () = &mut waiting => {}
             heard = bell.changed() => if heard.is_err() { bell = world.bells.listen(lens.business()) },
         }
-        // A restore, or a floor that has risen past the place, is told as one.
+        // A credential may have ended meanwhile; a floor that has risen past the place is told as one.
+        principal.renewed(world)?;
         place = self::place(world, lens.business(), Some(&place.cursor(lens.business()))).await?;
     }
 }

@@ -193,13 +193,14 @@ impl Stream {
         }
     }
 
-    /// Looks again at what the reader may see, where settings have changed.
+    /// Looks again at what the reader may see, where settings have changed; and whether its time is over, which nothing
+    /// tells of.
     fn renew(&mut self) -> Result<(), Refusal> {
+        self.principal = self.principal.renewed(&self.world)?;
         let version = self.world.settings.read(|settings| settings.version);
         if version == self.lens.settings_version() {
             return Ok(());
         }
-        self.principal = self.principal.renewed(&self.world)?;
         self.lens = Lens::grind(&self.world, &self.principal, self.lens.business().as_str(), &self.wanted)?;
         self.class = self.world.classes.join(&self.lens);
         Ok(())

@@ -101,6 +101,8 @@ async fn what_leaves_a_readers_sight_is_told_and_nothing_else_of_it() {
 pub(crate) async fn awake<T>(office: &Office, work: impl Future<Output = T>) -> T {
     let (_running, stop) = watch::channel(false);
     tokio::select! {
+        // First, so that it listens before anything happens.
+        biased;
         () = feed::run(&office.world, stop) => panic!("it runs until it is stopped"),
         done = work => done,
     }
@@ -200,6 +202,25 @@ async fn a_stream_follows_its_readers_grant_and_ends_with_it() {
         assert_eq!(office.admin(&delete, &json!({})).await.status, 200);
         let (_, name, data) = events.next().await.expect("the last event");
         assert_eq!((name.as_str(), data["code"].as_str()), ("error", Some("invalid_credentials")));
+        assert!(events.next().await.is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_and_a_wait_end_with_the_time_of_their_token() {
+    let office = Office::open().await;
+    let (_, token) = office.token(&office.acme.key, &json!({"expiresAt": "2023-11-14T22:13:21Z"})).await;
+    awake(&office, async {
+        let mut events = Events::open(&office, "", &token, &[]).await;
+        let path = format!("{CHANGES}?after=0&wait=30");
+        let (waited, last) = tokio::join!(office.rest("GET", &path, &token, &Value::Null), async {
+            office.clock.advance(2_000);
+            made(&office, &json!({"firstName": "Ann"})).await;
+            events.next().await.expect("the last event")
+        });
+        assert_eq!((waited.status, waited.code()), (401, "invalid_credentials"));
+        assert_eq!((last.1.as_str(), last.2["code"].as_str()), ("error", Some("invalid_credentials")));
         assert!(events.next().await.is_none());
     })
     .await;
