@@ -2,14 +2,16 @@
 
 use crate::tls::Tls;
 use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use lockstep_core::limits;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
@@ -41,16 +43,28 @@ pub async fn serve(listener: TcpListener, tls: Option<Tls>, router: Router, mut 
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(error = %error, "a connection keeps its delay");
         }
-        let talk = Talk { builder: builder.clone(), router: router.clone(), watcher: graceful.watcher() };
-        let tls = tls.clone();
-        spawn(async move {
-            match tls {
-                None => talk.over(stream).await,
-                // Apart, so that a plain connection does not carry the room for it.
-                Some(tls) => Box::pin(talk.over_tls(stream, &tls)).await,
+        match &tls {
+            None => {
+                let service = TowerToHyperService::new(router.clone());
+                // Boxed: a connection keeps the room for a request under way, also while its answer streams.
+                let service = service_fn(move |request: Request<Incoming>| Box::pin(service.call(request)));
+                let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+                // Nothing but the connection: thousands of them wait at once.
+                spawn(async move {
+                    // A caller that breaks off is its own affair.
+                    let _ = connection.await;
+                    drop(place);
+                });
             }
-            drop(place);
-        });
+            Some(tls) => {
+                let talk = Talk { builder: builder.clone(), router: router.clone(), watcher: graceful.watcher() };
+                let tls = tls.clone();
+                spawn(async move {
+                    talk.over_tls(stream, &tls).await;
+                    drop(place);
+                });
+            }
+        }
     }
     drop(listener);
     let patience = Duration::from_millis(limits::DRAIN_MS_MAX);
@@ -59,7 +73,7 @@ pub async fn serve(listener: TcpListener, tls: Option<Tls>, router: Router, mut 
     }
 }
 
-/// One connection's worth of requests.
+/// One connection's worth of requests, over TLS.
 struct Talk {
     builder: http1::Builder,
     router: Router,
@@ -67,18 +81,15 @@ struct Talk {
 }
 
 impl Talk {
-    async fn over(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let service = TowerToHyperService::new(self.router);
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
-        // A caller that breaks off is its own affair.
-        let _ = self.watcher.watch(connection).await;
-    }
-
     /// The handshake is the connection's own, so one that fails or takes its time is in nobody's way.
     async fn over_tls(self, stream: TcpStream, tls: &Tls) {
         let patience = Duration::from_millis(limits::TLS_HANDSHAKE_MS_MAX);
         match tokio::time::timeout(patience, tls.0.accept(stream)).await {
-            Ok(Ok(stream)) => self.over(stream).await,
+            Ok(Ok(stream)) => {
+                let service = TowerToHyperService::new(self.router);
+                let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+                let _ = self.watcher.watch(connection).await;
+            }
             Ok(Err(error)) => tracing::debug!(error = %error, "a TLS handshake failed"),
             Err(_elapsed) => tracing::debug!("a TLS handshake took too long"),
         }

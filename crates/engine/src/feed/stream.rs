@@ -65,6 +65,8 @@ impl Ring {
 /// Readers who see the same.
 #[derive(Debug)]
 struct Class {
+    /// The lens that they share, of the newest settings that one of them has looked under.
+    lens: Mutex<Arc<Lens>>,
     /// Held while the ring is made longer, so that it is made so once.
     ring: tokio::sync::Mutex<Ring>,
 }
@@ -85,16 +87,24 @@ impl Default for Classes {
 }
 
 impl Classes {
-    fn join(&self, lens: &Lens) -> Arc<Class> {
+    /// The class of those who see what this lens shows, and the lens that they share.
+    fn join(&self, lens: Arc<Lens>) -> (Arc<Class>, Arc<Lens>) {
         let key = lens.key();
         let mut classes = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(class) = classes.get(&key).and_then(Weak::upgrade) {
-            return class;
+        let Some(class) = classes.get(&key).and_then(Weak::upgrade) else {
+            classes.retain(|_, class| class.strong_count() > 0);
+            let shared = Mutex::new(Arc::clone(&lens));
+            let class = Arc::new(Class { lens: shared, ring: tokio::sync::Mutex::default() });
+            classes.insert(key, Arc::downgrade(&class));
+            return (class, lens);
+        };
+        let mut shared = class.lens.lock().unwrap_or_else(PoisonError::into_inner);
+        if shared.settings_version() != lens.settings_version() {
+            *shared = lens;
         }
-        classes.retain(|_, class| class.strong_count() > 0);
-        let class = Arc::new(Class { ring: tokio::sync::Mutex::default() });
-        classes.insert(key, Arc::downgrade(&class));
-        class
+        let lens = Arc::clone(&shared);
+        drop(shared);
+        (class, lens)
     }
 }
 
@@ -147,7 +157,7 @@ impl Stream {
             Some(after) => place(&world, lens.business(), Some(after)).await?,
             None => world.store.head(lens.business()).await?,
         };
-        let class = world.classes.join(&lens);
+        let (class, lens) = world.classes.join(lens);
         let bell = world.bells.listen(lens.business());
         Ok(Self { world, principal, wanted, lens, class, bell, place, stop, is_over: false })
     }
@@ -201,8 +211,8 @@ impl Stream {
         if version == self.lens.settings_version() {
             return Ok(());
         }
-        self.lens = Lens::grind(&self.world, &self.principal, self.lens.business().as_str(), &self.wanted)?;
-        self.class = self.world.classes.join(&self.lens);
+        let lens = Lens::grind(&self.world, &self.principal, self.lens.business().as_str(), &self.wanted)?;
+        (self.class, self.lens) = self.world.classes.join(lens);
         Ok(())
     }
 
