@@ -123,6 +123,8 @@ pub struct Shape {
     pub match_groups: Vec<MatchGroup>,
     /// Whether the business made it.
     pub is_custom: bool,
+    /// Whether it is ready-made, and the business says nothing of it.
+    pub(crate) is_plain: bool,
     /// The fields that records are looked up by: the first of each match group, and those that are unique or indexed.
     looked_up: Vec<String>,
 }

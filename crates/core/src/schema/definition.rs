@@ -59,10 +59,11 @@ impl TypeDefinition {
                 fields: self.fields.clone(),
                 match_groups: self.match_groups.clone(),
                 is_custom: true,
+                is_plain: false,
                 looked_up: Vec::new(),
             });
         }
-        let mut shape = standing?.clone();
+        let mut shape = Shape { is_plain: false, ..standing?.clone() };
         for (id, field) in &self.fields {
             let kind = match shape.fields.get(id) {
                 Some(standing) if !field.is_custom => standing.kind.clone(),

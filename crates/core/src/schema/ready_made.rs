@@ -21,6 +21,7 @@ pub(super) fn shapes() -> impl Iterator<Item = Shape> {
             fields: fields.split_whitespace().filter_map(parse_field).map(|field| (field.id.clone(), field)).collect(),
             match_groups,
             is_custom: false,
+            is_plain: true,
             looked_up: Vec::new(),
         })
     })
