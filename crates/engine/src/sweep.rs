@@ -33,18 +33,19 @@ pub async fn turn(world: &World, post_room: &PostRoom, keep: Keep) {
 }
 
 /// Goes on blanking what was erased, for some turns. The erasure itself is durable: what is left waits for the next
-/// sweep.
+/// sweep. What the feed holds encoded may be of before: it is let go, and read again.
 pub(crate) async fn erase_on(world: &World, turns: usize) {
     for _ in 0..turns {
         match world.store.erase_on().await {
             Ok(true) => {}
-            Ok(false) => return,
+            Ok(false) => break,
             Err(error) => {
                 tracing::warn!(error = %error, "what was erased could not be blanked; it is tried again in a minute");
-                return;
+                break;
             }
         }
     }
+    world.classes.forget().await;
 }
 
 /// Goes on building indexes, for some turns. What is left waits for the next sweep.

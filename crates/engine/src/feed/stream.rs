@@ -108,6 +108,19 @@ impl Classes {
     }
 }
 
+impl Classes {
+    /// Lets go of all that is held encoded: of a record erased since, it may hold values.
+    pub(crate) async fn forget(&self) {
+        let all: Vec<_> = {
+            let classes = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+            classes.values().filter_map(Weak::upgrade).collect()
+        };
+        for class in all {
+            *class.ring.lock().await = Ring::default();
+        }
+    }
+}
+
 /// One reader that stays.
 pub struct Stream {
     world: Arc<World>,

@@ -225,3 +225,26 @@ async fn a_stream_and_a_wait_end_with_the_time_of_their_token() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_stream_tells_nothing_of_a_record_erased_before_it_began() {
+    let office = Office::open().await;
+    let key = office.acme.key.clone();
+    awake(&office, async {
+        // Somebody who sees the same has had it told, and stays.
+        let mut standing = Events::open(&office, "after=0", &key, &[]).await;
+        let id = made(&office, &json!({"firstName": "Secretive"})).await;
+        assert_eq!(standing.next().await.expect("an event").2["fields"]["firstName"], "Secretive");
+        let erase = format!("/v1/business/acme-1/contact/erase/{id}");
+        assert_eq!(office.admin(&erase, &json!({})).await.status, 202);
+        let mut late = Events::open(&office, "after=0", &key, &[]).await;
+        loop {
+            let (_, name, data) = late.next().await.expect("an event");
+            assert!(!data.to_string().contains("Secretive"), "{data}");
+            if name == "deleted" {
+                break;
+            }
+        }
+    })
+    .await;
+}
