@@ -220,7 +220,7 @@ async fn read(
     after: u64,
 ) -> Result<ChangePage, Refusal> {
     loop {
-        let page = world.store.changes(lens.business(), after, limits::PAGE_CHANGES_MAX).await?;
+        let page = unbroken(world, lens.business(), after, limits::PAGE_CHANGES_MAX).await?;
         if page.settings_version <= lens.settings_version() {
             return Ok(page);
         }
@@ -228,4 +228,17 @@ async fn read(
         let renewed = principal.renewed(world)?;
         *lens = Lens::grind(world, &renewed, lens.business().clone().as_str(), wanted)?;
     }
+}
+
+/// A page of the log that begins right after a place: a floor may rise past it while its reader is on the way.
+///
+/// # Errors
+/// `history_pruned`, and what the store says.
+async fn unbroken(world: &World, business: &BusinessId, after: u64, limit: usize) -> Result<ChangePage, Refusal> {
+    let next = after.saturating_add(1);
+    let page = world.store.changes(business, after, limit).await?;
+    if page.changes.first().is_some_and(|first| first.seq != next) {
+        position::check_kept(world, business, next).await?;
+    }
+    Ok(page)
 }

@@ -2,11 +2,10 @@
 
 use crate::notification::Changes;
 use crate::operation::ExternalIdView;
-use lockstep_core::Fields;
 use lockstep_core::change::{Change, ChangeKind, Origin};
-use lockstep_core::ids::{BusinessId, Provider, RecordId, TypeId};
+use lockstep_core::ids::{BusinessId, Provider, RecordId};
 use lockstep_core::operation::OperationId;
-use lockstep_core::record::{Provenance, Record, State};
+use lockstep_core::record::{Provenance, Record};
 use lockstep_core::rules::scope::Reason;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -103,59 +102,6 @@ pub struct HistoryView<'a> {
     /// The seq below which changes are kept no more, where there were some of this record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pruned_below: Option<u64>,
-}
-
-/// A record as it was once.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PastView<'a> {
-    /// The record.
-    pub id: RecordId,
-    /// Its type.
-    #[serde(rename = "type")]
-    pub ty: &'a TypeId,
-    /// Its version then.
-    pub version: u64,
-    /// The change that brought it there.
-    pub seq: u64,
-    /// When it was made, RFC 3339.
-    pub created_at: String,
-    /// When it had last changed, RFC 3339.
-    pub updated_at: String,
-    /// Whether it was a tombstone.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub deleted: bool,
-    /// Whether its values were erased since.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub erased: bool,
-    /// The record that had taken its place.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub merged_into: Option<RecordId>,
-    /// What it was called elsewhere.
-    pub external_ids: Vec<ExternalIdView<'a>>,
-    /// Its values.
-    pub fields: &'a Fields,
-}
-
-impl<'a> PastView<'a> {
-    /// The view of a record after a change.
-    #[must_use]
-    pub fn of(change: &'a Change) -> Self {
-        let state: &State = &change.state;
-        Self {
-            id: change.record,
-            ty: &change.ty,
-            version: change.version,
-            seq: change.seq,
-            created_at: change.created_at.to_string(),
-            updated_at: change.at.to_string(),
-            deleted: state.is_deleted,
-            erased: state.is_erased,
-            merged_into: state.merged_into,
-            external_ids: state.external_ids.iter().map(ExternalIdView::from).collect(),
-            fields: &state.fields,
-        }
-    }
 }
 
 /// Where a record's values came from.

@@ -4,11 +4,12 @@ use crate::operation::ExternalIdView;
 use crate::record::ChangeView;
 use lockstep_core::Fields;
 use lockstep_core::change::Change;
+use lockstep_core::clock::Timestamp;
 use lockstep_core::error::{Code, Rejection};
 use lockstep_core::external_id::ExternalId;
-use lockstep_core::ids::{BusinessId, RecordId};
+use lockstep_core::ids::{BusinessId, RecordId, TypeId};
 use lockstep_core::operation::OperationId;
-use lockstep_core::record::Record;
+use lockstep_core::record::{Record, State};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -74,33 +75,30 @@ impl<'a> RecordBody<'a> {
     /// A record as it is, less what its reader may not see.
     #[must_use]
     pub fn of(record: &'a Record, fields: Cow<'a, Fields>) -> Self {
-        let state = &record.state;
-        Self {
-            id: record.id.to_string().into(),
-            ty: record.ty.as_str().into(),
-            version: record.version,
-            seq: record.last_seq,
-            created_at: record.created_at.to_string(),
-            updated_at: record.updated_at.to_string(),
-            deleted: state.is_deleted,
-            erased: state.is_erased,
-            merged_into: state.merged_into,
-            external_ids: state.external_ids.iter().map(ExternalIdView::from).collect(),
-            fields,
-        }
+        let place = (record.id, &record.ty, record.version, record.last_seq);
+        Self::at(place, (record.created_at, record.updated_at), &record.state, fields)
     }
 
     /// A record as a change left it.
     #[must_use]
     pub fn after(change: &'a Change, fields: Cow<'a, Fields>) -> Self {
-        let state = &change.state;
+        let place = (change.record, &change.ty, change.version, change.seq);
+        Self::at(place, (change.created_at, change.at), &change.state, fields)
+    }
+
+    fn at(
+        (id, ty, version, seq): (RecordId, &'a TypeId, u64, u64),
+        (created_at, updated_at): (Timestamp, Timestamp),
+        state: &'a State,
+        fields: Cow<'a, Fields>,
+    ) -> Self {
         Self {
-            id: change.record.to_string().into(),
-            ty: change.ty.as_str().into(),
-            version: change.version,
-            seq: change.seq,
-            created_at: change.created_at.to_string(),
-            updated_at: change.at.to_string(),
+            id: id.to_string().into(),
+            ty: ty.as_str().into(),
+            version,
+            seq,
+            created_at: created_at.to_string(),
+            updated_at: updated_at.to_string(),
             deleted: state.is_deleted,
             erased: state.is_erased,
             merged_into: state.merged_into,

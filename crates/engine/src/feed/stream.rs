@@ -2,9 +2,8 @@
 //! encoded once and handed to each as they are.
 
 use super::lens::{Lens, Wanted};
-use super::{place, unwritten};
+use super::{place, unbroken, unwritten};
 use crate::World;
-use crate::control::position;
 use crate::principal::Principal;
 use crate::refusal::Refusal;
 use bytes::Bytes;
@@ -258,16 +257,12 @@ impl Stream {
         let _turn = self.world.classes.reading.acquire().await;
         let limit = boundary.map_or(u64::MAX, |boundary| boundary.saturating_sub(after));
         let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(limits::PAGE_CHANGES_MAX);
-        let page = self.world.store.changes(self.lens.business(), after, limit).await?;
+        let page = unbroken(&self.world, self.lens.business(), after, limit).await?;
         if page.settings_version > self.lens.settings_version() {
             self.world.settings.refresh(self.world.store.as_ref()).await?;
             return Ok(Found::Renew);
         }
         let Some(last) = page.changes.last() else { return Ok(Found::Nothing) };
-        let first = page.changes.first().map_or(0, |change| change.seq);
-        if first != after.saturating_add(1) {
-            position::check_kept(&self.world, self.lens.business(), after.saturating_add(1)).await?;
-        }
         let to = last.seq;
         let text = encoded(&self.lens, &page.changes, self.place.epoch)?;
         Ok(Found::Chunk(Chunk { after, to, text }))

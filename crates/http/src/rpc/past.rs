@@ -10,7 +10,9 @@ use lockstep_core::limits::CONTROL_BYTES_MAX;
 use lockstep_engine::principal::Principal;
 use lockstep_engine::read;
 use lockstep_engine::refusal::Refusal;
-use lockstep_wire::record::{PastView, WhyView};
+use lockstep_wire::record::WhyView;
+use lockstep_wire::rest::RecordBody;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 type OfRecord = Places<(String, String, String)>;
@@ -45,7 +47,8 @@ pub(crate) async fn at(State(server): State<Server>, Places((business, ty, id)):
     let seq = request::number(&parameters, "seq")?.ok_or_else(|| {
         Refusal::new(Code::InvalidParameter, "the query parameter seq is missing: give at/RECORD_ID?seq=1042")
     })?;
-    ok(&PastView::of(&*read::at(&server.world, &principal, (&business, &ty, &id), seq).await?))
+    let change = read::at(&server.world, &principal, (&business, &ty, &id), seq).await?;
+    ok(&RecordBody::after(&change, Cow::Borrowed(&change.state.fields)))
 }
 
 pub(crate) async fn why(

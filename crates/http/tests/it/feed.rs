@@ -3,7 +3,9 @@
 use crate::office::Office;
 use axum::body::Body;
 use http_body_util::BodyExt;
+use lockstep_core::ids::BusinessId;
 use lockstep_engine::feed;
+use lockstep_store::prune::Prune;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use tokio::sync::watch;
@@ -247,4 +249,53 @@ async fn a_stream_tells_nothing_of_a_record_erased_before_it_began() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn every_stream_sees_each_change_once_wherever_it_began_and_however_far_it_fell_behind() {
+    // More pages of one change than are held for those at the end.
+    const CHANGES: u64 = 300;
+    let office = Office::open().await;
+    let key = office.acme.key.clone();
+    let id = made(&office, &json!({"city": "0"})).await;
+    awake(&office, async {
+        let mut quick = Events::open(&office, "after=1", &key, &[]).await;
+        let mut slow = Vec::new();
+        for number in 2..=CHANGES {
+            let patch = json!({"city": number.to_string()});
+            office.rest("PATCH", &format!("{RECORDS}/{id}"), &key, &patch).await;
+            if number % 7 != 0 {
+                // Most pages are of one change, some of two: those who come later stand within them too.
+                while quick.next().await.expect("an event").2["seq"].as_u64() != Some(number) {}
+            }
+            if number % 50 == 0 {
+                let after = number - 25 + number / 50;
+                slow.push((after, Events::open(&office, &format!("after={after}"), &key, &[]).await));
+            }
+        }
+        slow.push((0, Events::open(&office, "after=0", &key, &[]).await));
+        slow.push((CHANGES - 13, Events::open(&office, &format!("after={}", CHANGES - 13), &key, &[]).await));
+        for (after, mut events) in slow {
+            for seq in after + 1..=CHANGES {
+                assert_eq!(events.next().await.expect("an event").2["seq"].as_u64(), Some(seq), "after {after}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_whose_next_changes_are_kept_no_more_ends_and_says_so() {
+    let office = Office::open().await;
+    let id = made(&office, &json!({"city": "0"})).await;
+    for number in 1..5 {
+        let patch = json!({"city": number.to_string()});
+        office.rest("PATCH", &format!("{RECORDS}/{id}"), &office.acme.key, &patch).await;
+    }
+    let mut events = Events::open(&office, "after=1", &office.acme.key, &[]).await;
+    let business = BusinessId::parse("acme-1").expect("legal");
+    office.store.prune(Prune { business, until: 3, has_outlets: false }).await.expect("pruned");
+    let (_, name, data) = events.next().await.expect("the last event");
+    assert_eq!((name.as_str(), data["code"].as_str()), ("error", Some("history_pruned")));
+    assert!(events.next().await.is_none());
 }
