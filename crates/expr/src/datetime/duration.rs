@@ -149,12 +149,12 @@ fn section(text: &str, units: &[(char, i64, i64)], found: &mut Duration) -> Opti
 }
 
 impl fmt::Display for Duration {
-    /// As Python writes a `timedelta`, with years and months before it as `isodate` does: `1 year, 2 months, 10 days, 2:30:00`.
+    /// As Python writes a `timedelta`, with years and months before it as `isodate` does: `1 years, 2 months, 10 days, 2:30:00`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let several = |count: i64| if count.abs() == 1 { "" } else { "s" };
         let (years, months) = (self.months.div_euclid(12), self.months.rem_euclid(12));
         if years != 0 {
-            write!(f, "{years} year{}, ", several(years))?;
+            write!(f, "{years} years, ")?;
         }
         if months != 0 {
             write!(f, "{months} month{}, ", several(months))?;

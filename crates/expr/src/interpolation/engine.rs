@@ -24,6 +24,7 @@ pub(super) static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     for name in ["pprint", "lines", "chain", "zip", "bool", "split"] {
         engine.remove_filter(name);
     }
+    engine.add_filter("__each", operators::each);
     engine.add_filter("__list", |value: &Value| Shelf::of(value, false));
     engine.add_filter("__dict", |value: &Value| Shelf::of(value, true));
     operators::add_to(&mut engine);

@@ -13,7 +13,7 @@ use minijinja::value::{Kwargs, Rest, Value, ValueKind};
 use minijinja::{Environment, Error, State, filters};
 use regex::Regex;
 
-use super::macros::{named, text_of};
+use super::macros::{named, quote, quote_plus, text_of};
 use super::operators::{fits, mismatch, undefined, wrong};
 use super::python::{self, str_of};
 use super::{methods, percent};
@@ -24,6 +24,7 @@ pub(super) fn add_to(engine: &mut Environment<'static>) {
     airbyte(engine);
     numbers(engine);
     texts(engine);
+    spelling(engine);
 }
 
 fn airbyte(engine: &mut Environment<'static>) {
@@ -49,8 +50,10 @@ fn airbyte(engine: &mut Environment<'static>) {
     // The name says decoding, the reference encodes.
     engine.add_filter("base64binascii_decode", |text: &Value| text_of(text).map(|text| STANDARD.encode(text)));
     engine.add_filter("base64decode", |text: &Value| {
-        let bytes =
-            STANDARD.decode(text_of(text)?).map_err(|error| wrong(format!("the text is no base64: {error}")))?;
+        // Letters that are none of the alphabet are passed over, as Python does.
+        let is_known = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+        let letters: String = text_of(text)?.chars().filter(is_known).collect();
+        let bytes = STANDARD.decode(letters).map_err(|error| wrong(format!("the text is no base64: {error}")))?;
         String::from_utf8(bytes).map_err(|_bytes| wrong("what the base64 holds is no text"))
     });
     engine.add_filter("string", |value: &Value| {
@@ -64,12 +67,12 @@ fn airbyte(engine: &mut Environment<'static>) {
         Ok(format!("\"\"\"{}\"\"\"", python::dumps(&json)))
     });
     engine.add_filter("regex_search", |text: &Value, pattern: &str| {
-        let text = text_of(text)?;
+        let text = searched(text)?;
         let found = compiled(pattern)?.captures(text).and_then(|found| Some(found.get(1)?.as_str().to_owned()));
         Ok::<_, Error>(found.unwrap_or_default())
     });
     engine.add_filter("regex_replace", |text: &Value, pattern: &str, to: &str| {
-        let text = text_of(text)?;
+        let text = searched(text)?;
         let replaced = compiled(pattern)?.replace_all(text, replacement(to)?.as_str()).into_owned();
         fits(replaced.len()).map(|()| replaced)
     });
@@ -99,6 +102,13 @@ fn hex(bytes: &[u8]) -> String {
         let _written = write!(text, "{byte:02x}");
     }
     text
+}
+
+/// The text that a regular expression is looked for in; what is not there is no text.
+fn searched(value: &Value) -> Result<&str, Error> {
+    value
+        .as_str()
+        .ok_or_else(|| mismatch(format!("a regular expression is looked for in a text, not a {}", value.kind())))
 }
 
 /// A compiled regular expression. They are remembered by their text, because a filter runs once for each record.
@@ -159,12 +169,18 @@ fn numbers(engine: &mut Environment<'static>) {
         let otherwise = named(otherwise, &names, "default")?.unwrap_or_else(|| Value::from(0));
         let base = named(base, &names, "base")?.unwrap_or(10);
         names.assert_all_used()?;
-        Ok::<_, Error>(int_of(value, base).unwrap_or(otherwise))
+        if value.is_undefined() {
+            return Err(undefined());
+        }
+        Ok(int_of(value, base).unwrap_or(otherwise))
     });
     engine.add_filter("float", |value: &Value, otherwise: Option<Value>, names: Kwargs| {
         let otherwise = named(otherwise, &names, "default")?.unwrap_or_else(|| Value::from(0.0));
         names.assert_all_used()?;
-        Ok::<_, Error>(float_of(value).map_or(otherwise, Value::from))
+        if value.is_undefined() {
+            return Err(undefined());
+        }
+        Ok(float_of(value).map_or(otherwise, Value::from))
     });
     engine.add_filter("round", |value: &Value, digits: Option<i32>, method: Option<String>, names: Kwargs| {
         let digits = named(digits, &names, "precision")?.unwrap_or(0);
@@ -173,18 +189,21 @@ fn numbers(engine: &mut Environment<'static>) {
         if value.is_undefined() {
             return Err(undefined());
         }
+        if let (true, None, Ok(whole)) = (value.is_integer(), &method, i64::try_from(value.clone())) {
+            return Ok(Value::from(rounded_whole(whole, digits)));
+        }
         let number = float_of(value).filter(|_| value.as_str().is_none());
         let number = number.ok_or_else(|| mismatch(format!("a {} is not rounded; use `|float`", value.kind())))?;
-        Ok(rounded(number, digits, method.as_deref()))
+        Ok(Value::from(rounded(number, digits, method.as_deref())))
     });
     for name in ["length", "count"] {
-        engine.add_filter(name, |value: &Value| {
-            if value.is_undefined() {
-                return Ok(0);
+        engine.add_filter(name, |value: &Value| match value.kind() {
+            ValueKind::Undefined => Ok(0),
+            ValueKind::String => Ok(value.as_str().map_or(0, |text| text.chars().count())),
+            ValueKind::Seq | ValueKind::Map | ValueKind::Iterable => {
+                Ok(value.len().unwrap_or_else(|| python::items_of(value).len()))
             }
-            let length = value.as_str().map(|text| text.chars().count()).or_else(|| value.len());
-            let length = length.or_else(|| value.try_iter().ok().map(Iterator::count));
-            length.ok_or_else(|| mismatch(format!("a {} has no length", value.kind())))
+            kind => Err(mismatch(format!("a {kind} has no length"))),
         });
     }
 }
@@ -221,6 +240,17 @@ fn float_of(value: &Value) -> Option<f64> {
     }
 }
 
+/// An integer to tens, hundreds and so on, halves to the even one; other places change nothing.
+fn rounded_whole(number: i64, digits: i32) -> i64 {
+    let scale = u32::try_from(digits.saturating_neg()).ok().and_then(|tens| 10_i64.checked_pow(tens));
+    let Some(scale) = scale.filter(|scale| *scale > 1) else {
+        return if digits < 0 { 0 } else { number };
+    };
+    let (below, rest) = (number.div_euclid(scale), number.rem_euclid(scale));
+    let is_up = rest * 2 > scale || (rest * 2 == scale && below % 2 != 0);
+    (below + i64::from(is_up)).saturating_mul(scale)
+}
+
 fn rounded(number: f64, digits: i32, method: Option<&str>) -> f64 {
     let scale = 10_f64.powi(digits);
     match method {
@@ -248,6 +278,31 @@ fn texts(engine: &mut Environment<'static>) {
     engine.add_filter("replace", |value: &Value, from: &Value, to: &Value, count: Option<usize>| {
         methods::replace(&str_of(value), &str_of(from), &str_of(to), count)
     });
+    for name in ["escape", "e"] {
+        engine.add_filter(name, |value: &Value| {
+            let text = str_of(value).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            text.replace('\'', "&#39;").replace('"', "&#34;")
+        });
+    }
+    for name in ["default", "d"] {
+        engine.add_filter(name, |value: &Value, otherwise: Option<Value>, over_false: Option<bool>, names: Kwargs| {
+            let otherwise = named(otherwise, &names, "default_value")?.unwrap_or_else(|| Value::from(""));
+            let over_false = named(over_false, &names, "boolean")?.unwrap_or(false);
+            names.assert_all_used()?;
+            let is_kept = !value.is_undefined() && (value.is_true() || !over_false);
+            Ok::<_, Error>(if is_kept { value.clone() } else { otherwise })
+        });
+    }
+    engine.add_filter("urlencode", |value: &Value| {
+        if value.kind() == ValueKind::Map {
+            let pair = |key: &Value| {
+                let item = value.get_item(key).unwrap_or_default();
+                format!("{}={}", quote_plus(&str_of(key)), quote_plus(&str_of(&item)))
+            };
+            return python::items_of(value).iter().map(pair).collect::<Vec<_>>().join("&");
+        }
+        quote(&str_of(value), "/")
+    });
     engine.add_filter("wordcount", |value: &Value| {
         let is_word = |c: char| c.is_alphanumeric() || c == '_';
         str_of(value).split(|c| !is_word(c)).filter(|word| !word.is_empty()).count()
@@ -259,6 +314,9 @@ fn texts(engine: &mut Environment<'static>) {
         names.assert_all_used()?;
         join(value, &between, attribute.as_ref())
     });
+}
+
+fn spelling(engine: &mut Environment<'static>) {
     engine.add_filter("tojson", |value: &Value, indent: Option<Value>| {
         if indent.is_some_and(|indent| indent.is_true()) {
             return Err(wrong("`tojson` does not indent here; leave its argument out"));

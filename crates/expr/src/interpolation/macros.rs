@@ -114,7 +114,13 @@ fn moment_of(text: &Value) -> Result<Moment, Error> {
     Ok(parse_iso(text_of(text)?).map_err(wrong_value)?.in_utc())
 }
 
+/// True and false as the integers they are in Python.
+fn numbered(value: &Value) -> Value {
+    if value.kind() == ValueKind::Bool { Value::from(i64::from(value.is_true())) } else { value.clone() }
+}
+
 fn timestamp(value: &Value) -> Result<Value, Error> {
+    let value = &numbered(value);
     if value.kind() == ValueKind::Number {
         let number = f64::try_from(value.clone())?;
         #[expect(clippy::cast_possible_truncation, reason = "the fraction is dropped, as the reference does")]
@@ -150,6 +156,7 @@ fn format_datetime(
     if value.is_undefined() {
         return Err(undefined());
     }
+    let value = &numbered(value);
     let compile = |format: &str| Format::compile(format).map_err(wrong_value);
     let at = match (Stamp::of(value), value.kind(), input) {
         (Some(Stamp::Time(at)), ..) => at,
@@ -183,21 +190,24 @@ fn extreme(items: Vec<Value>, names: &Kwargs, wanted: Ordering) -> Result<Value,
     best.or(otherwise).ok_or_else(|| wrong("there is no largest or smallest of nothing; give a `default`"))
 }
 
-/// As Python's `quote_plus`: blanks become `+`, everything but letters, digits and `_.-~` is escaped.
-fn quote_plus(text: &str) -> String {
+/// As Python's `quote`: everything but letters, digits, `_.-~` and the letters of `safe` is escaped.
+pub(super) fn quote(text: &str, safe: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
-        match byte {
-            b' ' => out.push('+'),
-            b'_' | b'.' | b'-' | b'~' => out.push(char::from(byte)),
-            byte if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
-            byte => {
-                // Writing into a text does not fail.
-                let _written = write!(out, "%{byte:02X}");
-            }
+        let letter = char::from(byte);
+        if letter.is_ascii_alphanumeric() || "_.-~".contains(letter) || (letter.is_ascii() && safe.contains(letter)) {
+            out.push(letter);
+        } else {
+            // Writing into a text does not fail.
+            let _written = write!(out, "%{byte:02X}");
         }
     }
     out
+}
+
+/// As Python's `quote_plus`: nothing is safe, and blanks become `+`.
+pub(super) fn quote_plus(text: &str) -> String {
+    quote(text, " ").replace(' ', "+")
 }
 
 /// An underscore before each capital letter but the first one, all of it small.

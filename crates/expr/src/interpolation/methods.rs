@@ -4,7 +4,7 @@
 use minijinja::value::{Kwargs, Rest, Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State};
 
-use super::operators::{fits, mismatch, wrong};
+use super::operators::{each, fits, mismatch, wrong};
 use super::percent;
 use super::python::{items_of, repr};
 
@@ -30,9 +30,14 @@ fn unknown(value: &Value, name: &str) -> Error {
 fn of_dict(value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
     match name {
         "get" => {
-            let (key, otherwise): (&Value, Option<Value>) = from_args(args)?;
+            // What is not there may be the default, and then stays so; the engine would take it for no argument.
+            let (key, otherwise) = match args {
+                [key] => (key, Value::from(())),
+                [key, otherwise] => (key, otherwise.clone()),
+                _ => return Err(mismatch(format!("`get` takes a key and a default, not {} arguments", args.len()))),
+            };
             let found = value.get_item(key)?;
-            Ok(if found.is_undefined() { otherwise.unwrap_or_else(|| Value::from(())) } else { found })
+            Ok(if found.is_undefined() { otherwise } else { found })
         }
         "keys" => from_args(args).map(|()| Value::from(items_of(value))),
         "values" => {
@@ -123,7 +128,7 @@ fn of_text(text: &str, name: &str, args: &[Value]) -> Result<Value, Error> {
             let (Rest(values), named): (Rest<Value>, Kwargs) = from_args(args)?;
             percent::fill(text, &values, &named).map(Value::from)
         }
-        "encode" | "decode" => Ok(Value::from(text)),
+        "encode" | "decode" => Err(wrong(format!("`{name}` makes bytes, which have no place here; leave it out"))),
         _ => Err(unknown(&Value::from(text), name)),
     }
 }
@@ -228,7 +233,7 @@ fn split(text: &str, is_from_end: bool, args: &[Value]) -> Result<Value, Error> 
 fn join(between: &str, args: &[Value]) -> Result<Value, Error> {
     let (items,): (Value,) = from_args(args)?;
     let mut text = String::new();
-    for (at, item) in items.try_iter()?.enumerate() {
+    for (at, item) in each(&items)?.try_iter()?.enumerate() {
         if at > 0 {
             text.push_str(between);
         }

@@ -216,3 +216,12 @@ pub(super) fn order(a: &Value, b: &Value) -> Result<Ordering, Error> {
     }
     Err(unlike())
 }
+
+/// What a loop goes over: the items of a list, the keys of a dict, the letters of a text, nothing of what is not there.
+pub(super) fn each(items: &Value) -> Result<Value, Error> {
+    match items.kind() {
+        ValueKind::String => Ok(items.as_str().unwrap_or_default().chars().map(Value::from).collect()),
+        ValueKind::Undefined | ValueKind::Seq | ValueKind::Map | ValueKind::Iterable => Ok(items.clone()),
+        kind => Err(mismatch(format!("a {kind} has no items; guard it, such as `items or []`"))),
+    }
+}

@@ -9,7 +9,8 @@ use serde_json::{Number, Value};
 use super::collection::Shelf;
 use super::stamp::Stamp;
 
-/// The text with Python's escapes read: unknown ones stay as they are. `None` for a broken `\x`, `\u` or `\U`.
+/// The text with Python's escapes read: unknown ones stay as they are. `None` for a broken `\x`, `\u` or `\U`, and
+/// for letters by name (`\N`).
 pub(super) fn unescape(raw: &str) -> Option<String> {
     if !raw.contains('\\') {
         return Some(raw.to_owned());
@@ -30,6 +31,7 @@ pub(super) fn unescape(raw: &str) -> Option<String> {
             'b' => text.push('\x08'),
             'f' => text.push('\x0c'),
             'v' => text.push('\x0b'),
+            'N' => return None,
             'x' | 'u' | 'U' => {
                 let digits = match letter {
                     'x' => 2,

@@ -223,7 +223,7 @@ fn statement(inner: &str, changes: bool) -> Result<String, ExprError> {
             let condition =
                 if reader.takes_word("if") { format!(" if {}", reader.expression()?) } else { String::new() };
             reader.end()?;
-            Ok(format!("for {target} in {items}{condition}"))
+            Ok(format!("for {target} in ({items}|__each){condition}"))
         }
         other => Err(ExprError::parse(
             format!("there is no tag `{other}` here; the tags are if, elif, else, for, set, raw and their ends"),

@@ -272,3 +272,71 @@ impl PartialEq for Template {
 }
 
 impl Eq for Template {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Plain paths over every shape of value: the short way and the engine agree.
+    #[test]
+    fn the_short_way_answers_as_the_engine_does() {
+        let shapes = [
+            json!(null),
+            json!(true),
+            json!(0),
+            json!(-3),
+            json!(1.0),
+            json!(1e20),
+            json!(18_446_744_073_709_551_615_u64),
+            json!(""),
+            json!("NL"),
+            json!("12"),
+            json!("'quoted'"),
+            json!("['a', 1]"),
+            json!("it's"),
+            json!([]),
+            json!(["a", {"b": null}]),
+            json!({}),
+            json!({"b": null}),
+            json!({"b": "7", "c": [1, null]}),
+            json!({"b": {"c": {"d": true}}}),
+            json!({"b": ["x"]}),
+        ];
+        let sources = [
+            "{{ a }}",
+            "{{ a.b }}",
+            "{{ a['b'] }}",
+            "{{a['b'].c}}",
+            "{{ a.b['c'] }}\n",
+            "{{ a.missing }}",
+            "{{ a.missing.c }}",
+            "{{ stream_partition['b'] }}",
+            "{{ stream_interval }}",
+            "{{ unbound }}",
+        ];
+        for shape in &shapes {
+            let scope =
+                Scope::new(jiff::Timestamp::UNIX_EPOCH).with("a", shape.clone()).with("stream_slice", shape.clone());
+            for source in sources {
+                let short = Template::compile(source).unwrap();
+                let long = Template::build(source, false).unwrap();
+                assert!(matches!(short.inner.plan, Plan::Path(_)), "{source}");
+                assert_eq!(short.names(), long.names(), "{source}");
+                assert_eq!(short.eval(&scope), long.eval(&scope), "{source} with {shape}");
+                assert_eq!(short.text(&scope), long.text(&scope), "{source} with {shape}");
+                assert_eq!(short.is_true(&scope), long.is_true(&scope), "{source} with {shape}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_plain_paths_go_the_short_way() {
+        for source in
+            ["{{ a[0] }}", "{{ a }} ", "{{ a }}{{ b }}", "{{ a|int }}", "{{ true }}", "{{ now_utc }}", "a", "{{- a }}"]
+        {
+            let template = Template::compile(source).unwrap();
+            assert!(!matches!(template.inner.plan, Plan::Path(_)), "{source}");
+        }
+    }
+}
