@@ -35,8 +35,7 @@ impl Path {
 
     /// The value the path leads to; `None` when it leads nowhere or the name is not bound.
     pub(super) fn find<'v>(&self, scope: &'v Scope) -> Option<&'v Value> {
-        let root = &*scope.load(&self.name)?.value;
-        self.keys.iter().try_fold(root, |value, key| value.as_object()?.get(key))
+        scope.load(&self.name)?.find(&self.keys)
     }
 }
 

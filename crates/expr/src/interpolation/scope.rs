@@ -64,6 +64,12 @@ impl Scope {
         }
     }
 
+    /// The present time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.now
+    }
+
     /// What a name is bound to, aliases followed.
     pub(super) fn load(&self, name: &str) -> Option<&Bound> {
         self.inner.load(name)
@@ -111,12 +117,38 @@ pub struct Bound {
     pub(super) value: Arc<Value>,
     /// The same as the engine sees it.
     seen: Engine,
+    /// Whether the names at its top are asked for in any case.
+    is_caseless: bool,
+}
+
+impl Bound {
+    /// Nothing: a name that is known here and has no value.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self::from(Value::Null)
+    }
+
+    /// An object whose names, all of them in lower case, are found in any case: the headers of an answer.
+    #[must_use]
+    pub fn caseless(fields: Value) -> Self {
+        let value = Arc::new(fields);
+        let view = View { root: Arc::clone(&value), steps: Box::new([]), is_caseless: true };
+        Self { value, seen: Engine::from_object(view), is_caseless: true }
+    }
+
+    /// What stands below it.
+    pub(super) fn find(&self, keys: &[String]) -> Option<&Value> {
+        let Some((first, rest)) = keys.split_first() else { return Some(&self.value) };
+        let fields = self.value.as_object()?;
+        let below = if self.is_caseless { fields.get(&first.to_ascii_lowercase()) } else { fields.get(first) };
+        rest.iter().try_fold(below?, |value, key| value.as_object()?.get(key))
+    }
 }
 
 impl From<Arc<Value>> for Bound {
     fn from(value: Arc<Value>) -> Self {
         let seen = seen(&value, &value, || Box::new([]));
-        Self { value, seen }
+        Self { value, seen, is_caseless: false }
     }
 }
 
@@ -144,6 +176,7 @@ impl From<i64> for Bound {
 struct View {
     root: Arc<Value>,
     steps: Box<[Step]>,
+    is_caseless: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -176,7 +209,9 @@ fn seen(root: &Arc<Value>, value: &Value, steps: impl FnOnce() -> Box<[Step]>) -
             _ => Engine::from(number.as_f64().unwrap_or(f64::NAN)),
         },
         Value::String(text) => Engine::from(text.as_str()),
-        Value::Array(_) | Value::Object(_) => Engine::from_object(View { root: Arc::clone(root), steps: steps() }),
+        Value::Array(_) | Value::Object(_) => {
+            Engine::from_object(View { root: Arc::clone(root), steps: steps(), is_caseless: false })
+        }
     }
 }
 
@@ -196,6 +231,8 @@ impl Object for View {
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Engine> {
+        let lower = self.is_caseless.then(|| key.to_ascii_lowercase());
+        let key = lower.as_deref().unwrap_or(key);
         let value = self.part().get(key)?;
         Some(seen(&self.root, value, || self.below(Step::Key(Arc::from(key)))))
     }
