@@ -39,8 +39,9 @@ pub const FILL_BYTES_MAX: usize = 64;
 /// Longest source of a manifest's template, in bytes. The longest among the published ones has under 2 KiB.
 pub const MANIFEST_TEMPLATE_BYTES_MAX: usize = 16 * 1_024;
 
-/// Engine instructions one rendering of a manifest's template may use: a loop over a few thousand items of a record.
-pub const MANIFEST_FUEL: u64 = 100_000;
+/// Engine instructions one rendering of a manifest's template may use: a loop over a thousand items of a record. It also
+/// bounds how deep a loop can nest a list in itself, which takes stack to let go of.
+pub const MANIFEST_FUEL: u64 = 20_000;
 
 /// Largest text that rendering a manifest's template may make on the way or in the end, in bytes. It becomes a field of a
 /// record, a parameter of a request or its body.

@@ -1,4 +1,5 @@
-//! The one expression language: conditions, mappings and templates all speak it.
+//! The one expression language: conditions, mappings and templates all speak it. A second dialect,
+//! [`interpolation`], is that of connector manifests that others wrote.
 //!
 //! What it is: Jinja expressions (`age >= 18 and country in ['NL', 'BE']`), run by
 //! minijinja under a fuel limit. Why a room of its own: everything that people write

@@ -27,14 +27,14 @@ const OTHERS: [&str; 14] = [
     "%b %d, %Y",
 ];
 
-/// Reads any date that is likely to be met: seconds since 1970 (at most ten digits), ISO 8601, RFC 2822, and dates with
+/// Reads any date that is likely to be met: seconds since 1970 (digits alone, at most ten), ISO 8601, RFC 2822, and dates with
 /// slashes. Without an offset it is UTC.
 ///
 /// # Errors
 /// `Eval` when it is none of them, or has no date.
 pub fn parse_any(text: &str) -> Result<Moment, ExprError> {
     let text = text.trim();
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() <= 10 && text.len() != 8 {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() <= 10 {
         let seconds: i64 = text.parse().map_err(|_large| unreadable(text))?;
         return Moment::from_microseconds(seconds.saturating_mul(1_000_000));
     }

@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, Value};
 
 use super::collection::Shelf;
@@ -25,6 +26,8 @@ pub(super) static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
         engine.remove_filter(name);
     }
     engine.add_filter("__each", operators::each);
+    engine.add_filter("__some", operators::some);
+    engine.add_filter("__slice", operators::slice);
     engine.add_filter("__list", |value: &Value| Shelf::of(value, false));
     engine.add_filter("__dict", |value: &Value| Shelf::of(value, true));
     operators::add_to(&mut engine);
@@ -34,9 +37,22 @@ pub(super) static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     engine
 });
 
-/// Tests that order values are the operators; `is sequence` holds for texts too.
+/// Tests that compare values are the operators, what is odd is a number, and a text is a sequence too.
 fn tests(engine: &mut Environment<'static>) {
     type Holds = fn(std::cmp::Ordering) -> bool;
+    engine.add_test("in", operators::is_in);
+    engine.add_test("sequence", |value: &Value| {
+        matches!(value.kind(), ValueKind::String | ValueKind::Seq | ValueKind::Map | ValueKind::Undefined)
+    });
+    engine.add_test("iterable", |value: &Value| operators::each(value).is_ok());
+    for (name, rest) in [("odd", 1), ("even", 0)] {
+        engine.add_test(name, move |value: &Value| match value.kind() {
+            ValueKind::Number => Ok(i64::try_from(value.clone()).is_ok_and(|number| number.rem_euclid(2) == rest)),
+            ValueKind::Bool => Ok(i64::from(value.is_true()) == rest),
+            ValueKind::Undefined => Err(operators::undefined()),
+            kind => Err(operators::mismatch(format!("a {kind} is neither odd nor even; use `|int`"))),
+        });
+    }
     let orders: [(&[&'static str], Holds); 4] = [
         (&["lt", "lessthan", "<"], std::cmp::Ordering::is_lt),
         (&["le", "<="], std::cmp::Ordering::is_le),

@@ -63,7 +63,7 @@ fn airbyte(engine: &mut Environment<'static>) {
         if value.is_undefined() {
             return Err(mismatch("what is not there is not written as text; use `|default('')` before `|string`"));
         }
-        let json = python::to_json(value).ok_or_else(|| mismatch("the value has no place in JSON"))?;
+        let json = json_of(value)?;
         Ok(format!("\"\"\"{}\"\"\"", python::dumps(&json)))
     });
     engine.add_filter("regex_search", |text: &Value, pattern: &str| {
@@ -76,6 +76,12 @@ fn airbyte(engine: &mut Environment<'static>) {
         let replaced = compiled(pattern)?.replace_all(text, replacement(to)?.as_str()).into_owned();
         fits(replaced.len()).map(|()| replaced)
     });
+}
+
+/// A value as JSON; a date has no place there before it is written as text.
+fn json_of(value: &Value) -> Result<serde_json::Value, Error> {
+    let json = if python::is_literal(value) { python::to_json(value) } else { None };
+    json.ok_or_else(|| mismatch(format!("a {} has no place in JSON; write dates with `.strftime`", value.kind())))
 }
 
 /// The digest of bytes in hexadecimal, by Python's names of the algorithms.
@@ -186,15 +192,17 @@ fn numbers(engine: &mut Environment<'static>) {
         let digits = named(digits, &names, "precision")?.unwrap_or(0);
         let method = named(method, &names, "method")?;
         names.assert_all_used()?;
-        if value.is_undefined() {
-            return Err(undefined());
-        }
         if let (true, None, Ok(whole)) = (value.is_integer(), &method, i64::try_from(value.clone())) {
             return Ok(Value::from(rounded_whole(whole, digits)));
         }
         let number = float_of(value).filter(|_| value.as_str().is_none());
         let number = number.ok_or_else(|| mismatch(format!("a {} is not rounded; use `|float`", value.kind())))?;
         Ok(Value::from(rounded(number, digits, method.as_deref())))
+    });
+    engine.add_filter("abs", |value: &Value| match value.kind() {
+        ValueKind::Bool => Ok(Value::from(i64::from(value.is_true()))),
+        ValueKind::Undefined => Err(mismatch("what is not there has no size; use `|default(0)` before `|abs`")),
+        _ => filters::abs(value.clone()),
     });
     for name in ["length", "count"] {
         engine.add_filter(name, |value: &Value| match value.kind() {
@@ -324,7 +332,7 @@ fn spelling(engine: &mut Environment<'static>) {
         if value.is_undefined() {
             return Err(mismatch("what is not there has no place in JSON; use `|default(none)` before `|tojson`"));
         }
-        let json = python::to_json(value).ok_or_else(|| mismatch("the value has no place in JSON"))?;
+        let json = json_of(value)?;
         let text = python::dumps(&json);
         fits(text.len())?;
         Ok(text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026").replace('\'', "\\u0027"))
@@ -378,13 +386,14 @@ fn truncate(
     kills: Option<bool>,
     end: Option<String>,
     leeway: Option<usize>,
-) -> String {
-    let (text, length, end) = (str_of(value), length.unwrap_or(255), end.unwrap_or_else(|| "...".to_owned()));
+) -> Result<String, Error> {
+    let (text, length, end) =
+        (text_of(value)?.to_owned(), length.unwrap_or(255), end.unwrap_or_else(|| "...".to_owned()));
     if text.chars().count() <= length.saturating_add(leeway.unwrap_or(5)) {
-        return text;
+        return Ok(text);
     }
     let kept: String = text.chars().take(length.saturating_sub(end.chars().count())).collect();
     let cut =
         if kills.unwrap_or(false) { &kept } else { kept.rsplit_once(' ').map_or(kept.as_str(), |(before, _)| before) };
-    format!("{cut}{end}")
+    Ok(format!("{cut}{end}"))
 }

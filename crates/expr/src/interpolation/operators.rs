@@ -49,6 +49,7 @@ pub(super) fn add_to(engine: &mut Environment<'static>) {
     engine.add_filter("__le", |a: &Value, b: &Value| order(a, b).map(Ordering::is_le));
     engine.add_filter("__gt", |a: &Value, b: &Value| order(a, b).map(Ordering::is_gt));
     engine.add_filter("__ge", |a: &Value, b: &Value| order(a, b).map(Ordering::is_ge));
+    engine.add_filter("__in", |item: &Value, all: &Value| is_in(item, all));
     engine.add_filter("__text", |first: &Value, Rest(rest): Rest<Value>| {
         let mut text = str_of(first);
         for part in &rest {
@@ -217,11 +218,60 @@ pub(super) fn order(a: &Value, b: &Value) -> Result<Ordering, Error> {
     Err(unlike())
 }
 
+/// Whether a text is part of a text, an item of a list or a key of a dict; nothing is in what is not there.
+pub(super) fn is_in(item: &Value, all: &Value) -> Result<bool, Error> {
+    match all.kind() {
+        ValueKind::String => match (item.as_str(), all.as_str()) {
+            (Some(part), Some(text)) => Ok(text.contains(part)),
+            _ => Err(mismatch(format!("a {} is not looked for in a text; use `|string`", item.kind()))),
+        },
+        ValueKind::Map => Ok(!all.get_item(item)?.is_undefined()),
+        ValueKind::Seq | ValueKind::Iterable => Ok(items_of(all).contains(item)),
+        ValueKind::Undefined => Ok(false),
+        kind => Err(mismatch(format!("nothing is in a {kind}; guard it, such as `x in (items or [])`"))),
+    }
+}
+
+/// What a filter of Jinja goes over that takes everything empty for no items at all.
+pub(super) fn some(items: &Value) -> Result<Value, Error> {
+    if items.is_true() { each(items) } else { Ok(Value::from(Vec::<Value>::new())) }
+}
+
+/// A part of a text or a list, by Python's rules of negative places and steps.
+pub(super) fn slice(whole: &Value, start: &Value, stop: &Value, step: &Value) -> Result<Value, Error> {
+    let items = match whole.kind() {
+        ValueKind::Undefined => return Err(undefined()),
+        ValueKind::String => whole.as_str().unwrap_or_default().chars().map(Value::from).collect(),
+        ValueKind::Seq | ValueKind::Iterable => items_of(whole),
+        kind => return Err(mismatch(format!("a {kind} has no part; guard it, such as `(text or '')[:4]`"))),
+    };
+    let place = |value: &Value| if value.is_none() { Ok(None) } else { i64::try_from(value.clone()).map(Some) };
+    let (start, stop, step) = (place(start)?, place(stop)?, place(step)?.unwrap_or(1));
+    let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
+    let (low, high) = if step < 0 { (-1, length - 1) } else { (0, length) };
+    let within = |at: i64| (if at < 0 { at.saturating_add(length) } else { at }).clamp(low, high);
+    let mut at = start.map_or(if step < 0 { high } else { low }, within);
+    let end = stop.map_or(if step < 0 { low } else { high }, within);
+    if step == 0 {
+        return Err(wrong("a slice has no step of 0"));
+    }
+    let mut part = Vec::new();
+    while if step < 0 { at > end } else { at < end } {
+        part.extend(usize::try_from(at).ok().and_then(|at| items.get(at)).cloned());
+        at = at.saturating_add(step);
+    }
+    if whole.kind() == ValueKind::String {
+        return Ok(Value::from(part.iter().map(str_of).collect::<String>()));
+    }
+    Ok(if whole.is_tuple() { Value::from(minijinja::value::Tuple::from(part)) } else { Value::from(part) })
+}
+
 /// What a loop goes over: the items of a list, the keys of a dict, the letters of a text, nothing of what is not there.
 pub(super) fn each(items: &Value) -> Result<Value, Error> {
     match items.kind() {
         ValueKind::String => Ok(items.as_str().unwrap_or_default().chars().map(Value::from).collect()),
-        ValueKind::Undefined | ValueKind::Seq | ValueKind::Map | ValueKind::Iterable => Ok(items.clone()),
+        ValueKind::Map => Ok(Value::from(items_of(items))),
+        ValueKind::Undefined | ValueKind::Seq | ValueKind::Iterable => Ok(items.clone()),
         kind => Err(mismatch(format!("a {kind} has no items; guard it, such as `items or []`"))),
     }
 }

@@ -47,6 +47,11 @@ pub(super) fn write(format: &str, values: &Value) -> Result<String, Error> {
         rest = after;
     }
     text.push_str(rest);
+    let is_counted =
+        values.is_tuple() || matches!(values.kind(), ValueKind::String | ValueKind::Number | ValueKind::Bool);
+    if is_counted && values_left.next().is_some() {
+        return Err(mismatch("the text has fewer places than there are values"));
+    }
     Ok(text)
 }
 

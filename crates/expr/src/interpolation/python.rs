@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use minijinja::value::{Value as Engine, ValueKind};
 use serde_json::{Number, Value};
 
-use super::collection::Shelf;
 use super::stamp::Stamp;
+use crate::bounds::{NESTING_MAX, RENDERED_BYTES_MAX};
 
 /// The text with Python's escapes read: unknown ones stay as they are. `None` for a broken `\x`, `\u` or `\U`, and
 /// for letters by name (`\N`).
@@ -135,29 +135,56 @@ pub(super) fn str_of(value: &Engine) -> String {
     }
 }
 
-/// An engine's value as `repr` writes it.
+/// An engine's value as `repr` writes it. A list can hold itself many times over, so writing stops when it is over
+/// [`RENDERED_BYTES_MAX`]; what is then returned is too long for anything that takes a text.
 pub(super) fn repr(value: &Engine) -> String {
-    match value.kind() {
-        ValueKind::Undefined => "Undefined".to_owned(),
-        ValueKind::None => "None".to_owned(),
-        ValueKind::Bool => bool_text(value.is_true()).to_owned(),
-        ValueKind::Number if value.is_integer() => value.to_string(),
-        ValueKind::Number => f64::try_from(value.clone()).map_or_else(|_odd| value.to_string(), float_text),
-        ValueKind::String => quoted(value.as_str().unwrap_or_default()),
-        ValueKind::Map => {
-            let pairs = items_of(value).into_iter();
-            let written =
-                pairs.map(|key| format!("{}: {}", repr(&key), repr(&value.get_item(&key).unwrap_or_default())));
-            listed("{", written, "}")
-        }
-        ValueKind::Seq if value.is_tuple() => {
-            let items = items_of(value);
-            let close = if items.len() == 1 { ",)" } else { ")" };
-            listed("(", items.iter().map(repr), close)
-        }
-        ValueKind::Seq | ValueKind::Iterable => listed("[", items_of(value).iter().map(repr), "]"),
-        _ => value.to_string(),
+    let mut out = String::new();
+    if write_repr(&mut out, value, 0).is_none() {
+        out.push_str(&" ".repeat((RENDERED_BYTES_MAX + 1).saturating_sub(out.len())));
     }
+    out
+}
+
+/// `None` when it is too long or nested too deep.
+fn write_repr(out: &mut String, value: &Engine, depth: usize) -> Option<()> {
+    match value.kind() {
+        ValueKind::Undefined => out.push_str("Undefined"),
+        ValueKind::None => out.push_str("None"),
+        ValueKind::Bool => out.push_str(bool_text(value.is_true())),
+        ValueKind::Number if value.is_integer() => out.push_str(&value.to_string()),
+        ValueKind::Number => {
+            out.push_str(&f64::try_from(value.clone()).map_or_else(|_odd| value.to_string(), float_text));
+        }
+        ValueKind::String => out.push_str(&quoted(value.as_str().unwrap_or_default())),
+        ValueKind::Map | ValueKind::Seq | ValueKind::Iterable => return write_items(out, value, depth),
+        _ => out.push_str(&value.to_string()),
+    }
+    (out.len() <= RENDERED_BYTES_MAX).then_some(())
+}
+
+fn write_items(out: &mut String, value: &Engine, depth: usize) -> Option<()> {
+    (depth < NESTING_MAX).then_some(())?;
+    let is_map = value.kind() == ValueKind::Map;
+    let items = items_of(value);
+    let (open, close) = match (is_map, value.is_tuple()) {
+        (true, _) => ("{", "}"),
+        (false, true) if items.len() == 1 => ("(", ",)"),
+        (false, true) => ("(", ")"),
+        (false, false) => ("[", "]"),
+    };
+    out.push_str(open);
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            out.push_str(", ");
+        }
+        write_repr(out, item, depth + 1)?;
+        if is_map {
+            out.push_str(": ");
+            write_repr(out, &value.get_item(item).unwrap_or_default(), depth + 1)?;
+        }
+    }
+    out.push_str(close);
+    Some(())
 }
 
 /// The items of a list, or the keys of a map; nothing for anything else.
@@ -165,8 +192,16 @@ pub(super) fn items_of(value: &Engine) -> Vec<Engine> {
     value.try_iter().map(Iterator::collect).unwrap_or_default()
 }
 
-/// An engine's value as JSON, where it has a place there. Dates are their texts; undefined is null.
+/// An engine's value as JSON, where it has a place there and is not too large. Dates are their texts; undefined is null.
 pub(super) fn to_json(value: &Engine) -> Option<Value> {
+    json_within(value, &mut RENDERED_BYTES_MAX.clone(), 0)
+}
+
+/// `left` is what may still be made, in bytes of text and in values.
+fn json_within(value: &Engine, left: &mut usize, depth: usize) -> Option<Value> {
+    *left = left.checked_sub(1 + value.as_str().map_or(0, str::len))?;
+    (depth <= NESTING_MAX).then_some(())?;
+    let mut inner = |value: &Engine| json_within(value, left, depth + 1);
     Some(match value.kind() {
         ValueKind::Undefined | ValueKind::None => Value::Null,
         ValueKind::Bool => Value::Bool(value.is_true()),
@@ -177,11 +212,11 @@ pub(super) fn to_json(value: &Engine) -> Option<Value> {
         ValueKind::Number => Value::Number(Number::from_f64(f64::try_from(value.clone()).ok()?)?),
         ValueKind::String => Value::String(value.as_str()?.to_owned()),
         ValueKind::Map => {
-            let pair = |key: &Engine| Some((key_of(key)?, to_json(&value.get_item(key).unwrap_or_default())?));
-            Value::Object(items_of(value).iter().map(pair).collect::<Option<_>>()?)
+            let mut pair = |key: &Engine| Some((key_of(key)?, inner(&value.get_item(key).unwrap_or_default())?));
+            Value::Object(items_of(value).iter().map(&mut pair).collect::<Option<_>>()?)
         }
         ValueKind::Seq | ValueKind::Iterable => {
-            Value::Array(items_of(value).iter().map(to_json).collect::<Option<_>>()?)
+            Value::Array(items_of(value).iter().map(&mut inner).collect::<Option<_>>()?)
         }
         _ => Value::String(value.downcast_object_ref::<Stamp>()?.to_string()),
     })
@@ -200,15 +235,18 @@ fn key_of(key: &Engine) -> Option<String> {
 
 /// Whether reading the value's `repr` back as a literal gives the value again; if not, the text is the result.
 pub(super) fn is_literal(value: &Engine) -> bool {
+    to_json(value).is_some() && is_plain(value)
+}
+
+/// Whether there is nothing undefined and no date in it; asked of values that are not too large.
+fn is_plain(value: &Engine) -> bool {
     match value.kind() {
-        ValueKind::None | ValueKind::Bool | ValueKind::String => true,
-        ValueKind::Number => to_json(value).is_some(),
+        ValueKind::None | ValueKind::Bool | ValueKind::String | ValueKind::Number => true,
         ValueKind::Map => {
-            let is_sound = |key: &Engine| is_literal(key) && value.get_item(key).is_ok_and(|item| is_literal(&item));
+            let is_sound = |key: &Engine| is_plain(key) && value.get_item(key).is_ok_and(|item| is_plain(&item));
             items_of(value).iter().all(is_sound)
         }
-        ValueKind::Seq => items_of(value).iter().all(is_literal),
-        ValueKind::Iterable => value.downcast_object_ref::<Shelf>().is_some() || items_of(value).iter().all(is_literal),
+        ValueKind::Seq | ValueKind::Iterable => items_of(value).iter().all(is_plain),
         _ => false,
     }
 }

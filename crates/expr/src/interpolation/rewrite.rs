@@ -39,6 +39,10 @@ enum Piece<'s> {
     Raw(&'s str),
 }
 
+/// Filters that go over items. Python goes over the letters of a text and the keys of a dict, and over no number.
+const OF_ITEMS: [&str; 12] =
+    ["batch", "first", "groupby", "last", "list", "max", "min", "slice", "sort", "sum", "unique", "join"];
+
 /// Rewrites a whole template.
 pub(super) fn rewrite(source: &str) -> Result<Rewritten, ExprError> {
     // The last line break belongs to the file and not to the text, says Jinja.
@@ -351,6 +355,8 @@ impl<'s> Reader<'_, 's> {
                 "<=" => format!("({left}|__le({right}))"),
                 ">" => format!("({left}|__gt({right}))"),
                 ">=" => format!("({left}|__ge({right}))"),
+                "in" => format!("({left}|__in({right}))"),
+                "not in" => format!("(not ({left}|__in({right})))"),
                 mark => format!("({left} {mark} {right})"),
             });
             left = right;
@@ -528,8 +534,7 @@ impl<'s> Reader<'_, 's> {
                     text = format!("{text}.{}", name.text);
                 }
             } else if self.takes("[") {
-                let inner = self.subscript()?;
-                text = format!("{text}[{inner}]");
+                text = self.subscript(&text)?;
             } else if self.takes("(") {
                 let arguments = self.arguments()?;
                 text = format!("{text}({arguments})");
@@ -539,19 +544,24 @@ impl<'s> Reader<'_, 's> {
         }
     }
 
-    /// `a`, `a:b`, `a:b:c`, each part of a slice possibly left out.
-    fn subscript(&mut self) -> Written {
-        let mut text = String::new();
+    /// What stands in `[]`: a key, or `a:b:c`, each part of which may be left out.
+    fn subscript(&mut self, text: &str) -> Written {
+        let mut parts = [const { None }; 3];
+        let mut at = 0;
         while !self.takes("]") {
             if self.takes(":") {
-                text.push(':');
-            } else if text.is_empty() || text.ends_with(':') {
-                text.push_str(&self.list()?);
-            } else {
-                return Err(self.surprise("`]`"));
+                at += 1;
+                continue;
             }
+            let free = parts.get_mut(at).filter(|part| part.is_none());
+            *free.ok_or_else(|| self.surprise("`]`"))? = Some(self.list()?);
         }
-        if text.is_empty() { Err(self.surprise("a key")) } else { Ok(text) }
+        let [start, stop, step] = parts.map(|part| part.unwrap_or_else(|| "none".to_owned()));
+        match at {
+            0 if start == "none" => Err(self.surprise("a key")),
+            0 => Ok(format!("{text}[{start}]")),
+            _ => Ok(format!("({text}|__slice({start},{stop},{step}))")),
+        }
     }
 
     fn arguments(&mut self) -> Written {
@@ -575,7 +585,12 @@ impl<'s> Reader<'_, 's> {
             if self.takes("|") {
                 let name = self.label("filter", engine::has_filter)?;
                 let arguments = if self.takes("(") { format!("({})", self.arguments()?) } else { String::new() };
-                text = format!("{text}|{name}{arguments}");
+                let each = match name.as_str() {
+                    "map" | "select" | "reject" | "selectattr" | "rejectattr" => "|__some",
+                    name if OF_ITEMS.contains(&name) => "|__each",
+                    _ => "",
+                };
+                text = format!("({text}{each}|{name}{arguments})");
             } else if self.takes_word("is") {
                 text = self.test(&text)?;
             } else if self.takes("(") {

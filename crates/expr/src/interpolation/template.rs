@@ -139,7 +139,13 @@ impl Template {
             Outcome::Value(value) => match value.as_str() {
                 Some(text) => read_back(text),
                 None if python::is_literal(&value) => python::to_json(&value).unwrap_or_default(),
-                None => read_back(&python::str_of(&value)),
+                None => {
+                    let text = python::str_of(&value);
+                    if text.len() > RENDERED_BYTES_MAX {
+                        return Err(too_large());
+                    }
+                    read_back(&text)
+                }
             },
         })
     }
@@ -161,6 +167,9 @@ impl Template {
                 Outcome::Value(value) => python::str_of(&value),
             },
         };
+        if text.len() > RENDERED_BYTES_MAX {
+            return Err(too_large());
+        }
         Ok(match literal(&text) {
             Some(Value::String(inner)) => inner,
             _ => text,
@@ -206,6 +215,7 @@ impl Template {
             Plan::Statements(engine) => render(engine, scope).map(Outcome::Text),
         };
         match outcome {
+            Ok(Outcome::Text(text)) if text.len() > RENDERED_BYTES_MAX => Err(too_large()),
             Ok(outcome) => Ok(outcome),
             Err(error) if error.kind() == ErrorKind::UndefinedError => Ok(Outcome::Nothing),
             Err(error) => Err(ExprError::from_interpolation(&error)),
@@ -213,11 +223,15 @@ impl Template {
     }
 }
 
+fn too_large() -> ExprError {
+    ExprError::eval(format!("it renders more than {RENDERED_BYTES_MAX} bytes; tell less"))
+}
+
 fn render(engine: &Environment<'static>, scope: &Scope) -> Result<String, minijinja::Error> {
     let mut page = Page(Vec::new());
     let rendered = engine.get_template(ONLY)?.render_captured_to(scope.context(), &mut page);
     if page.0.len() > RENDERED_BYTES_MAX {
-        return Err(super::operators::wrong(format!("it renders more than {RENDERED_BYTES_MAX} bytes; tell less")));
+        return Err(super::operators::wrong(too_large().message));
     }
     rendered?;
     String::from_utf8(page.0).map_err(|_bytes| super::operators::wrong("it renders what is no text"))

@@ -136,6 +136,12 @@ fn renderings_stay_within_their_limits() {
     assert_eq!(kind("{% for a in record['items'] %}{{ record.text }}{% endfor %}"), ExprErrorKind::Eval);
     assert_eq!(kind("{{ 'a'.replace('a', record.text).replace('x', record.text) }}"), ExprErrorKind::Eval);
     assert_eq!(kind("{{ '%9999d' % 1 }}"), ExprErrorKind::Eval);
+    assert_eq!(kind("{{ [[0] * 9999] * 9999 }}"), ExprErrorKind::Eval);
+    assert_eq!(kind("{{ [[[0] * 9999] * 9999] ~ 'x' }}"), ExprErrorKind::Eval);
+    let doubled = "{% set a = [a, a] %}".repeat(60);
+    assert_eq!(kind(&format!("{{% set a = [1] %}}{doubled}{{{{ a }}}}")), ExprErrorKind::Eval);
+    let deep = "{% set n = namespace(a=[]) %}{% for x in record['items'] %}{% set n.a = [n.a] %}{% endfor %}{{ n.a }}";
+    assert_eq!(kind(deep), ExprErrorKind::Eval);
 }
 
 #[test]
