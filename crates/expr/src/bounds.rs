@@ -35,3 +35,23 @@ pub const TEMPLATE_BLOCKS_MAX: usize = 16;
 
 /// Largest text that `batch` and `slice` may repeat to fill up, in bytes.
 pub const FILL_BYTES_MAX: usize = 64;
+
+/// Longest source of a manifest's template, in bytes. The longest among the published ones has under 2 KiB.
+pub const MANIFEST_TEMPLATE_BYTES_MAX: usize = 16 * 1_024;
+
+/// Engine instructions one rendering of a manifest's template may use: a loop over a thousand items of a record. It also
+/// bounds how deep a loop can nest a list in itself, which takes stack to let go of.
+pub const MANIFEST_FUEL: u64 = 20_000;
+
+/// Largest text that rendering a manifest's template may make on the way or in the end, in bytes. It becomes a field of a
+/// record, a parameter of a request or its body.
+pub const RENDERED_BYTES_MAX: usize = 1_024 * 1_024;
+
+/// Most items of a list that a manifest's template puts together itself.
+pub const SHELF_ITEMS_MAX: usize = 10_000;
+
+/// Widest place that a text is padded to, in letters.
+pub const WIDTH_MAX: usize = 1_024;
+
+/// Most regular expressions that are kept compiled. A manifest has one or two.
+pub const REGEXES_MAX: usize = 128;

@@ -10,9 +10,13 @@ pub enum ExprErrorKind {
     Parse,
     /// It is written correctly but made no sense with these values.
     Eval,
-    /// It needed more than [`crate::FUEL`] steps, or a template more than [`crate::TEMPLATE_FUEL`].
+    /// A template of a manifest brought kinds of values together that do not go together: Python's `TypeError`.
+    Mismatch,
+    /// It needed more than [`crate::FUEL`] steps, a template more than [`crate::TEMPLATE_FUEL`], one of a manifest more
+    /// than [`crate::MANIFEST_FUEL`].
     Fuel,
-    /// It is longer than [`crate::SOURCE_BYTES_MAX`], or a template than [`crate::TEMPLATE_BYTES_MAX`].
+    /// It is longer than [`crate::SOURCE_BYTES_MAX`], [`crate::TEMPLATE_BYTES_MAX`] or
+    /// [`crate::MANIFEST_TEMPLATE_BYTES_MAX`].
     TooLong,
 }
 
@@ -65,6 +69,21 @@ impl ExprError {
         Self { message, line: error.line(), kind }
     }
 
+    /// Translates an error of the engine for a template of a manifest.
+    pub(crate) fn from_interpolation(error: &minijinja::Error) -> Self {
+        let what = error.detail().map_or_else(|| error.kind().to_string(), ToOwned::to_owned);
+        let (kind, message) = match error.kind() {
+            ErrorKind::OutOfFuel => {
+                let text = format!("it takes more than {} steps; loop over less", crate::MANIFEST_FUEL);
+                (ExprErrorKind::Fuel, text)
+            }
+            ErrorKind::SyntaxError => (ExprErrorKind::Parse, format!("it cannot be read: {what}")),
+            ErrorKind::InvalidOperation => (ExprErrorKind::Mismatch, format!("it does not work out: {what}")),
+            _ => (ExprErrorKind::Eval, format!("it does not work out: {what}")),
+        };
+        Self { message, line: None, kind }
+    }
+
     /// Translates an error of the engine for the expression `source`.
     pub(crate) fn from_engine(source: &str, error: &minijinja::Error) -> Self {
         let what = error.detail().map_or_else(|| error.kind().to_string(), ToOwned::to_owned);
@@ -93,7 +112,7 @@ impl ExprError {
 }
 
 /// The beginning of a source, for a message.
-fn shorten(source: &str) -> String {
+pub(crate) fn shorten(source: &str) -> String {
     const SHOWN_CHARS: usize = 60;
     let mut shown: String = source.chars().take(SHOWN_CHARS).collect();
     if shown.len() < source.len() {

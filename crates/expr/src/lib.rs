@@ -1,4 +1,5 @@
-//! The one expression language: conditions, mappings and templates all speak it.
+//! The one expression language: conditions, mappings and templates all speak it. A second dialect,
+//! [`interpolation`], is that of connector manifests that others wrote.
 //!
 //! What it is: Jinja expressions (`age >= 18 and country in ['NL', 'BE']`), run by
 //! minijinja under a fuel limit. Why a room of its own: everything that people write
@@ -22,9 +23,11 @@
 
 mod bounds;
 mod convert;
+pub mod datetime;
 mod dialect;
 mod error;
 mod expr;
+pub mod interpolation;
 mod names;
 mod path;
 mod rewrite;
@@ -32,8 +35,9 @@ mod template;
 mod token;
 
 pub use bounds::{
-    FILL_BYTES_MAX, FUEL, ITEMS_MAX, NESTING_MAX, SOURCE_BYTES_MAX, TAG_OPERATIONS_MAX, TEMPLATE_BLOCKS_MAX,
-    TEMPLATE_BYTES_MAX, TEMPLATE_FUEL, TEXT_BYTES_MAX,
+    FILL_BYTES_MAX, FUEL, ITEMS_MAX, MANIFEST_FUEL, MANIFEST_TEMPLATE_BYTES_MAX, NESTING_MAX, REGEXES_MAX,
+    RENDERED_BYTES_MAX, SHELF_ITEMS_MAX, SOURCE_BYTES_MAX, TAG_OPERATIONS_MAX, TEMPLATE_BLOCKS_MAX, TEMPLATE_BYTES_MAX,
+    TEMPLATE_FUEL, TEXT_BYTES_MAX, WIDTH_MAX,
 };
 pub use error::{ExprError, ExprErrorKind};
 pub use expr::Expr;
