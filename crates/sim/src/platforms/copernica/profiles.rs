@@ -129,7 +129,7 @@ impl Copernica {
 
     pub(super) fn list_profiles(&self, call: &Call, database: u64) -> Result<Answer, Answer> {
         let show = if is_on(call, "dataonly") { Profile::data } else { Profile::shown };
-        Ok(page(call, &self.select(call, database)?.into_iter().map(show).collect::<Vec<_>>()))
+        Ok(page(call, &self.select(call, database)?, |profile| show(profile)))
     }
 
     pub(super) fn list_profile_ids(&self, call: &Call, database: u64) -> Result<Answer, Answer> {
