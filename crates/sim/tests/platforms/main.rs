@@ -9,4 +9,5 @@ mod connectors;
 mod copernica;
 mod faults;
 mod golden;
+mod reading;
 mod rest;

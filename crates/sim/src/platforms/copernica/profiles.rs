@@ -105,7 +105,7 @@ impl Copernica {
         let is_known = |name: &str| {
             database.field(name).is_some() || matches!(name.to_ascii_lowercase().as_str(), "id" | "code" | "modified")
         };
-        let filters = call.queries("fields[]").chain(call.queries("fields")).map(|text| Filter::parse(&text));
+        let filters = call.queries("fields[]").map(|text| Filter::parse(&text));
         let filters: Option<Vec<Filter>> = filters.collect();
         filters.filter(|all| all.iter().all(|it| is_known(&it.name))).ok_or_else(|| refusal("Invalid data provided"))
     }
