@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_stream::try_stream;
+use bytes::Bytes;
 use futures_util::Stream;
 use lockstep_expr::interpolation::Scope;
 use lockstep_manifest::{Decoder, PaginationReset, ResetAction};
@@ -59,6 +60,7 @@ impl Pages {
             let mut slice = slice.clone();
             let mut token = self.paging.first();
             let mut resets = Resets::default();
+            let mut last_body: Option<Bytes> = None;
             loop {
                 let scope = more(self.seeing(&slice, token.as_ref()));
                 let mut reply = match self.ask(&slice, router, token.as_ref(), &scope).await? {
@@ -72,7 +74,6 @@ impl Pages {
                     }
                 };
                 let (fetched, next) = self.page(&mut reply, &scope, token.as_ref(), progress)?;
-                let count = fetched.records.len();
                 resets.saw(&fetched);
                 yield fetched;
                 if resets.is_due(self.reset.as_ref()) && next.is_some() {
@@ -81,15 +82,16 @@ impl Pages {
                     token = self.paging.first();
                     continue;
                 }
-                match next {
-                    None => return,
-                    // The same token again, and nothing new with it: the platform leads in a circle.
-                    Some(next) if token.as_ref() == Some(&next) && count == 0 => {
-                        let message = format!("the next page is this one again ({next}); the paginator needs a stop condition");
-                        Err(Failure::system(message))?;
-                    }
-                    Some(next) => token = Some(next),
+                let Some(next) = next else { return };
+                // The same token again, and the same answer: the platform leads in a circle. A scroll, whose token
+                // stays while its pages go on, does not.
+                let is_same = token.as_ref() == Some(&next) && last_body.as_ref() == Some(&reply.body);
+                if is_same {
+                    let message = format!("the next page is this one again ({next}); the paginator needs a stop condition");
+                    Err(Failure::system(message))?;
                 }
+                last_body = Some(reply.body);
+                token = Some(next);
             }
         }
     }
