@@ -34,6 +34,8 @@ struct Entry {
     partition: Map<String, Value>,
     progress: Progress,
     open: usize,
+    /// Whether its windows were given out in this run.
+    is_met: bool,
 }
 
 impl Partitioned {
@@ -71,7 +73,7 @@ impl Partitioned {
 
     fn enter(&mut self, partition: Map<String, Value>, progress: Progress) {
         let key = key(&partition);
-        if self.progress.insert(key.clone(), Entry { partition, progress, open: 0 }).is_none() {
+        if self.progress.insert(key.clone(), Entry { partition, progress, open: 0, is_met: false }).is_none() {
             self.met.push(key);
         }
     }
@@ -84,7 +86,8 @@ impl Partitioned {
             let progress = self.fresh()?;
             self.enter(partition.partition().clone(), progress);
         }
-        let Some(entry) = self.progress.get_mut(&key) else { return Ok(Vec::new()) };
+        let Some(entry) = self.progress.get_mut(&key).filter(|entry| !entry.is_met) else { return Ok(Vec::new()) };
+        entry.is_met = true;
         let windows = entry.progress.windows(now);
         entry.open = windows.len();
         Ok(windows.into_iter().map(|window| partition.within(window)).collect())

@@ -143,3 +143,18 @@ async fn groups_keep_one_common_point() {
     let state = &outcome.states["items"];
     assert_eq!((&state["use_global_cursor"], &state["state"]), (&json!(true), &json!({"at": "2025-06-01"})));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_is_listed_twice_is_read_once() {
+    let text = "- $ref: '#/definitions/stream'
+  name: items
+  $parameters: {path: items}
+  incremental_sync: {type: DatetimeBasedCursor, cursor_field: at, datetime_format: '%Y-%m-%d', start_datetime: '2025-01-01'}
+  retriever:
+    $ref: '#/definitions/stream/retriever'
+    partition_router: {type: ListPartitionRouter, cursor_field: id, values: ['1', '2', '1'],
+      request_option: {inject_into: request_parameter, field_name: id}}\n";
+    let platform = Platform::new(|_| Answer::json(&json!({"data": [{"at": "2025-06-01"}]})));
+    read(&source(text), json!({}), &platform, &[]).await;
+    assert_eq!(platform.calls(), ["/items?id=1", "/items?id=2"]);
+}
