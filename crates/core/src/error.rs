@@ -149,6 +149,10 @@ codes! {
     ListenFailed => "listen_failed",
     /// A setting that cannot be read.
     SettingsInvalid => "settings_invalid",
+    /// A connector's files that cannot be used.
+    ConnectorInvalid => "connector_invalid",
+    /// A platform that could not be read through a connector.
+    ConnectorFailed => "connector_failed",
 }
 // codes:end
 

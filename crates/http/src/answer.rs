@@ -121,6 +121,8 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::SealingKeyInvalid
         | Code::BackupUnusable
         | Code::ListenFailed
-        | Code::SettingsInvalid => StatusCode::INTERNAL_SERVER_ERROR,
+        | Code::SettingsInvalid
+        | Code::ConnectorInvalid
+        | Code::ConnectorFailed => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -20,6 +20,8 @@ pages! {
     "body_too_large",
     "business_not_found",
     "busy",
+    "connector_failed",
+    "connector_invalid",
     "data_in_use",
     "data_unusable",
     "disk_full",

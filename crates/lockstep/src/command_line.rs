@@ -1,6 +1,7 @@
 //! The command line: commands, flags, the environment variables beside them, help texts.
 
 use crate::bench::BenchArgs;
+use crate::connector::Format;
 use crate::kept_for::KeptFor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
@@ -47,6 +48,9 @@ pub(crate) enum Command {
         LOCKSTEP_SECRET_KEY      the key as it is [default: DIR/lockstep.key]\n  \
         LOCKSTEP_NEW_SECRET_KEY  the key to come [default: one is made, where the key is the folder's own]")]
     Rekey(RekeyArgs),
+    /// Try a connector by itself: what it asks for, whether a configuration works, its streams, their records
+    #[command(subcommand)]
+    Connector(ConnectorCommand),
     /// Explain an error code
     Explain(ExplainArgs),
     /// Measure this machine: the hub beside a bare server and a bare client, in one run
@@ -238,4 +242,90 @@ pub(crate) struct RekeyArgs {
 pub(crate) struct ExplainArgs {
     /// The code, such as `unknown_field`; without one, all codes are listed
     pub(crate) code: Option<String>,
+}
+
+/// A connector is a folder with a `manifest.yaml`, or one of the ready-made ones by its name.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConnectorCommand {
+    /// List the ready-made connectors
+    List,
+    /// Show what configuration a connector asks for
+    Spec(ShowArgs),
+    /// Try a configuration
+    Check(AccountArgs),
+    /// List the streams
+    Discover(AccountArgs),
+    /// Read records, each a line of JSON on standard output
+    Read(ReadArgs),
+    /// Replay recorded calls and compare what is read of them
+    Test(TestArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// Folder with a manifest.yaml, or the name of a ready-made connector
+    #[arg(value_name = "DIR")]
+    pub(crate) connector: String,
+    /// How the output is written
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AccountArgs {
+    /// Folder with a manifest.yaml, or the name of a ready-made connector
+    #[arg(value_name = "DIR")]
+    pub(crate) connector: String,
+    /// The configuration as JSON; `-` reads it from standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How the output is written
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: Format,
+    /// Private addresses that calls may go to; may be given several times
+    #[arg(long, env = "LOCKSTEP_ALLOW_PRIVATE", value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) allow_private: Vec<IpNet>,
+    /// Tell nothing but what is asked for and what goes wrong
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReadArgs {
+    #[command(flatten)]
+    pub(crate) account: AccountArgs,
+    /// A stream to read; may be given several times [default: all]
+    #[arg(long = "stream", value_name = "NAME", conflicts_with = "catalog")]
+    pub(crate) streams: Vec<String>,
+    /// Streams and modes to read, as a configured catalog of Airbyte's protocol
+    #[arg(long, value_name = "FILE")]
+    pub(crate) catalog: Option<PathBuf>,
+    /// States to read on from, as STATE messages or by stream
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
+    /// Write the states that were reached, to be given to --state
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save_state: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// Folder with a manifest.yaml and samples/
+    #[arg(value_name = "DIR")]
+    pub(crate) connector: String,
+    /// Record a sample against the platform instead, with secrets taken out
+    #[arg(long, requires = "config")]
+    pub(crate) record: bool,
+    /// Name of the sample to record
+    #[arg(long, value_name = "NAME", default_value = "recorded")]
+    pub(crate) name: String,
+    /// The configuration to record with, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A stream to record; may be given several times [default: all]
+    #[arg(long = "stream", value_name = "NAME")]
+    pub(crate) streams: Vec<String>,
+    /// Private addresses that calls may go to; may be given several times
+    #[arg(long, env = "LOCKSTEP_ALLOW_PRIVATE", value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) allow_private: Vec<IpNet>,
 }

@@ -3,6 +3,7 @@
 mod backup;
 mod bench;
 mod command_line;
+mod connector;
 mod demo;
 mod doctor;
 mod explain;
@@ -50,6 +51,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Restore(args) => backup::restore(&args),
         Command::Release(args) => backup::release(&args),
         Command::Rekey(args) => rekey::run(&args),
+        Command::Connector(command) => connector::run(command),
         Command::Explain(args) => explain::run(&args),
         Command::Bench(args) => wire_up::runtime()?.block_on(bench::run(args)).map_err(Failure::from),
     }

@@ -20,7 +20,7 @@ mod text;
 mod yaml;
 
 pub use components::*;
-pub use manifest::{DynamicEntry, Entry, MANIFEST_BYTES_MAX, Manifest, parse_stream};
+pub use manifest::{DynamicEntry, Entry, MANIFEST_BYTES_MAX, Manifest, parse_spec, parse_stream, parse_yaml};
 pub use node::{Data, Node};
 pub use problem::{Problem, ProblemKind};
 pub use read::{At, Many, Read};

@@ -10,7 +10,7 @@ use crate::components::{
 };
 use crate::node::{Data, Node};
 use crate::problem::Problem;
-use crate::propagate::propagate;
+use crate::propagate::{propagate, propagate_again};
 use crate::read::{At, Read};
 use crate::resolve::resolve;
 use crate::text::Text;
@@ -105,13 +105,36 @@ impl Manifest {
     }
 }
 
-/// A stream made from a template that has been filled in.
+/// A stream made from a template that has been filled in. What was filled in wins over what parameters say, unless
+/// `parameters_win`.
 ///
 /// # Errors
 /// What is wrong with it, or stands in its way.
-pub fn parse_stream(filled: &Value, line: usize) -> Result<Stream, Problem> {
-    let node = propagate(Node::from_json(filled, line), "DynamicDeclarativeStream.stream_template", &Vec::new());
+pub fn parse_stream(filled: &Value, line: usize, parameters_win: bool) -> Result<Stream, Problem> {
+    let node = propagate_again(Node::from_json(filled, line), parameters_win);
     Stream::read(&At::root(&node, "stream_template"))
+}
+
+/// A specification in a file of its own, written as the protocol has it (`connectionSpecification`) or as a component.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_spec(text: &str) -> Result<Spec, Problem> {
+    let mut node = yaml::parse(text)?;
+    for (name, known) in
+        [("connectionSpecification", "connection_specification"), ("documentationUrl", "documentation_url")]
+    {
+        if let Some(value) = node.take(name) {
+            node.set(known, value);
+        }
+    }
+    Spec::read(&At::root(&node, "spec"))
+}
+
+/// A value written as YAML.
+#[must_use]
+pub fn parse_yaml(text: &str) -> Option<Value> {
+    yaml::parse(text).ok().map(|node| node.to_json())
 }
 
 fn keep<T>(read: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T> {

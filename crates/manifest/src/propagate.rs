@@ -66,7 +66,24 @@ type Parameters = Vec<(String, Node)>;
 
 /// The component with types and parameters filled in, all the way down. `place` is the outer type and the field it
 /// stands in, such as `SimpleRetriever.requester`.
-pub(crate) fn propagate(mut node: Node, place: &str, outer: &Parameters) -> Node {
+pub(crate) fn propagate(node: Node, place: &str, outer: &Parameters) -> Node {
+    down(node, place, outer, Wins::Inner)
+}
+
+/// The same for a component that was worked out before and changed since: its inner components already hold the
+/// parameters of then, which give way to those of now if `outer_wins`.
+pub(crate) fn propagate_again(node: Node, outer_wins: bool) -> Node {
+    down(node, "", &Vec::new(), if outer_wins { Wins::Outer } else { Wins::Inner })
+}
+
+/// Whose parameter holds where two have one name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wins {
+    Inner,
+    Outer,
+}
+
+fn down(mut node: Node, place: &str, outer: &Parameters, wins: Wins) -> Node {
     if !matches!(node.data, Data::Map(_)) {
         return node;
     }
@@ -80,33 +97,35 @@ pub(crate) fn propagate(mut node: Node, place: &str, outer: &Parameters) -> Node
     let mut parameters = outer.clone();
     if let Some(Node { data: Data::Map(own), .. }) = node.take(PARAMETERS) {
         for (key, value) in own {
-            assign(&mut parameters, key, value);
+            if wins == Wins::Inner || !parameters.iter().any(|(known, _)| *known == key) {
+                assign(&mut parameters, key, value);
+            }
         }
     }
     match node.get("type").map(|kind| &kind.data) {
         Some(Data::Text(kind)) if kind == "object" => node,
         Some(Data::Text(kind)) => {
             let kind = kind.clone();
-            component(node, &kind, parameters)
+            component(node, &kind, parameters, wins)
         }
         Some(Data::List(_) | Data::Map(_)) => node,
-        _ => plain(node, place, &parameters),
+        _ => plain(node, place, &parameters, wins),
     }
 }
 
 /// A mapping that is no component may hold some.
-fn plain(mut node: Node, place: &str, parameters: &Parameters) -> Node {
+fn plain(mut node: Node, place: &str, parameters: &Parameters, wins: Wins) -> Node {
     let Data::Map(entries) = &mut node.data else { return node };
     for (_, child) in entries {
         if child.get("type").is_some_and(|kind| !kind.is_empty()) {
             let taken = std::mem::replace(child, Node { line: 0, data: Data::Null });
-            *child = propagate(taken, place, parameters);
+            *child = down(taken, place, parameters, wins);
         }
     }
     node
 }
 
-fn component(mut node: Node, kind: &str, parameters: Parameters) -> Node {
+fn component(mut node: Node, kind: &str, parameters: Parameters, wins: Wins) -> Node {
     for (key, value) in &parameters {
         if node.get(key).is_none_or(Node::is_empty) {
             node.set(key, value.clone());
@@ -120,10 +139,10 @@ fn component(mut node: Node, kind: &str, parameters: Parameters) -> Node {
         // A parameter is not handed down into the field that has its name: it would find itself there without end.
         let handed = || parameters.iter().filter(|(key, _)| key != field).cloned().collect::<Parameters>();
         *child = match taken.data {
-            Data::Map(_) => propagate(taken, &place, &handed()),
+            Data::Map(_) => down(taken, &place, &handed(), wins),
             Data::List(items) => {
                 let handed = handed();
-                let items = items.into_iter().map(|item| propagate(item, &place, &handed)).collect();
+                let items = items.into_iter().map(|item| down(item, &place, &handed, wins)).collect();
                 Node { line: taken.line, data: Data::List(items) }
             }
             _ => taken,

@@ -8,6 +8,7 @@
 //! ```
 //! Everything that could differ between two runs is a port: time is tokio's paused clock, ids, waits and faults are
 //! drawn from the seed. So a seed that finds something finds it again: `LOCKSTEP_SIM_SEEDS=SEED..SEED+1 just sim`.
+//! Beside the world stand the doubles of platforms that connectors talk to ([`platforms`]), under the same rules.
 //! Nothing here may read a clock of the machine's, draw a random number of its own, or start a thread.
 
 pub mod chance;
@@ -15,6 +16,7 @@ pub mod checkers;
 pub mod endpoint;
 pub mod evidence;
 pub mod model;
+pub mod platforms;
 mod script;
 pub mod slow_store;
 pub mod time;

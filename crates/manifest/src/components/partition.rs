@@ -1,6 +1,6 @@
 //! Reading a stream in parts: one for each value of a list, or each record of another stream.
 
-use crate::components::{RequestOption, Stream};
+use crate::components::{Absent, RequestOption, Stream};
 use crate::read::{component, one_of};
 use crate::text::{Text, Values};
 
@@ -38,7 +38,7 @@ component! {
         partition_field: Text,
         request_option: Option<RequestOption>,
         incremental_dependency: bool = false,
-        lazy_read_pointer: Vec<Text>,
+        lazy_read_pointer: Absent,
         extra_fields: Vec<Vec<Text>>,
     }
 

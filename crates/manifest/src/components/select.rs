@@ -132,3 +132,11 @@ words! {
         Boolean = "boolean",
     }
 }
+
+impl DpathExtractor {
+    /// The whole document.
+    #[must_use]
+    pub const fn whole() -> Self {
+        Self { field_path: Vec::new(), record_expander: Absent }
+    }
+}

@@ -120,6 +120,23 @@ component! {
     NoMembers {}
 }
 
+impl DeclarativeStream {
+    /// A stream that is nothing but its retriever.
+    #[must_use]
+    pub fn of_retriever(name: &str, retriever: Retriever) -> Self {
+        Self {
+            name: name.to_owned(),
+            retriever,
+            incremental_sync: None,
+            primary_key: PrimaryKey::default(),
+            schema_loader: None,
+            transformations: Vec::new(),
+            state_migrations: Vec::new(),
+            file_uploader: Absent,
+        }
+    }
+}
+
 impl Stream {
     /// Its name.
     #[must_use]

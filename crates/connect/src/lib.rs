@@ -1,0 +1,51 @@
+//! Runs a connector: a manifest with a configuration, against the platform.
+//!
+//! What it is: the runtime of Airbyte's low-code format in Rust, pull by pull. Why a room of its own: nothing in here
+//! knows records, stores or shares; it knows how to ask a platform and what the answers mean. What it must not do: open
+//! a socket (all calls go through `egress`), show a secret, or hold more than the pages that are being worked on.
+//!
+//! ```text
+//! Manifest + config ─▶ Source ─▶ spec, check, discover
+//!                             └▶ read ─▶ read/ (parts ▸ slices ▸ pages) ─▶ Event
+//!
+//! one page:  draft (request, paging, window, part) ─▶ auth ─▶ budget ─▶ egress ─▶ verdict (again? give up?)
+//!            ─▶ decode ─▶ select (find ▸ filter ▸ change) ─▶ records, next token
+//! ```
+//!
+//! Errors are [`Failure`]s that say whose matter they are. A record or slice that fails is told of in an [`Event`] and
+//! is not the end: how far a stream has been read never goes past what failed.
+
+mod account;
+mod auth;
+mod backoff;
+mod budget;
+mod call;
+mod config;
+mod cursor;
+mod decode;
+mod dpath;
+mod draft;
+mod dynamic;
+mod failure;
+mod files;
+mod paging;
+mod partition;
+mod python;
+mod read;
+mod reply;
+mod sample;
+mod schema;
+mod secret;
+mod select;
+mod slice;
+mod source;
+mod tree;
+mod verdict;
+
+pub use failure::Failure;
+pub use files::Files;
+pub use lockstep_manifest::FailureType;
+pub use read::Event;
+pub use reply::RESPONSE_BYTES_MAX;
+pub use sample::{Exchange, Recorder, Replayer, Sample};
+pub use source::{Ask, BadManifest, Check, Refused, Session, Source, StreamInfo, World};

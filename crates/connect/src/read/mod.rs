@@ -1,0 +1,301 @@
+//! Streams of records: parts, slices, pages.
+//!
+//! ```text
+//! StreamReader ─▶ Router: parts ─▶ Cursor: slices ─▶ Pages or Job: pages of records ─▶ Event
+//!                   ▲ a parent is a StreamReader itself
+//! ```
+//! Everything is pulled: a page is asked for when the one before it has been taken. Slices of a stream are read several
+//! at a time ([`Read::run`]); how far each has come is kept by the cursor, and what fails is told of and read again
+//! next time.
+
+mod build;
+mod job;
+mod pages;
+
+use std::sync::Arc;
+
+use async_stream::stream;
+use futures_util::stream::{BoxStream, FuturesUnordered};
+use futures_util::{StreamExt as _, pin_mut};
+use serde_json::Value;
+use tokio::sync::{Mutex, mpsc};
+
+use crate::account::Account;
+use crate::cursor::{Cursor, Point, Progress, Rules};
+use crate::failure::Failure;
+use crate::partition::Router;
+use crate::slice::Slice;
+
+pub(crate) use build::chosen;
+use pages::Fetched;
+
+/// Something that happened while a stream is read.
+#[derive(Debug)]
+pub enum Event {
+    /// A stream is begun.
+    Began {
+        /// The stream's name.
+        stream: Arc<str>,
+    },
+    /// A stream is at its end.
+    Ended {
+        /// The stream's name.
+        stream: Arc<str>,
+        /// Whether nothing of it is missing.
+        is_whole: bool,
+    },
+    /// A page of records.
+    Records {
+        /// The stream's name.
+        stream: Arc<str>,
+        /// The records, in the order in which they came.
+        records: Vec<Arc<Value>>,
+    },
+    /// How far the stream has been read: all records before it have been told.
+    State {
+        /// The stream's name.
+        stream: Arc<str>,
+        /// The state, to be given to the next run.
+        state: Value,
+    },
+    /// Something could not be read; the rest goes on.
+    Problem {
+        /// The stream's name.
+        stream: Arc<str>,
+        /// Which part of it, in words; empty for the stream as a whole, or a record.
+        part: String,
+        /// What is wrong.
+        failure: Failure,
+        /// Whether a part of the stream is missing because of it.
+        is_gap: bool,
+    },
+}
+
+/// Reads one stream.
+pub(crate) struct StreamReader {
+    pub(crate) name: Arc<str>,
+    account: Arc<Account>,
+    router: Option<Router>,
+    rules: Option<Arc<Rules>>,
+    retriever: Retriever,
+}
+
+enum Retriever {
+    Pages(Box<pages::Pages>),
+    Job(Box<job::Job>),
+}
+
+type FetchedPages<'a> = BoxStream<'a, Result<Fetched, Failure>>;
+
+impl StreamReader {
+    /// How far the stream has been read, taken up from a state.
+    pub(crate) fn cursor(&self, state: &Value) -> Result<Cursor, Failure> {
+        let is_global = self.router.as_ref().is_some_and(Router::is_global)
+            || self.rules.as_ref().is_some_and(|rules| rules.is_global);
+        Cursor::new(self.rules.as_ref(), state, self.router.is_some(), is_global)
+    }
+
+    /// The field that newness is measured by.
+    pub(crate) fn cursor_field(&self) -> Option<&str> {
+        self.rules.as_ref().map(|rules| rules.field.as_str())
+    }
+
+    fn parts(&self) -> BoxStream<'_, Result<Slice, Failure>> {
+        match &self.router {
+            Some(router) => router.parts(),
+            None => futures_util::stream::iter([Ok(Slice::whole())]).boxed(),
+        }
+    }
+
+    fn pages<'a>(&'a self, slice: &'a Slice, progress: Option<&'a Progress>) -> FetchedPages<'a> {
+        match &self.retriever {
+            Retriever::Pages(pages) => pages.of(slice, self.router.as_ref(), progress, &|scope| scope).boxed(),
+            Retriever::Job(job) => job.of(slice, self.router.as_ref(), progress).boxed(),
+        }
+    }
+
+    /// All records, one slice after the other, each with its slice. A slice that fails is told of; the next goes on.
+    pub(crate) fn records<'a>(
+        &'a self,
+        cursor: &'a Mutex<Cursor>,
+    ) -> BoxStream<'a, Result<(Arc<Value>, Slice), Failure>> {
+        let records = stream! {
+            let mut parts = self.parts();
+            while let Some(part) = parts.next().await {
+                let slices = match part {
+                    Ok(part) => cursor.lock().await.open(&part, self.account.now()),
+                    Err(failure) => Err(failure),
+                };
+                let slices = match slices {
+                    Ok(slices) => slices,
+                    Err(failure) => {
+                        yield Err(failure);
+                        continue;
+                    }
+                };
+                for slice in slices {
+                    let inner = self.slice_records(cursor, slice);
+                    pin_mut!(inner);
+                    while let Some(record) = inner.next().await {
+                        yield record;
+                    }
+                }
+            }
+        };
+        records.boxed()
+    }
+
+    fn slice_records<'a>(
+        &'a self,
+        cursor: &'a Mutex<Cursor>,
+        slice: Slice,
+    ) -> impl futures_util::Stream<Item = Result<(Arc<Value>, Slice), Failure>> + Send + 'a {
+        stream! {
+            let progress = match cursor.lock().await.progress(&slice) {
+                Ok(progress) => progress,
+                Err(failure) => {
+                    yield Err(failure);
+                    return;
+                }
+            };
+            let mut newest: Option<Point> = None;
+            let mut pages = self.pages(&slice, progress.as_ref());
+            while let Some(page) = pages.next().await {
+                match page {
+                    Ok(page) => {
+                        newest = newest.max(page.newest);
+                        for record in page.records {
+                            yield Ok((record, slice.clone()));
+                        }
+                    }
+                    Err(failure) => {
+                        yield Err(failure);
+                        return;
+                    }
+                }
+            }
+            drop(pages);
+            if let Err(failure) = cursor.lock().await.close(&slice, newest) {
+                yield Err(failure);
+            }
+        }
+    }
+}
+
+/// One reading of a stream.
+pub(crate) struct Read<'a> {
+    reader: &'a StreamReader,
+    cursor: Mutex<Cursor>,
+    out: &'a mpsc::Sender<Event>,
+}
+
+/// Between two tellings of the state of a stream with many parts.
+const STATE_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
+
+impl<'a> Read<'a> {
+    pub(crate) fn new(reader: &'a StreamReader, state: &Value, out: &'a mpsc::Sender<Event>) -> Result<Self, Failure> {
+        Ok(Self { reader, cursor: Mutex::new(reader.cursor(state)?), out })
+    }
+
+    /// Reads the stream to its end, `at_once` slices at a time. Gives whether nothing of it is missing; stops early,
+    /// as if something were, when nobody takes the events any more.
+    pub(crate) async fn run(&self, at_once: usize) -> bool {
+        let began = tokio::time::Instant::now();
+        let mut told = began;
+        let mut is_whole = true;
+        let mut parts = self.reader.parts();
+        let mut slices: std::collections::VecDeque<Slice> = std::collections::VecDeque::new();
+        let mut running = FuturesUnordered::new();
+        let mut has_more = true;
+        loop {
+            while has_more && slices.is_empty() && running.len() < at_once {
+                match parts.next().await {
+                    None => has_more = false,
+                    Some(part) => match self.opened(part).await {
+                        Ok(found) => slices.extend(found),
+                        Err(failure) => {
+                            is_whole = false;
+                            self.problem(String::new(), failure, true).await;
+                        }
+                    },
+                }
+            }
+            while let Some(slice) = if running.len() < at_once { slices.pop_front() } else { None } {
+                running.push(self.slice(slice));
+            }
+            let Some(is_done) = running.next().await else {
+                if has_more || !slices.is_empty() { continue } else { break }
+            };
+            is_whole &= is_done;
+            if self.out.is_closed() {
+                return false;
+            }
+            let is_due = self.reader.router.is_none() || told.elapsed() >= STATE_EVERY;
+            if is_due && self.reader.rules.is_some() {
+                told = tokio::time::Instant::now();
+                self.state().await;
+            }
+        }
+        drop(running);
+        drop(parts);
+        if is_whole {
+            let took_s = i64::try_from(began.elapsed().as_secs() + 1).unwrap_or(i64::MAX);
+            let parents = match &self.reader.router {
+                Some(router) => router.parent_state().await,
+                None => None,
+            };
+            self.cursor.lock().await.finish(took_s, parents);
+        }
+        if is_whole || self.reader.rules.is_some() {
+            self.state().await;
+        }
+        is_whole
+    }
+
+    async fn opened(&self, part: Result<Slice, Failure>) -> Result<Vec<Slice>, Failure> {
+        self.cursor.lock().await.open(&part?, self.reader.account.now())
+    }
+
+    /// Reads a slice; false where it failed.
+    async fn slice(&self, slice: Slice) -> bool {
+        match self.slice_pages(&slice).await {
+            Ok(()) => true,
+            Err(failure) => {
+                self.problem(slice.explain(), failure, true).await;
+                false
+            }
+        }
+    }
+
+    async fn slice_pages(&self, slice: &Slice) -> Result<(), Failure> {
+        let progress = self.cursor.lock().await.progress(slice)?;
+        let mut newest: Option<Point> = None;
+        let mut pages = self.reader.pages(slice, progress.as_ref());
+        while let Some(page) = pages.next().await {
+            let page = page?;
+            newest = newest.max(page.newest);
+            for problem in page.problems {
+                self.problem(slice.explain(), Failure::system(self.reader.account.secrets.clean(&problem)), false)
+                    .await;
+            }
+            if !page.records.is_empty() {
+                let stream = Arc::clone(&self.reader.name);
+                let sent = self.out.send(Event::Records { stream, records: page.records }).await;
+                sent.map_err(|_closed| Failure::transient("nobody takes the records any more"))?;
+            }
+        }
+        drop(pages);
+        self.cursor.lock().await.close(slice, newest)
+    }
+
+    async fn state(&self) {
+        let state = self.cursor.lock().await.state();
+        // Whoever has stopped listening needs no state.
+        let _gone = self.out.send(Event::State { stream: Arc::clone(&self.reader.name), state }).await;
+    }
+
+    async fn problem(&self, part: String, failure: Failure, is_gap: bool) {
+        let stream = Arc::clone(&self.reader.name);
+        let _gone = self.out.send(Event::Problem { stream, part, failure, is_gap }).await;
+    }
+}

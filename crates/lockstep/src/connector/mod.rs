@@ -1,0 +1,140 @@
+//! `lockstep connector …`: tries a connector by itself, without a hub: what it asks for, whether a configuration works,
+//! which streams there are, and their records.
+
+mod builtin;
+mod input;
+mod output;
+mod sample;
+mod tell;
+
+use crate::command_line::{AccountArgs, ConnectorCommand, ReadArgs, ShowArgs};
+use crate::failure::Failure;
+use crate::printer::{complain, say};
+use crate::wire_up;
+use crate::world::{SystemClock, SystemIds};
+use lockstep_connect::{Ask, Check, Event, Session, Source, World};
+use lockstep_core::clock::IdSource as _;
+use lockstep_core::error::Code;
+use lockstep_egress::{AddressPolicy, HttpTransport};
+pub(crate) use output::Format;
+use output::Output;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Pages between the reader and the printer: enough that neither waits for the other at every page.
+const PAGES_AHEAD: usize = 4;
+
+/// Runs one of the commands.
+pub(crate) fn run(command: ConnectorCommand) -> Result<(), Failure> {
+    match command {
+        ConnectorCommand::List => builtin::list(),
+        ConnectorCommand::Spec(args) => spec(&args),
+        ConnectorCommand::Check(args) => wire_up::runtime()?.block_on(check(&args)),
+        ConnectorCommand::Discover(args) => wire_up::runtime()?.block_on(discover(&args)),
+        ConnectorCommand::Read(args) => wire_up::runtime()?.block_on(read(&args)),
+        ConnectorCommand::Test(args) => wire_up::runtime()?.block_on(sample::test(&args)),
+    }
+}
+
+fn spec(args: &ShowArgs) -> Result<(), Failure> {
+    let source = input::source(&args.connector)?;
+    match args.format {
+        Format::Airbyte => say(&output::spec_line(&source)),
+        Format::Json | Format::Jsonl => say(&output::pretty(&source.spec())),
+        Format::Text => tell::spec(&args.connector, &source),
+    }
+    Ok(())
+}
+
+async fn check(args: &AccountArgs) -> Result<(), Failure> {
+    let source = input::source(&args.connector)?;
+    let session = open(&source, args)?;
+    let outcome = session.check().await;
+    match args.format {
+        Format::Airbyte => say(&output::check_line(&outcome)),
+        Format::Json | Format::Jsonl => say(&output::check_json(&outcome).to_string()),
+        Format::Text if outcome == Check::Works => say("The configuration works."),
+        Format::Text => {}
+    }
+    match outcome {
+        Check::Works => Ok(()),
+        Check::Fails(why) => Err(Failure::new(Code::ConnectorFailed, why)),
+    }
+}
+
+async fn discover(args: &AccountArgs) -> Result<(), Failure> {
+    let source = input::source(&args.connector)?;
+    let session = open(&source, args)?;
+    let streams = session.discover().await.map_err(|failure| Failure::new(Code::ConnectorFailed, failure.message))?;
+    match args.format {
+        Format::Airbyte => say(&output::catalog_line(&streams)),
+        Format::Json | Format::Jsonl => say(&output::pretty(&output::catalog(&streams))),
+        Format::Text => tell::streams(&streams),
+    }
+    tell::refused(&source);
+    Ok(())
+}
+
+async fn read(args: &ReadArgs) -> Result<(), Failure> {
+    let source = input::source(&args.account.connector)?;
+    let ask = input::ask(args)?;
+    let session = open(&source, &args.account)?;
+    let mut output = Output::begin(args.account.format, args.account.quiet);
+    if ask.streams.is_none() {
+        tell::refused(&source);
+    }
+    let is_whole = pull(&session, ask, &mut output).await?;
+    let states = output.end();
+    if let Some(path) = &args.save_state {
+        input::save_state(path, &states)?;
+    }
+    if is_whole {
+        return Ok(());
+    }
+    Err(Failure::new(Code::ConnectorFailed, "not everything could be read; what is missing is said above"))
+}
+
+/// Reads, and hands what happens to the output. Gives whether nothing is missing.
+async fn pull(session: &Session<'_>, ask: Ask, output: &mut Output) -> Result<bool, Failure> {
+    let (out, mut events) = mpsc::channel::<Event>(PAGES_AHEAD);
+    let reading = async {
+        let done = session.read(ask, &out).await;
+        drop(out);
+        done
+    };
+    let printing = async {
+        let mut is_whole = true;
+        while let Some(event) = events.recv().await {
+            if let Event::Ended { is_whole: ended, .. } = &event {
+                is_whole &= ended;
+            }
+            if !output.take(&event) {
+                // Nobody reads the output any more, as with `| head`.
+                events.close();
+            }
+        }
+        is_whole
+    };
+    let (done, is_whole) = tokio::join!(reading, printing);
+    done.map_err(|failure| Failure::new(Code::ConnectorFailed, failure.message))?;
+    Ok(is_whole)
+}
+
+/// A session over the network.
+fn open<'s>(source: &'s Source, args: &AccountArgs) -> Result<Session<'s>, Failure> {
+    let policy = Arc::new(AddressPolicy::new(args.allow_private.clone()));
+    let config = input::config(args.config.as_deref())?;
+    let transport = Arc::new(HttpTransport::new(policy));
+    let world = World { transport, clock: Arc::new(SystemClock), seed: seed() };
+    source.open(config, world).map_err(|failure| Failure::new(Code::SettingsInvalid, failure.message))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "any part of a random number is one")]
+fn seed() -> u64 {
+    SystemIds.ordered() as u64
+}
+
+/// A line for people, on standard error.
+fn note(line: &str) {
+    complain(line);
+}
