@@ -6,6 +6,7 @@ tokens, and oauthlib for OAuth 1.0a).
 import base64
 import functools
 import time
+from collections import defaultdict
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -27,19 +28,19 @@ class Keys:
     def __init__(self):
         self.given = {}  # access token -> uses left
         self.refresh = "refresh-0"
-        self.count = 0
+        self.counts = defaultdict(int)
         self.nonces = set()
         self.sessions = set()
 
     def access(self, kind, uses=1_000_000):
-        self.count += 1
-        self.given[f"{kind}-token-{self.count}"] = uses
-        return f"{kind}-token-{self.count}"
+        self.counts[kind] += 1
+        token = f"{kind}-token-{self.counts[kind]}"
+        self.given[token] = uses
+        return token
 
     def session(self):
-        self.count += 1
-        self.sessions.add(f"session-{self.count}")
-        return f"session-{self.count}"
+        self.sessions.add(f"session-{len(self.sessions)}")
+        return f"session-{len(self.sessions) - 1}"
 
 
 @functools.cache
@@ -221,7 +222,7 @@ def rotated(keys, told, request):
     """A refresh token is good once; the answer has the next."""
     if not knows(told, request) or told.get("refresh_token") != keys.refresh:
         return 400, {"error": "invalid_grant"}
-    keys.refresh = f"refresh-{keys.count + 1}"
+    keys.refresh = f"refresh-{keys.counts['rotate'] + 1}"
     return 200, {"access_token": keys.access("rotate"), "refresh_token": keys.refresh, "expires_in": 3_600}
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import yaml
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
+from airbyte_cdk.sources.declarative.async_job.job_orchestrator import AsyncJobOrchestrator
 from airbyte_cdk.sources.declarative.concurrent_declarative_source import ConcurrentDeclarativeSource
 from airbyte_cdk.sources.declarative.parsers.manifest_component_transformer import ManifestComponentTransformer
 from airbyte_cdk.sources.declarative.parsers.manifest_reference_resolver import ManifestReferenceResolver
@@ -76,6 +77,8 @@ def components(manifest):
 def run(job):
     folder = Path(job["dir"])
     pkgutil.get_data = packaged(folder)
+    # Between two looks at a job it waits five seconds, whatever the manifest says.
+    AsyncJobOrchestrator._WAIT_TIME_BETWEEN_STATUS_UPDATE_IN_SECONDS = 0.2
     if job.get("offline"):
         socket.socket.connect = refuse
         socket.getaddrinfo = refuse
