@@ -314,6 +314,7 @@ def objects(request, name=None):
         {"key": "tags", "kind": "many"},
         {"key": "city", "kind": "object"},
         {"key": "maybe", "kind": "optional"},
+        {"key": "either", "kind": ["text", "null"]},
         {"key": "secret", "kind": "text", "hidden": True},
     ]
     return Answer({"object": name, "fields": fields})

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import traceback
+import types
 from pathlib import Path
 
 import yaml
@@ -82,6 +83,10 @@ def run(job):
     if job.get("offline"):
         socket.socket.connect = refuse
         socket.getaddrinfo = refuse
+    if (folder / "schemas").is_dir():
+        # References inside a schema are looked up beside the package's own file.
+        sys.modules["schemas"] = types.ModuleType("schemas")
+        sys.modules["schemas"].__file__ = str(folder / "schemas" / "__init__.py")
     manifest = yaml.safe_load((folder / "manifest.yaml").read_text())
     if job["command"] == "components":
         print(json.dumps(components(manifest)))
