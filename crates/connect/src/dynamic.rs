@@ -1,6 +1,6 @@
 //! Streams made from templates: one for each thing that the platform, the configuration or the manifest lists.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt as _;
 use lockstep_expr::interpolation::{Bound, Scope};
@@ -9,7 +9,6 @@ use lockstep_manifest::{
     parse_yaml,
 };
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
 
 use crate::account::Account;
 use crate::failure::Failure;

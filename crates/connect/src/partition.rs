@@ -4,7 +4,7 @@
 //! is told of, and its other slices go on.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_stream::stream;
 use futures_util::StreamExt as _;
@@ -12,14 +12,13 @@ use futures_util::stream::{self, BoxStream};
 use lockstep_expr::interpolation::Scope;
 use lockstep_manifest::{ParentStreamConfig, PartitionRouter, RequestOption};
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
 
 use crate::account::Account;
 use crate::cursor::Cursor;
 use crate::draft::Draft;
 use crate::failure::Failure;
 use crate::files::Files;
-use crate::read::StreamReader;
+use crate::read::{StreamReader, held};
 use crate::slice::Slice;
 use crate::{dpath, python, tree};
 
@@ -128,16 +127,16 @@ impl Router {
     }
 
     /// How far the parents have been read, by name; none where there are no parents.
-    pub(crate) async fn parent_state(&self) -> Option<Value> {
+    pub(crate) fn parent_state(&self) -> Option<Value> {
         match self {
             Self::Parents(parents) => {
                 let mut state = Map::new();
                 for parent in parents.iter().filter(|parent| parent.is_incremental) {
-                    state.insert(parent.reader.name.to_string(), parent.cursor.lock().await.state());
+                    state.insert(parent.reader.name.to_string(), held(&parent.cursor).state());
                 }
                 Some(Value::Object(state))
             }
-            Self::Groups { inner, .. } => Box::pin(inner.parent_state()).await,
+            Self::Groups { inner, .. } => inner.parent_state(),
             Self::List { .. } | Self::Union { .. } | Self::Product(_) => None,
         }
     }

@@ -1,6 +1,6 @@
 //! How the records of a stream look: said by the manifest, by a file beside it, or by the platform.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt as _;
 use lockstep_expr::interpolation::Scope;
@@ -8,7 +8,6 @@ use lockstep_manifest::{
     DeclarativeStream, DynamicSchemaLoader, Filter, Many, SchemaLoader, SchemaTypeIdentifier, TargetType, Text,
 };
 use serde_json::{Map, Value, json};
-use tokio::sync::Mutex;
 
 use crate::account::Account;
 use crate::failure::Failure;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt as _;
 use lockstep_core::clock::Clock;
@@ -13,7 +13,7 @@ use lockstep_manifest::{
     parse_spec,
 };
 use serde_json::{Map, Value, json};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 
 use crate::account::Account;
 use crate::budget::Budget;

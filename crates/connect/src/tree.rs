@@ -64,12 +64,11 @@ fn text_or_list(text: &Text, scope: &Scope) -> Result<Value, Failure> {
     if rendered.is_empty() {
         return Ok(Value::Null);
     }
-    // Ids joined by commas are a text, although Python would read a tuple.
-    let is_list = rendered.trim_start().starts_with('[');
-    Ok(match literal(&rendered) {
-        Some(found @ Value::Array(_)) if is_list => found,
-        Some(found @ Value::String(_)) => found,
-        _ => Value::String(rendered),
+    // `1,2` is a tuple to Python, and stays the text it is.
+    let may_be_list = rendered.trim_start().starts_with('[');
+    Ok(match if may_be_list { literal(&rendered) } else { None } {
+        Some(found) => found,
+        None => Value::String(rendered),
     })
 }
 

@@ -46,6 +46,8 @@ pub(crate) enum KeyAt {
 pub(crate) struct Token {
     pub(crate) value: String,
     pub(crate) expires_at: Option<jiff::Timestamp>,
+    /// What renews it, where that came with it.
+    pub(crate) refresh: Option<String>,
 }
 
 type Cell = Arc<tokio::sync::Mutex<Option<Token>>>;

@@ -3,7 +3,7 @@
 //! A token is renewed shortly before it runs out, by whoever comes first; the others wait. A refresh token that is
 //! good for one use is kept in memory and told to whoever holds the configuration.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
@@ -35,8 +35,6 @@ pub(crate) struct OAuth {
     said: OAuthAuthenticator,
     assertion: Option<Jwt>,
     key: String,
-    /// A refresh token that came with the last answer.
-    rotated: Mutex<Option<String>>,
 }
 
 impl OAuth {
@@ -44,15 +42,9 @@ impl OAuth {
         let scope = account.scope();
         let uses_assertion = said.use_profile_assertion.as_ref().map_or(Ok(false), |text| text.is_true(&scope))?;
         let assertion = said.profile_assertion.as_ref().filter(|_| uses_assertion).map(|jwt| Jwt::new(jwt));
-        let oauth = Self {
-            account: Arc::clone(account),
-            said: said.clone(),
-            assertion,
-            key: String::new(),
-            rotated: Mutex::default(),
-        };
+        let oauth = Self { account: Arc::clone(account), said: said.clone(), assertion, key: String::new() };
         let mut key = oauth.endpoint(&scope)?;
-        for (name, value) in oauth.fields(&scope)? {
+        for (name, value) in oauth.fields(&scope, None)? {
             key.push_str(&format!("\n{name}={}", python::text(&value)));
         }
         Ok(Self { key, ..oauth })
@@ -73,7 +65,7 @@ impl OAuth {
         if let Some(token) = held.as_ref().filter(|token| token.expires_at.is_none_or(|at| now < at)) {
             return Ok(token.value.clone());
         }
-        let token = self.ask(&scope).await?;
+        let token = self.ask(&scope, held.as_ref()).await?;
         let value = token.value.clone();
         *held = Some(token);
         Ok(value)
@@ -83,7 +75,7 @@ impl OAuth {
     pub(crate) async fn renew(&self) -> Result<(), Failure> {
         let cell = self.account.tokens.cell(&self.key);
         let mut held = cell.lock().await;
-        *held = Some(self.ask(&self.account.scope()).await?);
+        *held = Some(self.ask(&self.account.scope(), held.as_ref()).await?);
         Ok(())
     }
 
@@ -115,10 +107,11 @@ impl OAuth {
         let expires_at = expiry.filter(|text| !text.is_empty()).and_then(|text| datetime::parse_any(&text).ok());
         let expires_at = expires_at.map(|moment| moment.timestamp());
         // Without a time it cannot be known whether it still holds: a new one is asked for.
-        Ok(value
-            .filter(|value| !value.is_empty())
-            .zip(expires_at)
-            .map(|(value, at)| Token { value, expires_at: Some(at) }))
+        Ok(value.filter(|value| !value.is_empty()).zip(expires_at).map(|(value, at)| Token {
+            value,
+            expires_at: Some(at),
+            refresh: None,
+        }))
     }
 
     fn endpoint(&self, scope: &Scope) -> Result<String, Failure> {
@@ -135,7 +128,7 @@ impl OAuth {
     }
 
     /// What the token request says, in the order in which it is said.
-    fn fields(&self, scope: &Scope) -> Result<Vec<(String, Value)>, Failure> {
+    fn fields(&self, scope: &Scope, rotated: Option<&str>) -> Result<Vec<(String, Value)>, Failure> {
         let said = &self.said;
         let grant = Self::named(said.grant_type.as_ref(), "refresh_token", scope)?;
         let grant_name = Self::named(said.grant_type_name.as_ref(), "grant_type", scope)?;
@@ -155,8 +148,8 @@ impl OAuth {
             let secret = text(&said.client_secret)?.unwrap_or_default();
             fields.push((Self::named(said.client_secret_name.as_ref(), "client_secret", scope)?, secret.into()));
         }
-        let refresh = match self.rotated.lock().unwrap_or_else(PoisonError::into_inner).clone() {
-            Some(token) => Some(token),
+        let refresh = match rotated {
+            Some(token) => Some(token.to_owned()),
             None => self.refresh_token(scope)?,
         };
         if let Some(token) = refresh.filter(|token| !token.is_empty()) {
@@ -195,21 +188,22 @@ impl OAuth {
             .map_or_else(|| Ok(Vec::new()), |headers| tree::headers(headers, scope))
     }
 
-    async fn ask(&self, scope: &Scope) -> Result<Token, Failure> {
+    async fn ask(&self, scope: &Scope, known: Option<&Token>) -> Result<Token, Failure> {
+        let rotated = known.and_then(|token| token.refresh.as_deref());
         let url = self.endpoint(scope)?;
         if url.is_empty() {
             return Err(Failure::config("there is no address to get a token from; give `token_refresh_endpoint`"));
         }
-        let fields = self.fields(scope)?;
+        let fields = self.fields(scope, rotated)?;
         let as_query = self.said.send_refresh_request_as_query_params;
         let (parameters, form) = if as_query { (fields, Form::Empty) } else { (Vec::new(), Form::Fields(fields)) };
         let headers = self.headers(scope)?.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
         let draft = Draft { method: Method::POST, url, parameters, headers, form, json: None };
         let reply = send(&self.account, draft, "the token request").await?;
-        self.take(&reply, scope)
+        self.take(&reply, scope, rotated)
     }
 
-    fn take(&self, reply: &Reply, scope: &Scope) -> Result<Token, Failure> {
+    fn take(&self, reply: &Reply, scope: &Scope, rotated: Option<&str>) -> Result<Token, Failure> {
         let body =
             reply.json().ok_or_else(|| Failure::system(format!("{} answers without JSON", reply.shown_url())))?;
         let name = Self::named(self.said.access_token_name.as_ref(), "access_token", scope)?;
@@ -217,19 +211,19 @@ impl OAuth {
         let value =
             value.ok_or_else(|| Failure::system(format!("the answer of {} holds no `{name}`", reply.shown_url())))?;
         self.account.secrets.add(&value);
-        if let Some(updater) = &self.said.refresh_token_updater
-            && let Some(token) = find(&body, &updater.refresh_token_name, 0).filter(|value| python::is_true(value))
-        {
-            let token = python::text(token);
-            self.account.secrets.add(&token);
-            *self.rotated.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+        let updater = self.said.refresh_token_updater.as_ref();
+        let found = updater.and_then(|updater| find(&body, &updater.refresh_token_name, 0));
+        let refresh =
+            found.filter(|value| python::is_true(value)).map(python::text).or_else(|| rotated.map(ToOwned::to_owned));
+        if let Some(refresh) = &refresh {
+            self.account.secrets.add(refresh);
         }
         let expires = Self::named(self.said.expires_in_name.as_ref(), "expires_in", scope)?;
         let expires_at = match find(&body, &expires, 0) {
             None | Some(Value::Null) => self.account.now() + LIVES_FOR,
             Some(said) => self.expiry(&python::text(said))?,
         };
-        Ok(Token { value, expires_at: Some(expires_at - SPENT_BEFORE) })
+        Ok(Token { value, expires_at: Some(expires_at - SPENT_BEFORE), refresh })
     }
 
     fn expiry(&self, said: &str) -> Result<jiff::Timestamp, Failure> {

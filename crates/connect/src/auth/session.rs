@@ -70,7 +70,7 @@ impl Session {
         let value = self.read(&reply)?;
         self.account.secrets.add(&value);
         let lives_for = self.lives_for.and_then(|lives| jiff::SignedDuration::try_from(lives).ok());
-        *held = Some(Token { value: value.clone(), expires_at: lives_for.map(|lives| now + lives) });
+        *held = Some(Token { value: value.clone(), expires_at: lives_for.map(|lives| now + lives), refresh: None });
         Ok(value)
     }
 
@@ -136,7 +136,7 @@ impl LegacySession {
             let mut draft = plain(Method::GET, at(&self.said.validate_session_url.text(scope)?));
             draft.header(header, known.clone())?;
             if oauth2::send(&self.account, draft, "the test of the session").await.is_ok() {
-                return Ok(Token { value: known, expires_at: None });
+                return Ok(Token { value: known, expires_at: None, refresh: None });
             }
         }
         let (name, password) = (text(&self.said.username)?, text(&self.said.password)?);
@@ -154,6 +154,6 @@ impl LegacySession {
         let value =
             token.ok_or_else(|| Failure::system(format!("the answer of {} has no `{key}`", reply.shown_url())))?;
         self.account.secrets.add(&value);
-        Ok(Token { value, expires_at: None })
+        Ok(Token { value, expires_at: None, refresh: None })
     }
 }

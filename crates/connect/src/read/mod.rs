@@ -12,13 +12,17 @@ mod build;
 mod job;
 mod pages;
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_stream::stream;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, FuturesUnordered};
-use futures_util::{StreamExt as _, pin_mut};
+use futures_util::{FutureExt as _, StreamExt as _, pin_mut};
 use serde_json::Value;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::account::Account;
 use crate::cursor::{Cursor, Point, Progress, Rules};
@@ -123,7 +127,7 @@ impl StreamReader {
             let mut parts = self.parts();
             while let Some(part) = parts.next().await {
                 let slices = match part {
-                    Ok(part) => cursor.lock().await.open(&part, self.account.now()),
+                    Ok(part) => held(cursor).open(&part, self.account.now()),
                     Err(failure) => Err(failure),
                 };
                 let slices = match slices {
@@ -151,7 +155,8 @@ impl StreamReader {
         slice: Slice,
     ) -> impl futures_util::Stream<Item = Result<(Arc<Value>, Slice), Failure>> + Send + 'a {
         stream! {
-            let progress = match cursor.lock().await.progress(&slice) {
+            let known = held(cursor).progress(&slice);
+            let progress = match known {
                 Ok(progress) => progress,
                 Err(failure) => {
                     yield Err(failure);
@@ -175,11 +180,17 @@ impl StreamReader {
                 }
             }
             drop(pages);
-            if let Err(failure) = cursor.lock().await.close(&slice, newest) {
+            let closed = held(cursor).close(&slice, newest);
+            if let Err(failure) = closed {
                 yield Err(failure);
             }
         }
     }
+}
+
+/// A cursor, which nobody holds across an `await`.
+pub(crate) fn held(cursor: &Mutex<Cursor>) -> MutexGuard<'_, Cursor> {
+    cursor.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One reading of a stream.
@@ -187,64 +198,60 @@ pub(crate) struct Read<'a> {
     reader: &'a StreamReader,
     cursor: Mutex<Cursor>,
     out: &'a mpsc::Sender<Event>,
+    told: Mutex<Instant>,
 }
 
 /// Between two tellings of the state of a stream with many parts.
-const STATE_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
+const STATE_EVERY: Duration = Duration::from_secs(10);
 
 impl<'a> Read<'a> {
     pub(crate) fn new(reader: &'a StreamReader, state: &Value, out: &'a mpsc::Sender<Event>) -> Result<Self, Failure> {
-        Ok(Self { reader, cursor: Mutex::new(reader.cursor(state)?), out })
+        Ok(Self { reader, cursor: Mutex::new(reader.cursor(state)?), out, told: Mutex::new(Instant::now()) })
     }
 
     /// Reads the stream to its end, `at_once` slices at a time. Gives whether nothing of it is missing; stops early,
     /// as if something were, when nobody takes the events any more.
+    ///
+    /// Whatever waits here waits beside the slices, never before them: a slice that is not polled may hold what the
+    /// wait is for (a token that is being renewed, a place in the channel).
     pub(crate) async fn run(&self, at_once: usize) -> bool {
-        let began = tokio::time::Instant::now();
-        let mut told = began;
+        let began = Instant::now();
         let mut is_whole = true;
-        let mut parts = self.reader.parts();
-        let mut slices: std::collections::VecDeque<Slice> = std::collections::VecDeque::new();
-        let mut running = FuturesUnordered::new();
         let mut has_more = true;
+        let mut parts = self.reader.parts();
+        let mut slices: VecDeque<Slice> = VecDeque::new();
+        let mut running: FuturesUnordered<BoxFuture<'_, bool>> = FuturesUnordered::new();
         loop {
-            while has_more && slices.is_empty() && running.len() < at_once {
-                match parts.next().await {
-                    None => has_more = false,
-                    Some(part) => match self.opened(part).await {
-                        Ok(found) => slices.extend(found),
-                        Err(failure) => {
-                            is_whole = false;
-                            self.problem(String::new(), failure, true).await;
-                        }
-                    },
-                }
+            while running.len() < at_once
+                && let Some(slice) = slices.pop_front()
+            {
+                running.push(self.slice(slice).boxed());
             }
-            while let Some(slice) = if running.len() < at_once { slices.pop_front() } else { None } {
-                running.push(self.slice(slice));
-            }
-            let Some(is_done) = running.next().await else {
-                if has_more || !slices.is_empty() { continue } else { break }
-            };
-            is_whole &= is_done;
+            let wants_parts = has_more && slices.is_empty() && running.len() < at_once;
             if self.out.is_closed() {
                 return false;
             }
-            let is_due = self.reader.router.is_none() || told.elapsed() >= STATE_EVERY;
-            if is_due && self.reader.rules.is_some() {
-                told = tokio::time::Instant::now();
-                self.state().await;
+            if running.is_empty() && !wants_parts {
+                break;
+            }
+            tokio::select! {
+                Some(is_done) = running.next(), if !running.is_empty() => is_whole &= is_done,
+                part = parts.next(), if wants_parts => match part.map(|part| self.opened(part)) {
+                    None => has_more = false,
+                    Some(Ok(found)) => slices.extend(found),
+                    Some(Err(failure)) => {
+                        let told = self.problem(String::new(), failure, true);
+                        running.push(told.map(|()| false).boxed());
+                    }
+                },
             }
         }
         drop(running);
         drop(parts);
         if is_whole {
             let took_s = i64::try_from(began.elapsed().as_secs() + 1).unwrap_or(i64::MAX);
-            let parents = match &self.reader.router {
-                Some(router) => router.parent_state().await,
-                None => None,
-            };
-            self.cursor.lock().await.finish(took_s, parents);
+            let parents = self.reader.router.as_ref().and_then(Router::parent_state);
+            held(&self.cursor).finish(took_s, parents);
         }
         if is_whole || self.reader.rules.is_some() {
             self.state().await;
@@ -252,14 +259,19 @@ impl<'a> Read<'a> {
         is_whole
     }
 
-    async fn opened(&self, part: Result<Slice, Failure>) -> Result<Vec<Slice>, Failure> {
-        self.cursor.lock().await.open(&part?, self.reader.account.now())
+    fn opened(&self, part: Result<Slice, Failure>) -> Result<Vec<Slice>, Failure> {
+        held(&self.cursor).open(&part?, self.reader.account.now())
     }
 
     /// Reads a slice; false where it failed.
     async fn slice(&self, slice: Slice) -> bool {
         match self.slice_pages(&slice).await {
-            Ok(()) => true,
+            Ok(()) => {
+                if self.is_due() {
+                    self.state().await;
+                }
+                true
+            }
             Err(failure) => {
                 self.problem(slice.explain(), failure, true).await;
                 false
@@ -267,16 +279,25 @@ impl<'a> Read<'a> {
         }
     }
 
+    /// Whether the state is to be told: after each window, and of many parts now and then.
+    fn is_due(&self) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = self.reader.rules.is_some() && (self.reader.router.is_none() || told.elapsed() >= STATE_EVERY);
+        if is_due {
+            *told = Instant::now();
+        }
+        is_due
+    }
+
     async fn slice_pages(&self, slice: &Slice) -> Result<(), Failure> {
-        let progress = self.cursor.lock().await.progress(slice)?;
+        let progress = held(&self.cursor).progress(slice)?;
         let mut newest: Option<Point> = None;
         let mut pages = self.reader.pages(slice, progress.as_ref());
         while let Some(page) = pages.next().await {
             let page = page?;
             newest = newest.max(page.newest);
             for problem in page.problems {
-                self.problem(slice.explain(), Failure::system(self.reader.account.secrets.clean(&problem)), false)
-                    .await;
+                self.problem(slice.explain(), Failure::system(problem), false).await;
             }
             if !page.records.is_empty() {
                 let stream = Arc::clone(&self.reader.name);
@@ -285,17 +306,19 @@ impl<'a> Read<'a> {
             }
         }
         drop(pages);
-        self.cursor.lock().await.close(slice, newest)
+        held(&self.cursor).close(slice, newest)
     }
 
     async fn state(&self) {
-        let state = self.cursor.lock().await.state();
+        let state = held(&self.cursor).state();
         // Whoever has stopped listening needs no state.
         let _gone = self.out.send(Event::State { stream: Arc::clone(&self.reader.name), state }).await;
     }
 
     async fn problem(&self, part: String, failure: Failure, is_gap: bool) {
         let stream = Arc::clone(&self.reader.name);
-        let _gone = self.out.send(Event::Problem { stream, part, failure, is_gap }).await;
+        let secrets = &self.reader.account.secrets;
+        let failure = Failure { message: secrets.clean(&failure.message), ..failure };
+        let _gone = self.out.send(Event::Problem { stream, part: secrets.clean(&part), failure, is_gap }).await;
     }
 }

@@ -10,7 +10,6 @@ mod tell;
 use crate::command_line::{AccountArgs, ConnectorCommand, ReadArgs, ShowArgs};
 use crate::failure::Failure;
 use crate::printer::{complain, say};
-use crate::wire_up;
 use crate::world::{SystemClock, SystemIds};
 use lockstep_connect::{Ask, Check, Event, Session, Source, World};
 use lockstep_core::clock::IdSource as _;
@@ -19,21 +18,28 @@ use lockstep_egress::{AddressPolicy, HttpTransport};
 pub(crate) use output::Format;
 use output::Output;
 use std::sync::Arc;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
-/// Pages between the reader and the printer: enough that neither waits for the other at every page.
-const PAGES_AHEAD: usize = 4;
+/// Pages between the reader and the printer.
+const PAGES_AHEAD: usize = 1;
 
 /// Runs one of the commands.
 pub(crate) fn run(command: ConnectorCommand) -> Result<(), Failure> {
     match command {
         ConnectorCommand::List => builtin::list(),
         ConnectorCommand::Spec(args) => spec(&args),
-        ConnectorCommand::Check(args) => wire_up::runtime()?.block_on(check(&args)),
-        ConnectorCommand::Discover(args) => wire_up::runtime()?.block_on(discover(&args)),
-        ConnectorCommand::Read(args) => wire_up::runtime()?.block_on(read(&args)),
-        ConnectorCommand::Test(args) => wire_up::runtime()?.block_on(sample::test(&args)),
+        ConnectorCommand::Check(args) => runtime()?.block_on(check(&args)),
+        ConnectorCommand::Discover(args) => runtime()?.block_on(discover(&args)),
+        ConnectorCommand::Read(args) => runtime()?.block_on(read(&args)),
+        ConnectorCommand::Test(args) => runtime()?.block_on(sample::test(&args)),
     }
+}
+
+/// One thread: one account is read at the pace of its platform, and a second thread would only hold more memory.
+fn runtime() -> Result<Runtime, Failure> {
+    let built = Builder::new_current_thread().enable_all().build();
+    built.map_err(|error| Failure::Other(error.into()))
 }
 
 fn spec(args: &ShowArgs) -> Result<(), Failure> {

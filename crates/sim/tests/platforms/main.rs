@@ -1,11 +1,13 @@
 //! The platform doubles: every sample of their reference as a golden test, what their checklists ask for, faults,
-//! and both ways to reach them. It must not test connectors.
+//! and both ways to reach them; and the ready-made connectors against them.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::indexing_slicing, reason = "members of JSON that are absent read as null")]
 
 mod activecampaign;
 mod blueconic;
+mod connectors;
 mod copernica;
 mod faults;
 mod golden;
+mod reading;
 mod rest;

@@ -33,15 +33,21 @@ pub(super) fn body(call: &Call, name: &str) -> Result<Value, Answer> {
 }
 
 /// A page of a list under its plural name, by `limit` and `offset`, with more beside it.
-pub(super) fn list(call: &Call, name: &str, items: &[Value], beside: Value) -> Answer {
-    page(call, name, items, beside, LIMIT_DEFAULT)
+pub(super) fn list<T>(call: &Call, name: &str, items: &[T], show: impl Fn(&T) -> Value, beside: Value) -> Answer {
+    page(call, name, (items, LIMIT_DEFAULT), show, beside)
 }
 
 /// See [`list`], with another number of items when nobody says.
-pub(super) fn page(call: &Call, name: &str, items: &[Value], mut body: Value, limit_default: usize) -> Answer {
+pub(super) fn page<T>(
+    call: &Call,
+    name: &str,
+    (items, limit_default): (&[T], usize),
+    show: impl Fn(&T) -> Value,
+    mut body: Value,
+) -> Answer {
     let limit = call.number("limit").unwrap_or(limit_default).min(LIMIT_MAX);
     let shown = items.iter().skip(call.number("offset").unwrap_or(0)).take(limit);
-    body[name] = shown.cloned().collect();
+    body[name] = shown.map(show).collect();
     if body["meta"].is_null() {
         body["meta"] = json!({});
     }

@@ -8,6 +8,7 @@ use crate::platforms::{Answer, Call};
 use http::StatusCode;
 use lockstep_core::clock::Timestamp;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// A contact. Its custom fields are rows of their own.
 #[derive(Clone, Debug)]
@@ -39,7 +40,7 @@ pub(super) fn is_email(text: &str) -> bool {
 impl ActiveCampaign {
     /// A contact as a write shows it.
     fn shown(&self, contact: &Contact) -> Value {
-        let values = self.values.iter().filter(|(_, value)| value.contact == contact.id);
+        let values = self.values_of.get(&contact.id).into_iter().flat_map(BTreeMap::values);
         json!({
             "email": contact.email,
             "phone": contact.phone,
@@ -52,7 +53,7 @@ impl ActiveCampaign {
             "orgname": "",
             "links": links("contacts", contact.id, &["contactTags", "contactLists", "fieldValues"]),
             "hash": contact.hash,
-            "fieldValues": values.map(|(id, _)| id.to_string()).collect::<Vec<_>>(),
+            "fieldValues": values.map(u64::to_string).collect::<Vec<_>>(),
             "id": contact.id.to_string(),
             "organization": "",
         })
@@ -129,6 +130,7 @@ impl ActiveCampaign {
     pub(super) fn delete_contact(&mut self, id: u64) -> Answer {
         self.contacts.remove(&id);
         self.values.retain(|_, value| value.contact != id);
+        self.values_of.remove(&id);
         self.contact_tags.retain(|_, link| link.contact != id);
         self.contact_lists.retain(|_, link| link.contact != id);
         Answer::json(StatusCode::OK, &json!({}))
@@ -151,10 +153,10 @@ impl ActiveCampaign {
         let input = json!({
             "limit": call.number("limit").unwrap_or(20), "offset": call.number("offset").unwrap_or(0),
             "search": call.query("search"), "sort": null, "status": -1, "listid": 0, "tagid": 0, "segmentid": 0,
-            "filters": filters.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+            "filters": filters.into_iter().collect::<BTreeMap<_, _>>(),
         });
-        let shown: Vec<Value> = found.into_iter().map(|contact| self.listed(contact)).collect();
-        list(call, "contacts", &shown, json!({"scoreValues": [], "meta": {"page_input": input}}))
+        let beside = json!({"scoreValues": [], "meta": {"page_input": input}});
+        list(call, "contacts", &found, |contact| self.listed(contact), beside)
     }
 
     /// Whether a contact passes all filters of a call.
@@ -240,8 +242,8 @@ impl ActiveCampaign {
 
     /// Sets a custom field of a contact, and says whether it was other before.
     pub(super) fn set_field(&mut self, contact: u64, field: u64, value: &str, now: Timestamp) -> bool {
-        let known = self.values.values_mut().find(|row| row.contact == contact && row.field == field);
-        if let Some(row) = known {
+        let known = self.values_of.get(&contact).and_then(|rows| rows.get(&field));
+        if let Some(row) = known.and_then(|id| self.values.get_mut(id)) {
             let is_changed = row.value != value;
             value.clone_into(&mut row.value);
             row.updated_at = if is_changed { now } else { row.updated_at };
@@ -250,6 +252,7 @@ impl ActiveCampaign {
         let id = self.fresh_id();
         let row = FieldValue { id, contact, field, value: value.to_owned(), created_at: now, updated_at: now };
         self.values.insert(id, row);
+        self.values_of.entry(contact).or_default().insert(field, id);
         true
     }
 }

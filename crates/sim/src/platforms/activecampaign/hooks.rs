@@ -77,7 +77,7 @@ pub(super) fn list_events() -> Answer {
 impl ActiveCampaign {
     pub(super) fn list_webhooks(&self, call: &Call) -> Answer {
         let active = self.webhooks.iter().filter(|(_, webhook)| webhook.is_active);
-        list(call, "webhooks", &active.map(|(id, webhook)| webhook.shown(*id)).collect::<Vec<_>>(), json!({}))
+        list(call, "webhooks", &Vec::from_iter(active), |(id, webhook)| webhook.shown(**id), json!({}))
     }
 
     pub(super) fn post_webhook(&mut self, call: &Call, now: Timestamp) -> Result<Answer, Answer> {

@@ -8,6 +8,7 @@ use crate::platforms::{Answer, Call};
 use http::StatusCode;
 use lockstep_core::clock::Timestamp;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// How many custom fields are on a page when nobody says.
 const FIELDS_DEFAULT: usize = 100;
@@ -119,7 +120,8 @@ pub(super) fn number(value: &Value) -> Option<u64> {
 
 impl ActiveCampaign {
     pub(super) fn field_values(&self, contact: u64) -> impl Iterator<Item = Value> {
-        self.values.values().filter(move |value| value.contact == contact).map(FieldValue::shown)
+        let rows = self.values_of.get(&contact).into_iter().flat_map(BTreeMap::values);
+        rows.filter_map(|id| self.values.get(id)).map(FieldValue::shown)
     }
 
     pub(super) fn list_field_values(&self, contact: u64) -> Answer {
@@ -145,15 +147,15 @@ impl ActiveCampaign {
     }
 
     pub(super) fn list_fields(&self, call: &Call) -> Answer {
-        let shown = self.fields.values().map(|field| {
+        let show = |field: &&Field| {
             json!({
                 "id": field.id.to_string(), "title": field.title, "descript": "", "type": field.kind,
                 "perstag": field.perstag(), "isrequired": "0", "defval": null, "visible": "1", "options": [],
                 "relations": [], "links": links("fields", field.id, &["options", "relations"]),
             })
-        });
-        let shown: Vec<Value> = shown.collect();
-        page(call, "fields", &shown, json!({"fieldOptions": [], "fieldRels": []}), FIELDS_DEFAULT)
+        };
+        let fields = Vec::from_iter(self.fields.values());
+        page(call, "fields", (&fields, FIELDS_DEFAULT), show, json!({"fieldOptions": [], "fieldRels": []}))
     }
 
     pub(super) fn list_tags(&self, call: &Call) -> Answer {
@@ -162,7 +164,7 @@ impl ActiveCampaign {
         let shown = self.tags.values().filter(|tag| {
             tag.tag.to_lowercase().contains(&part) && whole.as_ref().is_none_or(|whole| tag.tag == *whole)
         });
-        list(call, "tags", &shown.map(Tag::shown).collect::<Vec<_>>(), json!({}))
+        list(call, "tags", &Vec::from_iter(shown), |tag| tag.shown(), json!({}))
     }
 
     pub(super) fn post_tag(&mut self, call: &Call) -> Result<Answer, Answer> {
@@ -221,13 +223,13 @@ impl ActiveCampaign {
     }
 
     pub(super) fn list_lists(&self, call: &Call) -> Answer {
-        let shown = self.lists.iter().map(|(id, name)| {
+        let show = |(id, name): &(&u64, &String)| {
             json!({
                 "id": id.to_string(), "name": name, "stringid": name.to_lowercase(), "sender_url": "https://club.test",
-                "links": links("lists", *id, &["contactGoalLists"]),
+                "links": links("lists", **id, &["contactGoalLists"]),
             })
-        });
-        list(call, "lists", &shown.collect::<Vec<_>>(), json!({}))
+        };
+        list(call, "lists", &Vec::from_iter(&self.lists), show, json!({}))
     }
 
     pub(super) fn lists_of(&self, contact: u64) -> impl Iterator<Item = Value> {

@@ -67,10 +67,10 @@ pub(super) fn deleted(version: Version, kind: &str, id: u64) -> Answer {
 }
 
 /// A page of a list, by `start` and `limit`.
-pub(super) fn page(call: &Call, items: &[Value]) -> Answer {
+pub(super) fn page<T>(call: &Call, items: &[T], show: impl Fn(&T) -> Value) -> Answer {
     let start = call.number("start").unwrap_or(0);
     let limit = call.number("limit").unwrap_or(LIMIT_DEFAULT).min(LIMIT_MAX);
-    let data: Vec<&Value> = items.iter().skip(start).take(limit).collect();
+    let data: Vec<Value> = items.iter().skip(start).take(limit).map(show).collect();
     let mut body = json!({"start": start, "limit": limit, "count": data.len(), "data": data});
     if !matches!(call.query("total").as_deref(), Some("false" | "0")) {
         body["total"] = json!(items.len());

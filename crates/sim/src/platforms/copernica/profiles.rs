@@ -105,7 +105,7 @@ impl Copernica {
         let is_known = |name: &str| {
             database.field(name).is_some() || matches!(name.to_ascii_lowercase().as_str(), "id" | "code" | "modified")
         };
-        let filters = call.queries("fields[]").chain(call.queries("fields")).map(|text| Filter::parse(&text));
+        let filters = call.queries("fields[]").map(|text| Filter::parse(&text));
         let filters: Option<Vec<Filter>> = filters.collect();
         filters.filter(|all| all.iter().all(|it| is_known(&it.name))).ok_or_else(|| refusal("Invalid data provided"))
     }
@@ -129,7 +129,7 @@ impl Copernica {
 
     pub(super) fn list_profiles(&self, call: &Call, database: u64) -> Result<Answer, Answer> {
         let show = if is_on(call, "dataonly") { Profile::data } else { Profile::shown };
-        Ok(page(call, &self.select(call, database)?.into_iter().map(show).collect::<Vec<_>>()))
+        Ok(page(call, &self.select(call, database)?, |profile| show(profile)))
     }
 
     pub(super) fn list_profile_ids(&self, call: &Call, database: u64) -> Result<Answer, Answer> {

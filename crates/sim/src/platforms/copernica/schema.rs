@@ -134,7 +134,7 @@ impl Copernica {
     }
 
     pub(super) fn list_databases(&self, call: &Call) -> Answer {
-        page(call, &self.databases.values().map(Database::shown).collect::<Vec<_>>())
+        page(call, &Vec::from_iter(self.databases.values()), |database| database.shown())
     }
 
     pub(super) fn get_database(&self, id: u64) -> Result<Answer, Answer> {
@@ -142,18 +142,19 @@ impl Copernica {
     }
 
     pub(super) fn list_fields(&self, call: &Call, database: u64) -> Result<Answer, Answer> {
-        Ok(page(call, &self.database(database)?.fields.iter().map(Field::shown).collect::<Vec<_>>()))
+        Ok(page(call, &self.database(database)?.fields, Field::shown))
     }
 
     pub(super) fn list_interests(&self, call: &Call, database: u64) -> Result<Answer, Answer> {
-        Ok(page(call, &self.database(database)?.interests.iter().map(Interest::shown).collect::<Vec<_>>()))
+        Ok(page(call, &self.database(database)?.interests, Interest::shown))
     }
 
     pub(super) fn list_collections(&self, call: &Call, database: u64) -> Result<Answer, Answer> {
-        let shown = self.database(database)?.collections.iter().map(|collection| {
-            json!({"ID": collection.id.to_string(), "name": collection.name, "database": database.to_string()})
-        });
-        Ok(page(call, &shown.collect::<Vec<_>>()))
+        Ok(page(
+            call,
+            &self.database(database)?.collections,
+            |collection| json!({"ID": collection.id.to_string(), "name": collection.name, "database": database.to_string()}),
+        ))
     }
 
     pub(super) fn create_field(&mut self, place: &Place<'_>, database: u64) -> Result<Answer, Answer> {
@@ -207,9 +208,7 @@ impl Copernica {
                 let shown = json!({"ID": collection.id.to_string(), "name": collection.name});
                 Ok(Answer::json(StatusCode::OK, &shown))
             }
-            ("GET", ["fields", ..]) => {
-                Ok(page(place.call, &collection.fields.iter().map(Field::shown).collect::<Vec<_>>()))
-            }
+            ("GET", ["fields", ..]) => Ok(page(place.call, &collection.fields, Field::shown)),
             _ => Err(refusal("Invalid method")),
         }
     }

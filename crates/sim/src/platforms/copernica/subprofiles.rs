@@ -62,8 +62,8 @@ impl Copernica {
         let matching: Vec<u64> = own.filter(|it| it.fits(&filters)).map(|it| it.id).collect();
         match place.call.method.as_str() {
             "GET" => {
-                let shown = matching.iter().filter_map(|id| self.subprofiles.get(id)).map(Subprofile::shown);
-                Ok(page(place.call, &shown.collect::<Vec<_>>()))
+                let own = matching.iter().filter_map(|id| self.subprofiles.get(id));
+                Ok(page(place.call, &Vec::from_iter(own), |subprofile| subprofile.shown()))
             }
             "POST" => {
                 let id = self.create_subprofile(profile, collection, &place.body()?, Caller::Rest, place.now);

@@ -1,0 +1,79 @@
+//! Pages are asked for one by one, and only as long as somebody takes them.
+
+use crate::platform::{Answer, Platform, page, read, source, world};
+use lockstep_connect::{Ask, Event};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+fn paged(strategy: &str) -> String {
+    format!(
+        "- $ref: '#/definitions/stream'
+  name: items
+  $parameters: {{path: items}}
+  retriever:
+    $ref: '#/definitions/stream/retriever'
+    paginator:
+      type: DefaultPaginator
+      page_size_option: {{inject_into: request_parameter, field_name: limit}}
+      page_token_option: {{type: RequestOption, inject_into: request_parameter, field_name: at}}
+      pagination_strategy: {strategy}\n"
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn offsets_are_counted_to_the_page_that_is_not_full() {
+    let platform = Platform::new(|asked| {
+        page(asked.parameter("at").parse().unwrap_or(0), if asked.parameter("at") == "4" { 1 } else { 2 })
+    });
+    let outcome = read(&source(&paged("{type: OffsetIncrement, page_size: 2}")), json!({}), &platform, &[]).await;
+    assert_eq!(outcome.values("items", "id"), ["0", "1", "2", "3", "4"]);
+    assert_eq!(platform.calls(), ["/items?limit=2", "/items?at=2&limit=2", "/items?at=4&limit=2"]);
+    assert!(outcome.whole["items"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_to_the_next_page_is_followed() {
+    let platform = Platform::new(|asked| match asked.path.as_str() {
+        "/items" => {
+            page(0, 2).with("link", "<https://p.test/more?x=1>; rel=\"next\", <https://p.test/>; rel=\"first\"")
+        }
+        _ => page(2, 1),
+    });
+    let strategy = "{type: CursorPagination, cursor_value: \"{{ headers['link']['next']['url'] }}\"}";
+    let text = paged(strategy)
+        .replace("{type: RequestOption, inject_into: request_parameter, field_name: at}", "{type: RequestPath}");
+    let text = text.replace("      page_size_option: {inject_into: request_parameter, field_name: limit}\n", "");
+    let outcome = read(&source(&text), json!({}), &platform, &[]).await;
+    assert_eq!(platform.calls(), ["/items", "/more?x=1"]);
+    assert_eq!(outcome.values("items", "id").len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_leads_in_a_circle_is_left() {
+    let platform = Platform::new(|_| Answer::json(&json!({"data": [], "next": "c1"})));
+    let text = paged("{type: CursorPagination, cursor_value: \"{{ response.next }}\"}")
+        .replace("      page_size_option: {inject_into: request_parameter, field_name: limit}\n", "");
+    let outcome = read(&source(&text), json!({}), &platform, &[]).await;
+    assert!(outcome.problems[0].contains("the next page is this one again"), "{:?}", outcome.problems);
+    assert_eq!(platform.calls().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_asked_for_that_nobody_takes() {
+    let platform = Platform::new(|asked| page(asked.parameter("at").parse().unwrap_or(0), 2));
+    let source = source(&paged("{type: OffsetIncrement, page_size: 2}"));
+    let session = source.open(json!({}), world(&platform)).unwrap();
+    let (out, mut events) = mpsc::channel(1);
+    let taking = async {
+        let mut pages = 0;
+        while let Some(event) = events.recv().await {
+            pages += u32::from(matches!(event, Event::Records { .. }));
+            if pages == 3 {
+                events.close();
+            }
+        }
+    };
+    let (done, ()) = tokio::join!(session.read(Ask::default(), &out), taking);
+    done.unwrap();
+    assert!(platform.calls().len() <= 5, "the platform has no end, and was asked {} times", platform.calls().len());
+}

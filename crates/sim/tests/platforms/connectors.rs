@@ -1,0 +1,35 @@
+//! The ready-made connectors: their manifests are sound and nothing in them is beyond us.
+
+use lockstep_manifest::Manifest;
+use std::fs;
+use std::path::Path;
+
+/// Name and manifest of each connector.
+fn manifests() -> Vec<(String, Manifest)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../connectors");
+    let folders = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let mut found: Vec<(String, Manifest)> = folders
+        .map(|folder| {
+            let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+            assert!(folder.join("README.md").is_file(), "{name} has no README.md");
+            let text = fs::read_to_string(folder.join("manifest.yaml")).unwrap();
+            let manifest = Manifest::parse(&text).unwrap_or_else(|problems| panic!("{name}: {problems:#?}"));
+            (name, manifest)
+        })
+        .collect();
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    found
+}
+
+#[test]
+fn every_connector_is_sound_and_runs_without_python() {
+    let manifests = manifests();
+    let names: Vec<&str> = manifests.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["activecampaign", "blueconic", "copernica-v3", "copernica-v4", "generic-rest"]);
+    for (name, manifest) in &manifests {
+        for entry in &manifest.streams {
+            assert!(entry.stream.is_ok(), "{name}, {}: {}", entry.name, entry.stream.as_ref().unwrap_err());
+        }
+        assert!(manifest.spec.is_some() && manifest.check.is_some(), "{name}");
+    }
+}
