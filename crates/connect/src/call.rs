@@ -49,7 +49,8 @@ pub(crate) enum Answer {
 
 impl Caller {
     pub(crate) fn new(account: &Arc<Account>, requester: &HttpRequester) -> Result<Self, Failure> {
-        let auth = Auth::new(account, requester.authenticator.as_ref())?;
+        let base = requester.url_base.as_ref().or(requester.url.as_ref());
+        let auth = Auth::new(account, requester.authenticator.as_ref(), base)?;
         Ok(Self { account: Arc::clone(account), requester: requester.clone(), auth })
     }
 
