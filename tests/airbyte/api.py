@@ -176,6 +176,9 @@ def fault(request, kind, *rest):
         return Answer({"error": {"code": "bad", "message": "never works"}}, 400)
     if kind == "always404":
         return Answer({"message": "no such thing"}, 404)
+    if kind == "second":  # once, at the second page
+        is_first_time = request.get("page") == "2" and request.client.times(f"second {request.path}") == 0
+        return Answer({"error": "begin anew"}, 409) if is_first_time else route(request, rest)
     if kind == "hidden":  # an error under HTTP 200
         return Answer({"ok": False, "error": "rate"}) if before == 0 else route(request, rest)
     if kind == "hidden_end":

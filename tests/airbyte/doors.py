@@ -262,6 +262,11 @@ def login_xml(keys, told, request):
     return status, f"<answer><session><id>{body['session']['id']}</id></session></answer>".encode() if status == 200 else body
 
 
+def login_text(keys, told, request):
+    status, body = login(keys, told, request)
+    return status, f"{body['id']}\n".encode() if status == 200 else body
+
+
 def session_state(keys, told, request):
     return (200, {}) if request.headers.get("X-Session") in keys.sessions else (401, {})
 
@@ -277,5 +282,6 @@ TOKENS = {
     "assertion": by_assertion,
     "login": login,
     "login_xml": login_xml,
+    "login_text": login_text,
     "session_state": session_state,
 }
