@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::auth::Tokens;
 use crate::budget::Budget;
+use crate::config::Kept;
 use crate::draft::Ready;
 use crate::reply::RESPONSE_BYTES_MAX;
 use crate::secret::Secrets;
@@ -21,6 +22,8 @@ pub(crate) struct Account {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: Arc<Value>,
+    /// What its holder should keep.
+    pub(crate) kept: Kept,
     bound: Bound,
     pub(crate) budget: Budget,
     pub(crate) tokens: Tokens,
@@ -34,7 +37,17 @@ impl Account {
         let config = Arc::new(config);
         let bound = Bound::from(Arc::clone(&config));
         let World { transport, clock, seed } = world;
-        Self { transport, clock, config, bound, budget: Budget::default(), tokens: Tokens::default(), secrets, seed }
+        Self {
+            transport,
+            clock,
+            config,
+            kept: Kept::default(),
+            bound,
+            budget: Budget::default(),
+            tokens: Tokens::default(),
+            secrets,
+            seed,
+        }
     }
 
     /// What every template sees: the configuration and the time.

@@ -1,6 +1,8 @@
 //! A configuration before it is used: brought to the present form, completed with defaults, and checked against what
 //! the specification asks for, in sentences that name the field.
 
+use std::sync::{Mutex, PoisonError};
+
 use lockstep_expr::interpolation::Scope;
 use lockstep_manifest::{ConfigTransformation, Spec, Validator};
 use serde_json::{Map, Value};
@@ -8,23 +10,57 @@ use serde_json::{Map, Value};
 use crate::failure::Failure;
 use crate::{dpath, python, tree};
 
-/// The configuration as streams see it.
-pub(crate) fn prepare(spec: Option<&Spec>, config: Value, now: jiff::Timestamp) -> Result<Value, Failure> {
+/// The configuration in its present form, as its holder should keep it, and whether that is a new one.
+pub(crate) fn migrated(spec: Option<&Spec>, mut config: Value, now: jiff::Timestamp) -> Result<(Value, bool), Failure> {
     if !config.is_object() {
         return Err(Failure::config("the configuration must be a JSON object"));
     }
-    let Some(spec) = spec else { return Ok(config) };
-    let mut config = config;
-    let rules = spec.config_normalization_rules.as_ref();
-    for migration in rules.iter().flat_map(|rules| &rules.config_migrations) {
-        for change in &migration.transformations {
-            config = changed(change, config, now)?;
-        }
+    let rules = spec.and_then(|spec| spec.config_normalization_rules.as_ref());
+    let migrations = rules.iter().flat_map(|rules| &rules.config_migrations);
+    let mut is_new = false;
+    for change in migrations.flat_map(|migration| &migration.transformations) {
+        let before = config.clone();
+        config = changed(change, config, now)?;
+        is_new |= config != before;
     }
+    Ok((config, is_new))
+}
+
+/// The configuration as streams see it.
+pub(crate) fn transformed(spec: Option<&Spec>, mut config: Value, now: jiff::Timestamp) -> Result<Value, Failure> {
+    let rules = spec.and_then(|spec| spec.config_normalization_rules.as_ref());
     for change in rules.iter().flat_map(|rules| &rules.transformations) {
         config = changed(change, config, now)?;
     }
     Ok(config)
+}
+
+/// The configuration as its holder should keep it, once it is no longer what was given: brought to its present form, or
+/// with tokens that replace those that are spent.
+#[derive(Default)]
+pub(crate) struct Kept {
+    config: Mutex<(Value, bool)>,
+}
+
+impl Kept {
+    pub(crate) fn new(config: Value, is_new: bool) -> Self {
+        Self { config: Mutex::new((config, is_new)) }
+    }
+
+    /// Puts these texts in their places.
+    pub(crate) fn write(&self, entries: Vec<(Vec<String>, String)>) {
+        let mut held = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        for (path, text) in entries {
+            dpath::set(&mut held.0, &path, Value::String(text));
+        }
+        held.1 = true;
+    }
+
+    /// What should be kept from now on; none where that was told already.
+    pub(crate) fn take(&self) -> Option<Value> {
+        let mut held = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut held.1).then(|| held.0.clone())
+    }
 }
 
 /// Everything that the specification asks for and the configuration has not.
@@ -224,7 +260,15 @@ mod tests {
             ]}],
             "transformations": [{"type": "ConfigRemapField", "map": {"eu": "https://eu.test"}, "field_path": ["region"]}]
         }}));
-        let config = prepare(Some(&spec), json!({"token": "t", "region": "eu"}), jiff::Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!(config, json!({"auth": {"token": "t"}, "region": "https://eu.test"}));
+        let (given, now) = (json!({"token": "t", "region": "eu"}), jiff::Timestamp::UNIX_EPOCH);
+        let (kept, is_new) = migrated(Some(&spec), given, now).unwrap();
+        assert_eq!((&kept, is_new), (&json!({"auth": {"token": "t"}, "region": "eu"}), true));
+        let seen = transformed(Some(&spec), kept.clone(), now).unwrap();
+        assert_eq!(seen, json!({"auth": {"token": "t"}, "region": "https://eu.test"}));
+        assert_eq!(Kept::new(kept.clone(), false).take(), None);
+        let kept = Kept::new(kept, is_new);
+        kept.write(vec![(vec!["auth".to_owned(), "token".to_owned()], "u".to_owned())]);
+        assert_eq!(kept.take(), Some(json!({"auth": {"token": "u"}, "region": "eu"})));
+        assert_eq!(kept.take(), None);
     }
 }

@@ -145,7 +145,9 @@ impl Source {
     /// What the configuration lacks, each thing in a line.
     pub fn open(&self, config: Value, world: World) -> Result<Session<'_>, Failure> {
         let now = jiff::Timestamp::from_millisecond(world.clock.now().0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        let config = config::prepare(self.spec.as_ref(), config, now)?;
+        let (config, is_new) = config::migrated(self.spec.as_ref(), config, now)?;
+        let kept = config::Kept::new(config.clone(), is_new);
+        let config = config::transformed(self.spec.as_ref(), config, now)?;
         let wrong = self.spec.as_ref().map(|spec| config::check(spec, &config, now)).unwrap_or_default();
         if !wrong.is_empty() {
             return Err(Failure::config(wrong.join("\n")));
@@ -153,6 +155,7 @@ impl Source {
         let schema = self.spec.as_ref().map(|spec| Arc::clone(&spec.connection_specification.0)).unwrap_or_default();
         let secrets = Secrets::of(&schema, &config);
         let mut account = Account::new(world, config, secrets);
+        account.kept = kept;
         if let Some(said) = &self.manifest.api_budget {
             account.budget = Budget::of(said, &account.scope())?;
         }
@@ -177,6 +180,13 @@ impl Session<'_> {
     #[must_use]
     pub fn config(&self) -> &Value {
         &self.account.config
+    }
+
+    /// The configuration that its holder should keep from now on: brought to the form of this manifest, or with a refresh
+    /// token in place of one that is spent. `None` where nothing is new since the last call.
+    #[must_use]
+    pub fn take_kept_config(&self) -> Option<Value> {
+        self.account.kept.take()
     }
 
     /// Tries the configuration: one record of each stream that the manifest names for it.

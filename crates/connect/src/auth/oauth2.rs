@@ -223,6 +223,17 @@ impl OAuth {
             None | Some(Value::Null) => self.account.now() + LIVES_FOR,
             Some(said) => self.expiry(&python::text(said))?,
         };
+        if let (Some(updater), Some(refresh)) = (updater, &refresh) {
+            let path = |own: &[String], usual: &str| match own {
+                [] => vec!["credentials".to_owned(), usual.to_owned()],
+                own => own.to_vec(),
+            };
+            self.account.kept.write(vec![
+                (path(&updater.access_token_config_path, "access_token"), value.clone()),
+                (path(&updater.refresh_token_config_path, "refresh_token"), refresh.clone()),
+                (path(&updater.token_expiry_date_config_path, "token_expiry_date"), expires_at.to_string()),
+            ]);
+        }
         Ok(Token { value, expires_at: Some(expires_at - SPENT_BEFORE), refresh })
     }
 

@@ -57,6 +57,7 @@ async fn check(args: &AccountArgs) -> Result<(), Failure> {
     let source = input::source(&args.connector)?;
     let session = open(&source, args)?;
     let outcome = session.check().await;
+    tell_config(&session, args.format);
     match args.format {
         Format::Airbyte => say(&output::check_line(&outcome)),
         Format::Json | Format::Jsonl => say(&output::check_json(&outcome).to_string()),
@@ -72,7 +73,9 @@ async fn check(args: &AccountArgs) -> Result<(), Failure> {
 async fn discover(args: &AccountArgs) -> Result<(), Failure> {
     let source = input::source(&args.connector)?;
     let session = open(&source, args)?;
-    let streams = session.discover().await.map_err(|failure| Failure::new(Code::ConnectorFailed, failure.message))?;
+    let streams = session.discover().await;
+    tell_config(&session, args.format);
+    let streams = streams.map_err(|failure| Failure::new(Code::ConnectorFailed, failure.message))?;
     match args.format {
         Format::Airbyte => say(&output::catalog_line(&streams)),
         Format::Json | Format::Jsonl => say(&output::pretty(&output::catalog(&streams))),
@@ -115,7 +118,8 @@ async fn pull(session: &Session<'_>, ask: Ask, output: &mut Output) -> Result<bo
             if let Event::Ended { is_whole: ended, .. } = &event {
                 is_whole &= ended;
             }
-            if !output.take(&event) {
+            let is_read = session.take_kept_config().is_none_or(|config| output.config(&config));
+            if !output.take(&event) || !is_read {
                 // Nobody reads the output any more, as with `| head`.
                 events.close();
             }
@@ -125,6 +129,15 @@ async fn pull(session: &Session<'_>, ask: Ask, output: &mut Output) -> Result<bo
     let (done, is_whole) = tokio::join!(reading, printing);
     done.map_err(|failure| Failure::new(Code::ConnectorFailed, failure.message))?;
     Ok(is_whole)
+}
+
+/// Tells the configuration that should be kept from now on, where it is a new one.
+fn tell_config(session: &Session<'_>, format: Format) {
+    match session.take_kept_config() {
+        Some(config) if format == Format::Airbyte => say(&output::config_line(&config)),
+        Some(_secret) => note(output::KEPT_UNTOLD),
+        None => {}
+    }
 }
 
 /// A session over the network.

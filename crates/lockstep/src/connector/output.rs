@@ -66,6 +66,14 @@ pub(crate) fn catalog(streams: &[StreamInfo]) -> Value {
     json!({"streams": streams.iter().map(entry).collect::<Vec<_>>()})
 }
 
+/// The configuration that should be kept from now on.
+pub(crate) fn config_line(config: &Value) -> String {
+    json!({"type": "CONTROL", "control": {
+        "type": "CONNECTOR_CONFIG", "emitted_at": now(), "connectorConfig": {"config": config},
+    }})
+    .to_string()
+}
+
 pub(crate) fn catalog_line(streams: &[StreamInfo]) -> String {
     json!({"type": "CATALOG", "catalog": catalog(streams)}).to_string()
 }
@@ -92,6 +100,10 @@ struct RecordBody<'r> {
     data: &'r Value,
     emitted_at: i64,
 }
+
+/// What is said in place of a configuration, which holds secrets.
+pub(crate) const KEPT_UNTOLD: &str = "the configuration should be kept in a new form, for instance with a refresh token \
+    that replaces a spent one; --format airbyte prints it";
 
 /// Bytes gathered before they are written.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -187,6 +199,16 @@ impl Output {
             writeln!(self.out, "{message}")?;
         }
         self.out.flush()
+    }
+
+    /// Tells the configuration that should be kept from now on. False where nobody reads any more.
+    pub(crate) fn config(&mut self, config: &Value) -> bool {
+        if self.format != Format::Airbyte {
+            self.tally.clear();
+            note(KEPT_UNTOLD);
+            return true;
+        }
+        writeln!(self.out, "{}", config_line(config)).and_then(|()| self.out.flush()).is_ok()
     }
 
     /// Ends; gives the last state of each stream.
