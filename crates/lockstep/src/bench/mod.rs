@@ -55,8 +55,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=25))]
     rounds: u16,
     /// Only these trials: a creates, b creates and deliveries, c draining, d latency, e fan-out, f idle memory,
-    /// g a dead endpoint, h bulk, i backup and restore, j the feed, k thousands of its readers, l queries (from g on
-    /// only where they are named: they take minutes)
+    /// g a dead endpoint, h bulk, i backup and restore, j the feed, k thousands of its readers, l queries, m a manifest (from g
+    /// on only where they are named: they take minutes)
     #[arg(long, value_name = "TRIALS", value_delimiter = ',')]
     only: Vec<Trial>,
     /// Connections of the load generator
@@ -68,6 +68,9 @@ pub(crate) struct BenchArgs {
     /// Changes behind the dead endpoint of trial g; records of h, i and l; of j at most 200,000
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     backlog: u64,
+    /// The interpreter that has airbyte-cdk, to be measured beside ours in trial m
+    #[arg(long, value_name = "PATH")]
+    airbyte_python: Option<PathBuf>,
     /// Where the hubs keep their data while they are measured; a folder made there is removed at the end.
     /// By default the system's folder for temporary files
     #[arg(long, value_name = "DIR")]

@@ -1,6 +1,7 @@
 //! What came out: figures with what the project asks of them, as a table for people and as JSON for programs.
 //! It must not judge beyond the bounds it is given; a missed target is reported, never an error.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ pub(crate) enum Bound {
 /// One measured value.
 #[derive(Debug, Clone)]
 pub(crate) struct Figure {
-    what: &'static str,
+    what: Cow<'static, str>,
     value: f64,
     unit: &'static str,
     target: Option<Bound>,
@@ -59,8 +60,8 @@ impl Bound {
 
 impl Figure {
     /// A value that nothing is asked of.
-    pub(crate) fn new(what: &'static str, value: f64, unit: &'static str) -> Self {
-        Self { what, value, unit, target: None, aim: None }
+    pub(crate) fn new(what: impl Into<Cow<'static, str>>, value: f64, unit: &'static str) -> Self {
+        Self { what: what.into(), value, unit, target: None, aim: None }
     }
 
     /// The same, with the bound it must keep.
@@ -100,7 +101,7 @@ impl Figure {
         let bound = |bound: Option<Bound>| bound.map(Bound::shown).unwrap_or_default();
         let verdict = self.verdict().unwrap_or_default().to_owned();
         let value = shown(self.value);
-        [self.what.to_owned(), value, self.unit.to_owned(), bound(self.target), bound(self.aim), verdict]
+        [self.what.to_string(), value, self.unit.to_owned(), bound(self.target), bound(self.aim), verdict]
     }
 }
 

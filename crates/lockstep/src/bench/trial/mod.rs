@@ -5,6 +5,7 @@
 //! weighs on both sides.
 
 mod accept;
+mod airbyte;
 mod both;
 mod bulk;
 mod dead;
@@ -50,6 +51,8 @@ pub(crate) enum Trial {
     K,
     /// Looking for records by a field; only where it is asked for.
     L,
+    /// Reading a platform from a manifest; only where it is asked for.
+    M,
 }
 
 impl Trial {
@@ -70,6 +73,7 @@ impl Trial {
             Self::J => ('j', "the change feed on one connection"),
             Self::K => ('k', "5,000 readers of one business's feed"),
             Self::L => ('l', "queries by an indexed field"),
+            Self::M => ('m', "100,000 records read from a manifest, beside airbyte-cdk"),
         }
     }
 
@@ -92,6 +96,7 @@ impl Trial {
             Self::J => feed::run(bench, &mut report).await,
             Self::K => readers::run(bench, &mut report).await,
             Self::L => query::run(bench, &mut report).await,
+            Self::M => airbyte::run(bench, &mut report).await,
         };
         report.error = outcome.err().map(|error| format!("{error:#}{}", logs_since(bench, first)));
         report
