@@ -1,17 +1,17 @@
 //! From an answer's body to documents: JSON, lines, rows, XML, and what is packed in gzip or zip.
 //!
-//! A JSON list is its elements, as in the format. What cannot be read as JSON counts as an empty document; a broken
-//! line or row is a problem of its own, and the rest is read.
+//! A JSON list is its elements, as in the format, and no body at all an empty document. A body that cannot be read is a
+//! failure, so that nothing after it is taken for done; a broken line or row is a problem of its own, and the rest is
+//! read.
 
 use std::io::{Cursor, Read};
 
-use bytes::Bytes;
 use lockstep_files::csv;
 use lockstep_manifest::{CsvDecoder, Decoder};
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
-use crate::reply::{RESPONSE_BYTES_MAX, Reply, gunzip};
+use crate::reply::{GZIP_BEGIN, RESPONSE_BYTES_MAX, Reply, gunzip};
 
 /// Most files read of one archive.
 const FILES_MAX: usize = 10_000;
@@ -37,18 +37,27 @@ pub(crate) fn decode(decoder: Option<&Decoder>, reply: &mut Reply) -> Result<Doc
             let mut all = match reply.take_json() {
                 Some(Value::Array(items)) => items,
                 Some(body) => vec![body],
-                None => Vec::new(),
+                None if reply.body.trim_ascii().is_empty() => Vec::new(),
+                None => {
+                    let said = reply.complaint().map(|text| format!(": {text}")).unwrap_or_default();
+                    let message = format!("the answer is no JSON{said}; if it is not meant to be, name its `decoder`");
+                    return Err(Failure::system(message).while_at(reply.shown_url()));
+                }
             };
             if all.is_empty() {
                 all.push(Value::Object(Map::new()));
             }
             Ok(Documents { all, problems: Vec::new() })
         }
-        Some(decoder) => parse(decoder, &reply.body.clone()).map_err(|failure| failure.while_at(reply.shown_url())),
+        Some(decoder) => {
+            let mut left = RESPONSE_BYTES_MAX;
+            parse(decoder, &reply.body, &mut left).map_err(|failure| failure.while_at(reply.shown_url()))
+        }
     }
 }
 
-fn parse(decoder: &Decoder, body: &Bytes) -> Result<Documents, Failure> {
+/// The documents of a body. `left` are the bytes to which what is packed in it may unfold.
+fn parse(decoder: &Decoder, body: &[u8], left: &mut usize) -> Result<Documents, Failure> {
     let mut documents = Documents::default();
     match decoder {
         Decoder::Json(_) => match serde_json::from_slice(body) {
@@ -63,22 +72,20 @@ fn parse(decoder: &Decoder, body: &Bytes) -> Result<Documents, Failure> {
                 text.lines().map(|line| Value::Object(Map::from_iter([("record".into(), line.into())]))).collect();
         }
         Decoder::Csv(said) => rows(said, body, &mut documents)?,
+        Decoder::Xml(_) if body.trim_ascii().is_empty() => documents.all.push(Value::Object(Map::new())),
         Decoder::Xml(_) => match lockstep_files::xml::parse(body) {
             Ok(body) => documents.all.push(body),
-            Err(error) => {
-                documents.problems.push(format!("a body is no XML: {error}"));
-                documents.all.push(Value::Object(Map::new()));
-            }
+            Err(error) => return Err(Failure::system(format!("the body is no XML: {error}"))),
         },
-        Decoder::Gzip(inner) => {
-            let is_packed = body.starts_with(&[0x1f, 0x8b]);
-            let unpacked = if is_packed { gunzip(body) } else { Some(body.clone()) };
-            let unpacked = unpacked.ok_or_else(|| {
+        Decoder::Gzip(inner) if body.starts_with(&GZIP_BEGIN) => {
+            let unpacked = gunzip(body, *left).ok_or_else(|| {
                 Failure::system(format!("a body is broken gzip, or over {RESPONSE_BYTES_MAX} bytes when unpacked"))
             })?;
-            return parse(&inner.decoder, &unpacked);
+            *left -= unpacked.len();
+            return parse(&inner.decoder, &unpacked, left);
         }
-        Decoder::Zip(inner) => archive(&inner.decoder, body, &mut documents)?,
+        Decoder::Gzip(inner) => return parse(&inner.decoder, body, left),
+        Decoder::Zip(inner) => archive(&inner.decoder, body, left, &mut documents)?,
     }
     Ok(documents)
 }
@@ -135,23 +142,26 @@ fn one_byte(delimiter: &str) -> Result<u8, Failure> {
     }
 }
 
-fn archive(inner: &Decoder, body: &[u8], documents: &mut Documents) -> Result<(), Failure> {
+fn archive(inner: &Decoder, body: &[u8], left: &mut usize, documents: &mut Documents) -> Result<(), Failure> {
     let broken = |error: zip::result::ZipError| Failure::system(format!("a body is a broken archive: {error}"));
     let mut archive = zip::ZipArchive::new(Cursor::new(body)).map_err(broken)?;
-    let mut left = u64::try_from(RESPONSE_BYTES_MAX).unwrap_or(u64::MAX);
-    for index in 0..archive.len().min(FILES_MAX) {
+    if archive.len() > FILES_MAX {
+        let message = format!("an archive holds {} files, and at most {FILES_MAX} are read", archive.len());
+        return Err(Failure::system(message));
+    }
+    for index in 0..archive.len() {
         let file = archive.by_index(index).map_err(broken)?;
         if file.is_dir() {
             continue;
         }
         let name = file.name().map_or_else(|_odd| format!("file {index}"), std::borrow::Cow::into_owned);
         let mut bytes = Vec::new();
-        let read = file.take(left + 1).read_to_end(&mut bytes);
+        let read = file.take(u64::try_from(*left).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut bytes);
         let read = read.map_err(|error| Failure::system(format!("{name} of an archive does not unpack: {error}")))?;
-        left = left.checked_sub(u64::try_from(read).unwrap_or(u64::MAX)).ok_or_else(|| {
+        *left = left.checked_sub(read).ok_or_else(|| {
             Failure::system(format!("an archive holds over {RESPONSE_BYTES_MAX} bytes; ask for less at a time"))
         })?;
-        let found = parse(inner, &Bytes::from(bytes)).map_err(|failure| failure.while_at(&name))?;
+        let found = parse(inner, &bytes, left).map_err(|failure| failure.while_at(&name))?;
         documents.all.extend(found.all);
         documents.problems.extend(found.problems.into_iter().map(|problem| format!("{name}: {problem}")));
     }
@@ -169,7 +179,7 @@ mod tests {
     fn check(decoder: &Value, body: &[u8], expected: &Value, problems: usize) {
         let node = Node::from_json(decoder, 1);
         let decoder = Decoder::read(&At::root(&node, "")).unwrap();
-        let found = parse(&decoder, &Bytes::copy_from_slice(body)).unwrap();
+        let found = parse(&decoder, body, &mut RESPONSE_BYTES_MAX.clone()).unwrap();
         assert_eq!(Value::Array(found.all), *expected);
         assert_eq!(found.problems.len(), problems, "{:?}", found.problems);
     }
@@ -186,7 +196,27 @@ mod tests {
             &json!([{"r": {"i": {"@k": "1", "#text": "x"}}}]),
             0,
         );
-        check(&json!({"type": "XmlDecoder"}), b"<r>", &json!([{}]), 1);
+        check(&json!({"type": "XmlDecoder"}), b" ", &json!([{}]), 0);
+    }
+
+    #[test]
+    fn a_body_that_is_broken_or_unfolds_too_far_is_a_failure() {
+        let failure = |decoder: &Value, body: &[u8], mut left: usize| {
+            let node = Node::from_json(decoder, 1);
+            parse(&Decoder::read(&At::root(&node, "")).unwrap(), body, &mut left).unwrap_err().message
+        };
+        assert!(failure(&json!({"type": "XmlDecoder"}), b"<r>", 0).contains("no XML"));
+        // Each file of the archive would fit by itself.
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for name in ["one", "two"] {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            gzip.write_all(&[b' '; 10_000]).unwrap();
+            zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            zip.write_all(&gzip.finish().unwrap()).unwrap();
+        }
+        let said =
+            json!({"type": "ZipfileDecoder", "decoder": {"type": "GzipDecoder", "decoder": {"type": "JsonlDecoder"}}});
+        assert!(failure(&said, &zip.finish().unwrap().into_inner(), 15_000).starts_with("two: a body is broken gzip"));
     }
 
     #[test]
