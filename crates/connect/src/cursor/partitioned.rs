@@ -76,16 +76,20 @@ impl Partitioned {
         }
     }
 
-    /// The windows of a partition that are still to be read; none where it was met before in this run.
+    /// The windows of a partition that are still to be read; none where it is being read already, since a parent may
+    /// name it twice.
     pub(crate) fn open(&mut self, partition: &Slice, now: jiff::Timestamp) -> Result<Vec<Slice>, Failure> {
         let key = key(partition.partition());
+        if self.progress.get(&key).is_some_and(|entry| entry.open > 0) {
+            return Ok(Vec::new());
+        }
         // In a global state there is nothing of single partitions to begin from.
         if !self.progress.contains_key(&key) || self.is_global {
             let progress = self.fresh()?;
             self.enter(partition.partition().clone(), progress);
         }
         let Some(entry) = self.progress.get_mut(&key) else { return Ok(Vec::new()) };
-        let windows = entry.progress.windows(now);
+        let windows = entry.progress.windows(now)?;
         entry.open = windows.len();
         Ok(windows.into_iter().map(|window| partition.within(window)).collect())
     }

@@ -170,7 +170,11 @@ impl Pages {
             }
             selected.records.retain(|record| known.is_new(record, now));
         }
-        let newest = newest(self.rules.as_deref(), &selected.records);
+        let newest = self.rules.as_ref().and_then(|rules| rules.newest(&selected.records, now));
+        if newest.is_none() && token == self.paging.first().as_ref() {
+            let unread = self.rules.as_ref().and_then(|rules| rules.explain_unread(&selected.records));
+            selected.problems.extend(unread.map(|failure| format!("{failure}; the state stays where it was")));
+        }
         Ok((Fetched { records: selected.records, newest, problems: selected.problems }, next))
     }
 
@@ -185,12 +189,6 @@ impl Pages {
             Err(_whole) => slice.clone(),
         }
     }
-}
-
-/// The newest of some records.
-pub(crate) fn newest(rules: Option<&Rules>, records: &[Arc<Value>]) -> Option<Point> {
-    let rules = rules?;
-    records.iter().filter_map(|record| rules.point(record)).max()
 }
 
 /// How far the pages of a slice have come since they were begun anew.
