@@ -41,6 +41,16 @@ crash:
 soak SECONDS="3600":
     LOCKSTEP_SOAK_SECONDS={{ SECONDS }} cargo nextest run --profile soak -p lockstep --no-capture soak
 
+# The connectors' runtime against airbyte-cdk's: ten times the data, SEEDS worlds of it
+airbyte-diff SEEDS="20":
+    LOCKSTEP_AIRBYTE_SEEDS={{ SEEDS }} LOCKSTEP_AIRBYTE_SCALE=10 cargo nextest run --profile soak -p lockstep both_runtimes
+
+# Each manifest of a folder: our spec and streams against airbyte-cdk's, and why where there are none
+airbyte-all DIR:
+    tests/airbyte/install.sh
+    cargo build -q -p lockstep
+    target/peers/airbyte/bin/python tests/airbyte/all.py target/debug/lockstep {{ DIR }}
+
 # The crates' documentation, ours only
 docs:
     cargo doc --workspace --no-deps

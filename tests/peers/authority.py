@@ -6,6 +6,7 @@ usage: authority.py     (run it with target/peers/venv/bin/python; it ends when 
 Its first line on standard output is its port on 127.0.0.1.
   POST /token    client credentials (client `hub`, secret `s3cret-of-the-hub`), by Basic or in the body
   POST /hook     204 with a living token of scope `deliver`, else 401
+  GET  /people   two records, for the same tokens
   POST /revoke   lets all tokens die
   POST /seen     {"issued", "taken", "refused", "scopes"}
 """
@@ -97,6 +98,13 @@ def token():
 def hook():
     seen["taken"] += 1
     return "", 204
+
+
+@app.get("/people")
+@protector("deliver")
+def people():
+    seen["taken"] += 1
+    return jsonify([{"id": 1}, {"id": 2}])
 
 
 @app.after_request

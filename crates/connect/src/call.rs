@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use lockstep_egress::{Request, SendError};
+use lockstep_egress::SendError;
 use lockstep_expr::interpolation::Scope;
 use lockstep_manifest::{Action, HttpRequester};
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ use crate::account::Account;
 use crate::auth::Auth;
 use crate::draft::{Draft, Ready};
 use crate::failure::Failure;
-use crate::reply::{self, RESPONSE_BYTES_MAX, Reply};
+use crate::reply::{self, Reply};
 use crate::{backoff, verdict};
 
 /// Time for one try, from resolving to the last byte, where the requester says nothing.
@@ -49,7 +49,8 @@ pub(crate) enum Answer {
 
 impl Caller {
     pub(crate) fn new(account: &Arc<Account>, requester: &HttpRequester) -> Result<Self, Failure> {
-        let auth = Auth::new(account, requester.authenticator.as_ref())?;
+        let base = requester.url_base.as_ref().or(requester.url.as_ref());
+        let auth = Auth::new(account, requester.authenticator.as_ref(), base)?;
         Ok(Self { account: Arc::clone(account), requester: requester.clone(), auth })
     }
 
@@ -137,12 +138,10 @@ impl Caller {
         let mut ready = draft.ready()?;
         self.auth.sign(&mut ready, &self.account)?;
         for _ in 0..=REDIRECTS_MAX {
-            self.account.budget.take(&ready).await;
-            let answer = match self.account.transport.send(request(&ready, self.timeout())).await {
+            let answer = match self.account.send(&ready, self.timeout()).await {
                 Ok(answer) => answer,
                 Err(error) => return Ok(Err(error)),
             };
-            self.account.budget.learn(&ready, answer.status.as_u16(), &answer.headers, self.account.now());
             match redirected(&ready, answer.status, &answer.headers)? {
                 Some(next) => ready = next,
                 None => return Reply::of(answer, ready.url).map(Ok),
@@ -154,18 +153,6 @@ impl Caller {
     fn timeout(&self) -> Duration {
         let read = self.requester.read_timeout_in_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         read.unwrap_or(TIMEOUT)
-    }
-}
-
-fn request(ready: &Ready, timeout: Duration) -> Request {
-    Request {
-        method: ready.method.clone(),
-        url: ready.url.clone(),
-        headers: ready.headers.clone(),
-        body: ready.body.clone(),
-        identity: None,
-        timeout,
-        response_bytes_max: RESPONSE_BYTES_MAX,
     }
 }
 

@@ -4,9 +4,10 @@
 //! failure, so that nothing after it is taken for done; a broken line or row is a problem of its own, and the rest is
 //! read.
 
-use std::io::{Cursor, Read};
+use std::io::{BufRead, BufReader, Cursor, Read};
 
-use lockstep_files::csv;
+use bytes::{Buf as _, Bytes};
+use lockstep_files::{ROW_BYTES_MAX, csv};
 use lockstep_manifest::{CsvDecoder, Decoder};
 use serde_json::{Map, Value};
 
@@ -15,14 +16,59 @@ use crate::reply::{GZIP_BEGIN, RESPONSE_BYTES_MAX, Reply, gunzip};
 
 /// Most files read of one archive.
 const FILES_MAX: usize = 10_000;
-/// Most broken rows told of in one answer.
+/// Rows worked on at a time.
+const BATCH_ROWS: usize = 1_000;
+/// Most broken rows told of in one batch.
 const BROKEN_SHOWN: usize = 10;
 
-/// The documents of an answer, and what of it could not be read.
+/// What an answer holds.
+pub(crate) enum Body {
+    /// Documents, all of them at once.
+    Whole(Documents),
+    /// Rows, read as they are asked for.
+    Rows(Rows),
+}
+
+/// Documents, and what of them could not be read.
 #[derive(Debug, Default)]
 pub(crate) struct Documents {
     pub(crate) all: Vec<Value>,
     pub(crate) problems: Vec<String>,
+}
+
+/// Rows of a body that is held as it came, compressed where it came so.
+pub(crate) struct Rows {
+    inner: Box<dyn Iterator<Item = Result<Value, Broken>> + Send>,
+}
+
+/// Why a row is not there.
+enum Broken {
+    /// This one alone.
+    Row(String),
+    /// Everything from here on.
+    Rest(String),
+}
+
+impl Rows {
+    /// The next rows; none after the last.
+    ///
+    /// # Errors
+    /// The body breaks off, or its compression is broken.
+    pub(crate) fn batch(&mut self) -> Result<Option<Documents>, Failure> {
+        let mut batch = Documents::default();
+        for row in self.inner.by_ref() {
+            match row {
+                Ok(value) => batch.all.push(value),
+                Err(Broken::Row(why)) if batch.problems.len() < BROKEN_SHOWN => batch.problems.push(why),
+                Err(Broken::Row(_more)) => {}
+                Err(Broken::Rest(why)) => return Err(Failure::transient(format!("a body breaks off: {why}"))),
+            }
+            if batch.all.len() >= BATCH_ROWS {
+                break;
+            }
+        }
+        Ok((!batch.all.is_empty() || !batch.problems.is_empty()).then_some(batch))
+    }
 }
 
 /// Whether a page of this decoder can be looked into by paging; others are seen as empty.
@@ -30,83 +76,91 @@ pub(crate) fn is_seen_by_paging(decoder: Option<&Decoder>) -> bool {
     matches!(decoder, None | Some(Decoder::Json(_) | Decoder::Xml(_)))
 }
 
-/// All documents of an answer.
-pub(crate) fn decode(decoder: Option<&Decoder>, reply: &mut Reply) -> Result<Documents, Failure> {
-    match decoder {
-        None | Some(Decoder::Json(_)) => {
-            let mut all = match reply.take_json() {
-                Some(Value::Array(items)) => items,
-                Some(body) => vec![body],
-                None if reply.body.trim_ascii().is_empty() => Vec::new(),
-                None => {
-                    let said = reply.complaint().map(|text| format!(": {text}")).unwrap_or_default();
-                    let message = format!("the answer is no JSON{said}; if it is not meant to be, name its `decoder`");
-                    return Err(Failure::system(message).while_at(reply.shown_url()));
-                }
-            };
-            if all.is_empty() {
-                all.push(Value::Object(Map::new()));
+/// What an answer holds.
+pub(crate) fn decode(decoder: Option<&Decoder>, reply: &mut Reply) -> Result<Body, Failure> {
+    let Some(decoder) = decoder.filter(|decoder| !matches!(decoder, Decoder::Json(_))) else {
+        let mut all = match reply.take_json() {
+            Some(Value::Array(items)) => items,
+            Some(body) => vec![body],
+            None if reply.body.trim_ascii().is_empty() => Vec::new(),
+            None => {
+                let said = reply.complaint().map(|text| format!(": {text}")).unwrap_or_default();
+                let message = format!("the answer is no JSON{said}; if it is not meant to be, name its `decoder`");
+                return Err(Failure::system(message).while_at(reply.shown_url()));
             }
-            Ok(Documents { all, problems: Vec::new() })
+        };
+        if all.is_empty() {
+            all.push(Value::Object(Map::new()));
         }
-        Some(decoder) => {
-            let mut left = RESPONSE_BYTES_MAX;
-            parse(decoder, &reply.body, &mut left).map_err(|failure| failure.while_at(reply.shown_url()))
-        }
+        return Ok(Body::Whole(Documents { all, problems: Vec::new() }));
+    };
+    let body = reply.body.clone();
+    match rows(decoder, Box::new(body.clone().reader())) {
+        Some(rows) => rows.map(Body::Rows),
+        None => whole(decoder, &body, &mut RESPONSE_BYTES_MAX.clone()).map(Body::Whole),
     }
+    .map_err(|failure| failure.while_at(reply.shown_url()))
 }
 
-/// The documents of a body. `left` are the bytes to which what is packed in it may unfold.
-fn parse(decoder: &Decoder, body: &[u8], left: &mut usize) -> Result<Documents, Failure> {
-    let mut documents = Documents::default();
+type Bytewise = Box<dyn Read + Send>;
+
+/// The rows of a body; `None` where it is no rows.
+fn rows(decoder: &Decoder, reader: Bytewise) -> Option<Result<Rows, Failure>> {
     match decoder {
-        Decoder::Json(_) => match serde_json::from_slice(body) {
-            Ok(Value::Array(items)) => documents.all = items,
-            Ok(body) => documents.all.push(body),
-            Err(error) => return Err(Failure::system(format!("a body is no JSON: {error}"))),
-        },
-        Decoder::Jsonl(_) => lines(body, &mut documents),
-        Decoder::Iterable(_) => {
-            let text = String::from_utf8_lossy(body);
-            documents.all =
-                text.lines().map(|line| Value::Object(Map::from_iter([("record".into(), line.into())]))).collect();
+        Decoder::Jsonl(_) => {
+            Some(Ok(lines(reader, |line| serde_json::from_slice(line).map_err(|error| format!("is no JSON: {error}")))))
         }
-        Decoder::Csv(said) => rows(said, body, &mut documents)?,
-        Decoder::Xml(_) if body.trim_ascii().is_empty() => documents.all.push(Value::Object(Map::new())),
-        Decoder::Xml(_) => match lockstep_files::xml::parse(body) {
-            Ok(body) => documents.all.push(body),
-            Err(error) => return Err(Failure::system(format!("the body is no XML: {error}"))),
-        },
-        Decoder::Gzip(inner) if body.starts_with(&GZIP_BEGIN) => {
-            let unpacked = gunzip(body, *left).ok_or_else(|| {
-                Failure::system(format!("a body is broken gzip, or over {RESPONSE_BYTES_MAX} bytes when unpacked"))
-            })?;
-            *left -= unpacked.len();
-            return parse(&inner.decoder, &unpacked, left);
+        Decoder::Iterable(_) => Some(Ok(lines(reader, |line| {
+            let text = String::from_utf8_lossy(line).trim_end_matches(['\r', '\n']).to_owned();
+            Ok(Value::Object(Map::from_iter([("record".to_owned(), text.into())])))
+        }))),
+        Decoder::Csv(said) => Some(table(said, reader)),
+        Decoder::Gzip(inner) => {
+            let mut reader = BufReader::new(reader);
+            let is_packed = reader.fill_buf().is_ok_and(|begin| begin.starts_with(&GZIP_BEGIN));
+            let inner_reader: Bytewise =
+                if is_packed { Box::new(flate2::bufread::MultiGzDecoder::new(reader)) } else { Box::new(reader) };
+            rows(&inner.decoder, inner_reader)
         }
-        Decoder::Gzip(inner) => return parse(&inner.decoder, body, left),
-        Decoder::Zip(inner) => archive(&inner.decoder, body, left, &mut documents)?,
+        Decoder::Json(_) | Decoder::Xml(_) | Decoder::Zip(_) => None,
     }
-    Ok(documents)
 }
 
-fn lines(body: &[u8], documents: &mut Documents) {
-    for (index, line) in body.split(|byte| *byte == b'\n').enumerate() {
-        let line = line.trim_ascii();
-        if line.is_empty() {
-            continue;
-        }
-        match serde_json::from_slice(line) {
-            Ok(value) => documents.all.push(value),
-            Err(error) if documents.problems.len() < BROKEN_SHOWN => {
-                documents.problems.push(format!("line {} is no JSON: {error}", index + 1));
+/// A value a line; empty lines are none.
+fn lines(reader: Bytewise, mut parse: impl FnMut(&[u8]) -> Result<Value, String> + Send + 'static) -> Rows {
+    let mut reader = BufReader::new(reader);
+    let mut number = 0_u64;
+    let mut is_over = false;
+    let inner = std::iter::from_fn(move || {
+        loop {
+            if is_over {
+                return None;
             }
-            Err(_more) => {}
+            number += 1;
+            let mut line = Vec::new();
+            let most = u64::try_from(ROW_BYTES_MAX).unwrap_or(u64::MAX);
+            if let Err(error) = reader.by_ref().take(most).read_until(b'\n', &mut line) {
+                is_over = true;
+                return Some(Err(Broken::Rest(error.to_string())));
+            }
+            if line.is_empty() {
+                return None;
+            }
+            if line.len() >= ROW_BYTES_MAX && line.last() != Some(&b'\n') {
+                // What is left of a line without end is passed over.
+                let skipped = reader.skip_until(b'\n');
+                is_over = skipped.is_err();
+                return Some(Err(Broken::Row(format!("line {number} is longer than {ROW_BYTES_MAX} bytes"))));
+            }
+            if !line.trim_ascii().is_empty() {
+                return Some(parse(&line).map_err(|why| Broken::Row(format!("line {number} {why}"))));
+            }
         }
-    }
+    });
+    Rows { inner: Box::new(inner) }
 }
 
-fn rows(said: &CsvDecoder, body: &[u8], documents: &mut Documents) -> Result<(), Failure> {
+fn table(said: &CsvDecoder, reader: Bytewise) -> Result<Rows, Failure> {
     let mut options = csv::Options::default();
     if let Some(name) = &said.encoding {
         options.encoding = lockstep_files::Encoding::parse(name).map_err(|error| Failure::system(error.to_string()))?;
@@ -114,21 +168,57 @@ fn rows(said: &CsvDecoder, body: &[u8], documents: &mut Documents) -> Result<(),
     if let Some(delimiter) = &said.delimiter {
         options.delimiter = one_byte(delimiter)?;
     }
-    for row in csv::rows(body, &options) {
-        match row {
-            Ok(mut row) => {
-                for value in row.values_mut() {
-                    if value.as_str().is_some_and(|text| said.set_values_to_none.iter().any(|none| none == text)) {
-                        *value = Value::Null;
-                    }
+    let none = said.set_values_to_none.clone();
+    let inner = csv::rows(reader, &options).map(move |row| match row {
+        Ok(mut row) => {
+            for value in row.values_mut() {
+                if value.as_str().is_some_and(|text| none.iter().any(|one| one == text)) {
+                    *value = Value::Null;
                 }
-                documents.all.push(Value::Object(row));
             }
-            Err(error) if documents.problems.len() < BROKEN_SHOWN => documents.problems.push(error.to_string()),
-            Err(_more) => {}
+            Ok(Value::Object(row))
+        }
+        Err(error @ csv::RowError::Broken { .. }) => Err(Broken::Rest(error.to_string())),
+        Err(error) => Err(Broken::Row(error.to_string())),
+    });
+    Ok(Rows { inner: Box::new(inner) })
+}
+
+/// All documents of a body that is no rows, or is within an archive. `left` are the bytes to which what is packed in it
+/// may unfold.
+fn whole(decoder: &Decoder, body: &Bytes, left: &mut usize) -> Result<Documents, Failure> {
+    let mut documents = Documents::default();
+    match decoder {
+        Decoder::Json(_) => match serde_json::from_slice(body) {
+            Ok(Value::Array(items)) => documents.all = items,
+            Ok(body) => documents.all.push(body),
+            Err(error) => return Err(Failure::system(format!("a body is no JSON: {error}"))),
+        },
+        Decoder::Xml(_) if body.trim_ascii().is_empty() => documents.all.push(Value::Object(Map::new())),
+        Decoder::Xml(_) => match lockstep_files::xml::parse(body) {
+            Ok(body) => documents.all.push(body),
+            Err(error) => return Err(Failure::system(format!("a body is no XML: {error}"))),
+        },
+        Decoder::Gzip(inner) if body.starts_with(&GZIP_BEGIN) => {
+            let unpacked = gunzip(body, *left).ok_or_else(|| {
+                Failure::system(format!("a body is broken gzip, or over {RESPONSE_BYTES_MAX} bytes when unpacked"))
+            })?;
+            *left -= unpacked.len();
+            return whole(&inner.decoder, &unpacked, left);
+        }
+        Decoder::Gzip(inner) => return whole(&inner.decoder, body, left),
+        Decoder::Zip(inner) => archive(&inner.decoder, body, left, &mut documents)?,
+        Decoder::Jsonl(_) | Decoder::Iterable(_) | Decoder::Csv(_) => {
+            if let Some(found) = rows(decoder, Box::new(body.clone().reader())) {
+                let mut found = found?;
+                while let Some(batch) = found.batch()? {
+                    documents.all.extend(batch.all);
+                    documents.problems.extend(batch.problems);
+                }
+            }
         }
     }
-    Ok(())
+    Ok(documents)
 }
 
 /// A delimiter, which may be written as `\t`.
@@ -161,7 +251,7 @@ fn archive(inner: &Decoder, body: &[u8], left: &mut usize, documents: &mut Docum
         *left = left.checked_sub(read).ok_or_else(|| {
             Failure::system(format!("an archive holds over {RESPONSE_BYTES_MAX} bytes; ask for less at a time"))
         })?;
-        let found = parse(inner, &bytes, left).map_err(|failure| failure.while_at(&name))?;
+        let found = whole(inner, &Bytes::from(bytes), left).map_err(|failure| failure.while_at(&name))?;
         documents.all.extend(found.all);
         documents.problems.extend(found.problems.into_iter().map(|problem| format!("{name}: {problem}")));
     }
@@ -179,7 +269,11 @@ mod tests {
     fn check(decoder: &Value, body: &[u8], expected: &Value, problems: usize) {
         let node = Node::from_json(decoder, 1);
         let decoder = Decoder::read(&At::root(&node, "")).unwrap();
-        let found = parse(&decoder, body, &mut RESPONSE_BYTES_MAX.clone()).unwrap();
+        let body = Bytes::copy_from_slice(body);
+        let found = match rows(&decoder, Box::new(body.clone().reader())) {
+            Some(rows) => rows.unwrap().batch().unwrap().unwrap_or_default(),
+            None => whole(&decoder, &body, &mut RESPONSE_BYTES_MAX.clone()).unwrap(),
+        };
         assert_eq!(Value::Array(found.all), *expected);
         assert_eq!(found.problems.len(), problems, "{:?}", found.problems);
     }
@@ -201,22 +295,23 @@ mod tests {
 
     #[test]
     fn a_body_that_is_broken_or_unfolds_too_far_is_a_failure() {
-        let failure = |decoder: &Value, body: &[u8], mut left: usize| {
+        let failure = |decoder: &Value, body: Vec<u8>, mut left: usize| {
             let node = Node::from_json(decoder, 1);
-            parse(&Decoder::read(&At::root(&node, "")).unwrap(), body, &mut left).unwrap_err().message
+            let decoder = Decoder::read(&At::root(&node, "")).unwrap();
+            whole(&decoder, &Bytes::from(body), &mut left).map(|found| found.all.len()).unwrap_err().message
         };
-        assert!(failure(&json!({"type": "XmlDecoder"}), b"<r>", 0).contains("no XML"));
+        assert!(failure(&json!({"type": "XmlDecoder"}), b"<r>".to_vec(), 0).contains("no XML"));
         // Each file of the archive would fit by itself.
         let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
         for name in ["one", "two"] {
             let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            gzip.write_all(&[b' '; 10_000]).unwrap();
+            gzip.write_all(format!("[{}]", " ".repeat(10_000)).as_bytes()).unwrap();
             zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
             zip.write_all(&gzip.finish().unwrap()).unwrap();
         }
         let said =
-            json!({"type": "ZipfileDecoder", "decoder": {"type": "GzipDecoder", "decoder": {"type": "JsonlDecoder"}}});
-        assert!(failure(&said, &zip.finish().unwrap().into_inner(), 15_000).starts_with("two: a body is broken gzip"));
+            json!({"type": "ZipfileDecoder", "decoder": {"type": "GzipDecoder", "decoder": {"type": "JsonDecoder"}}});
+        assert!(failure(&said, zip.finish().unwrap().into_inner(), 15_000).starts_with("two: a body is broken gzip"));
     }
 
     #[test]
@@ -240,5 +335,25 @@ mod tests {
             &json!([1, {"a": 2}]),
             0,
         );
+    }
+
+    #[test]
+    fn rows_come_in_batches_and_a_body_that_breaks_off_is_no_end() {
+        let node = Node::from_json(&json!({"type": "GzipDecoder", "decoder": {"type": "JsonlDecoder"}}), 1);
+        let decoder = Decoder::read(&At::root(&node, "")).unwrap();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        (0..2_500).for_each(|id| writeln!(gzip, "{{\"id\":{id},\"text\":\"{}\"}}", id * 7_919).unwrap());
+        let packed = Bytes::from(gzip.finish().unwrap());
+        let mut found = rows(&decoder, Box::new(packed.clone().reader())).unwrap().unwrap();
+        let mut counts = Vec::new();
+        while let Some(batch) = found.batch().unwrap() {
+            counts.push(batch.all.len());
+        }
+        assert_eq!(counts, [1_000, 1_000, 500]);
+
+        let cut = packed.slice(..packed.len() - 20);
+        let mut found = rows(&decoder, Box::new(cut.reader())).unwrap().unwrap();
+        let failure = std::iter::from_fn(|| Some(found.batch())).take(5).find_map(Result::err);
+        assert!(failure.unwrap().message.contains("breaks off"));
     }
 }

@@ -14,7 +14,7 @@ use crate::reply::Reply;
 /// How the pages of a stream follow each other.
 pub(crate) struct Paging {
     said: Option<DefaultPaginator>,
-    page_size: Option<u64>,
+    page_size: Option<i64>,
 }
 
 /// What a page came to, for finding the next.
@@ -142,7 +142,7 @@ impl Paging {
             None => seen.set("last_record", Bound::nothing()),
         }
         match self.page_size {
-            Some(size) => seen.set("page_size", i64::try_from(size).unwrap_or(i64::MAX)),
+            Some(size) => seen.set("page_size", size),
             None => seen.set("page_size", Bound::nothing()),
         }
         if let Some(stop) = &said.stop_condition
@@ -169,8 +169,8 @@ fn body(page: &Page<'_>) -> Bound {
 }
 
 /// A page that is not full, or is empty, is the last.
-fn is_last(found: usize, page_size: Option<u64>) -> bool {
-    found == 0 || page_size.is_some_and(|size| u64::try_from(found).is_ok_and(|found| found < size))
+fn is_last(found: usize, page_size: Option<i64>) -> bool {
+    found == 0 || page_size.is_some_and(|size| i64::try_from(found).is_ok_and(|found| found < size))
 }
 
 fn counted(token: Option<&Value>, first: i64, step: i64) -> Result<Value, Failure> {
@@ -181,7 +181,7 @@ fn counted(token: Option<&Value>, first: i64, step: i64) -> Result<Value, Failur
     Ok((at + step).into())
 }
 
-fn number(size: &Text, scope: &Scope) -> Result<u64, Failure> {
+fn number(size: &Text, scope: &Scope) -> Result<i64, Failure> {
     let value = size.text(scope)?;
     value.trim().parse().map_err(|_odd| Failure::config(format!("a page size is {value:?}; give a whole number")))
 }

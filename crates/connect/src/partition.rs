@@ -106,8 +106,9 @@ impl Router {
             Self::Parents(parents) => stream::iter(parents).flat_map(Parent::parts).boxed(),
             Self::Groups { size, deduplicates, inner } => grouped(inner.parts(), *size, *deduplicates),
             Self::Union { field, inner } => {
+                let mut seen = BTreeSet::new();
                 let parts = stream::iter(inner).flat_map(Self::parts);
-                parts.map(|part| part.map(|part| renamed(&part, field))).boxed()
+                parts.filter_map(move |part| std::future::ready(united(part, field, &mut seen))).boxed()
             }
             Self::Product(routers) => product(routers),
         }
@@ -219,13 +220,23 @@ fn put(
     }
 }
 
-fn renamed(part: &Slice, field: &str) -> Slice {
-    let value = part.partition().iter().find(|(name, _)| *name != "parent_slice").map(|(_, value)| value.clone());
-    let mut partition = Map::from_iter([(field.to_owned(), value.unwrap_or(Value::Null))]);
-    if let Some(parent) = part.partition().get("parent_slice") {
-        partition.insert("parent_slice".to_owned(), parent.clone());
+/// A part of a union: its one value, once; whatever else it said goes along beside it.
+fn united(part: Result<Slice, Failure>, field: &str, seen: &mut BTreeSet<String>) -> Option<Result<Slice, Failure>> {
+    let part = match part {
+        Ok(part) => part,
+        Err(failure) => return Some(Err(failure)),
+    };
+    let Some(value) = part.partition().get(field) else {
+        let message = format!("a UnionPartitionRouter needs parts with `{field}`; give all its routers that field");
+        return Some(Err(Failure::system(message)));
+    };
+    if !seen.insert(value.to_string()) {
+        return None;
     }
-    Slice::new(partition, Map::new(), part.extra().clone())
+    let rest = part.partition().iter().filter(|(name, _)| *name != field);
+    let mut extra = part.extra().clone();
+    extra.extend(rest.map(|(name, value)| (name.clone(), value.clone())));
+    Some(Ok(Slice::new(Map::from_iter([(field.to_owned(), value.clone())]), Map::new(), extra)))
 }
 
 /// Several parts as one whose values are lists.

@@ -52,8 +52,11 @@ pub(crate) async fn ask(
             SchemaLoader::Dynamic(dynamic) => asked(dynamic, account, files).await?,
         });
     }
-    let [one] = all.as_slice() else { return Ok(Arc::new(joined(&all))) };
-    Ok(Arc::new(one.clone()))
+    Ok(Arc::new(match all.as_slice() {
+        [] => empty(),
+        [one] => one.clone(),
+        several => joined(several),
+    }))
 }
 
 fn empty() -> Value {

@@ -257,14 +257,16 @@ impl Session<'_> {
     }
 
     async fn discovered(&self) -> Result<Vec<StreamInfo>, Failure> {
+        let scope = self.account.scope();
         let mut infos = Vec::new();
         for stream in self.streams().await? {
             let said = chosen(&stream, &Value::Null, &self.account)?;
-            let reader = StreamReader::new(&self.account, &self.source.files, &stream, &Value::Null)?;
+            let cursor_field =
+                said.incremental_sync.as_ref().map(|said| said.cursor_field().text(&scope)).transpose()?;
             infos.push(StreamInfo {
                 name: said.name.clone(),
                 schema: schema::ask(said, &self.account, &self.source.files).await?,
-                cursor_field: reader.cursor_field().map(ToOwned::to_owned),
+                cursor_field,
                 primary_key: said.primary_key.0.clone(),
             });
         }

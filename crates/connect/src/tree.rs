@@ -97,3 +97,24 @@ fn as_it_stands(tree: &Tree, scope: &Scope) -> Result<Value, Failure> {
 pub(crate) fn path(parts: &[Text], scope: &Scope) -> Result<Vec<String>, Failure> {
     parts.iter().map(|part| Ok(part.text(scope)?)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockstep_manifest::{At, Node, Read as _};
+    use serde_json::json;
+
+    #[test]
+    fn ids_joined_by_commas_stay_a_text() {
+        let node = Node::from_json(
+            &json!({"ids": "{{ config.ids | join(',') }}", "list": "{{ config.ids }}", "code": "007"}),
+            1,
+        );
+        let tree = Tree::read(&At::root(&node, "")).unwrap();
+        let scope = Scope::new(jiff::Timestamp::UNIX_EPOCH).with("config", json!({"ids": [1, 2]}));
+        let mut found = parameters(&tree, &scope).unwrap();
+        found.sort_by(|one, other| one.0.cmp(&other.0));
+        let expected = [("code", json!("007")), ("ids", json!("1,2")), ("list", json!([1, 2]))];
+        assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value)));
+    }
+}

@@ -288,6 +288,9 @@ pub(crate) struct AccountArgs {
     /// Tell nothing but what is asked for and what goes wrong
     #[arg(long, short)]
     pub(crate) quiet: bool,
+    /// Tell every call on standard error, without secrets
+    #[arg(long)]
+    pub(crate) trace: bool,
 }
 
 #[derive(Debug, Args)]

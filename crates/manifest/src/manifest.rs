@@ -307,4 +307,13 @@ definitions:
         let manifest = manifest(text).unwrap();
         assert_eq!(manifest.streams[0].condition.as_ref().unwrap().source(), "{{ config.all }}");
     }
+
+    /// The manifest that docs/CONNECTORS.md shows.
+    #[test]
+    fn the_example_of_the_documentation_can_be_read() {
+        let page = include_str!("../../../docs/CONNECTORS.md");
+        let example = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+        let manifest = Manifest::parse(example).unwrap();
+        assert!(manifest.streams[0].stream.is_ok());
+    }
 }

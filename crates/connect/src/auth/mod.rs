@@ -70,7 +70,12 @@ impl Tokens {
 }
 
 impl Auth {
-    pub(crate) fn new(account: &Arc<Account>, said: Option<&Authenticator>) -> Result<Self, Failure> {
+    /// The proof of a requester whose paths begin at `base`.
+    pub(crate) fn new(
+        account: &Arc<Account>,
+        said: Option<&Authenticator>,
+        base: Option<&Text>,
+    ) -> Result<Self, Failure> {
         Ok(match said {
             None | Some(Authenticator::NoAuth(_)) => Self::None,
             Some(Authenticator::ApiKey(key)) => Self::key(key)?,
@@ -81,7 +86,7 @@ impl Auth {
             Some(Authenticator::Jwt(said)) => Self::Jwt(Box::new(jwt::Jwt::new(said))),
             Some(Authenticator::Session(said)) => Self::Session(Box::new(session::Session::new(account, said)?)),
             Some(Authenticator::LegacySession(said)) => {
-                Self::LegacySession(Box::new(session::LegacySession::new(account, said)))
+                Self::LegacySession(Box::new(session::LegacySession::new(account, said, base)))
             }
             Some(Authenticator::Selective(said)) => {
                 let path = said.authenticator_selection_path.join(".");
@@ -96,7 +101,7 @@ impl Auth {
                     let known = names(&said.authenticators);
                     Failure::config(format!("`{path}` is {chosen:?} in the configuration; give one of {known}"))
                 })?;
-                Self::new(account, Some(inner))?
+                Self::new(account, Some(inner), base)?
             }
         })
     }

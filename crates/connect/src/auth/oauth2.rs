@@ -250,18 +250,8 @@ pub(crate) async fn send(account: &Account, draft: Draft, what: &str) -> Result<
     let scope = account.scope();
     for attempt in 1..=TRIES {
         let ready = draft.clone().ready()?;
-        account.budget.take(&ready).await;
         let url = ready.url.clone();
-        let request = lockstep_egress::Request {
-            method: ready.method,
-            url: ready.url,
-            headers: ready.headers,
-            body: ready.body,
-            identity: None,
-            timeout: TIMEOUT,
-            response_bytes_max: crate::reply::RESPONSE_BYTES_MAX,
-        };
-        let failure = match account.transport.send(request).await {
+        let failure = match account.send(&ready, TIMEOUT).await {
             Err(error) if error.is_policy() => return Err(Failure::config(error.to_string())),
             Err(error) => Failure::transient(error.to_string()),
             Ok(answer) => {

@@ -100,11 +100,13 @@ impl Session {
 pub(crate) struct LegacySession {
     account: Arc<Account>,
     said: LegacySessionTokenAuthenticator,
+    base: Option<Text>,
 }
 
 impl LegacySession {
-    pub(crate) fn new(account: &Arc<Account>, said: &LegacySessionTokenAuthenticator) -> Self {
-        Self { account: Arc::clone(account), said: said.clone() }
+    /// Its paths follow `base`, the beginning of the requester's own.
+    pub(crate) fn new(account: &Arc<Account>, said: &LegacySessionTokenAuthenticator, base: Option<&Text>) -> Self {
+        Self { account: Arc::clone(account), said: said.clone(), base: base.cloned() }
     }
 
     pub(crate) async fn prove(&self, draft: &mut Draft, scope: &Scope) -> Result<(), Failure> {
@@ -113,18 +115,17 @@ impl LegacySession {
         let mut held = cell.lock().await;
         let token = match held.as_ref() {
             Some(token) => token.clone(),
-            None => self.begin(&header, &draft.url, scope).await?,
+            None => self.begin(&header, scope).await?,
         };
         draft.header(header, token.value.clone())?;
         *held = Some(token);
         Ok(())
     }
 
-    async fn begin(&self, header: &str, url: &str, scope: &Scope) -> Result<Token, Failure> {
+    async fn begin(&self, header: &str, scope: &Scope) -> Result<Token, Failure> {
         let text =
             |text: &Option<Text>| text.as_ref().map(|text| text.text(scope)).transpose().map(Option::unwrap_or_default);
-        let base = url::Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
-        let base = dpath::get(&self.account.config, &["instance_api_url"]).map_or(base, python::text);
+        let base = text(&self.base)?;
         let at = |path: &str| format!("{}/{}", base.trim_end_matches('/'), path.trim_start_matches('/'));
         let plain = |method, url| Draft {
             method,

@@ -34,6 +34,8 @@ struct Entry {
     partition: Map<String, Value>,
     progress: Progress,
     open: usize,
+    /// Whether its windows were given out in this run.
+    is_met: bool,
 }
 
 impl Partitioned {
@@ -71,13 +73,12 @@ impl Partitioned {
 
     fn enter(&mut self, partition: Map<String, Value>, progress: Progress) {
         let key = key(&partition);
-        if self.progress.insert(key.clone(), Entry { partition, progress, open: 0 }).is_none() {
+        if self.progress.insert(key.clone(), Entry { partition, progress, open: 0, is_met: false }).is_none() {
             self.met.push(key);
         }
     }
 
-    /// The windows of a partition that are still to be read; none where it is being read already, since a parent may
-    /// name it twice.
+    /// The windows of a partition that are still to be read; none where it was met before in this run.
     pub(crate) fn open(&mut self, partition: &Slice, now: jiff::Timestamp) -> Result<Vec<Slice>, Failure> {
         let key = key(partition.partition());
         if self.progress.get(&key).is_some_and(|entry| entry.open > 0) {
@@ -88,7 +89,8 @@ impl Partitioned {
             let progress = self.fresh()?;
             self.enter(partition.partition().clone(), progress);
         }
-        let Some(entry) = self.progress.get_mut(&key) else { return Ok(Vec::new()) };
+        let Some(entry) = self.progress.get_mut(&key).filter(|entry| !entry.is_met) else { return Ok(Vec::new()) };
+        entry.is_met = true;
         let windows = entry.progress.windows(now)?;
         entry.open = windows.len();
         Ok(windows.into_iter().map(|window| partition.within(window)).collect())

@@ -99,11 +99,6 @@ impl StreamReader {
         Cursor::new(self.rules.as_ref(), state, self.router.is_some(), is_global)
     }
 
-    /// The field that newness is measured by.
-    pub(crate) fn cursor_field(&self) -> Option<&str> {
-        self.rules.as_ref().map(|rules| rules.field.as_str())
-    }
-
     fn parts(&self) -> BoxStream<'_, Result<Slice, Failure>> {
         match &self.router {
             Some(router) => router.parts(),

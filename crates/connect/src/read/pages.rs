@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_stream::try_stream;
+use bytes::Bytes;
 use futures_util::Stream;
 use lockstep_expr::interpolation::Scope;
 use lockstep_manifest::{Decoder, PaginationReset, ResetAction};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::call::{Answer, Caller};
 use crate::cursor::{Point, Progress, Rules};
-use crate::decode::{self, decode};
+use crate::decode::{self, Body, Documents, decode};
 use crate::draft::Draft;
 use crate::failure::Failure;
 use crate::paging::{Page, Paging};
@@ -21,6 +22,9 @@ use crate::slice::Slice;
 
 /// Most times that the pages of one slice are begun anew without a newer record between.
 const RESETS_MAX: u32 = 3;
+
+/// Most answers in a row that are the same to the byte, though another page was asked for each time.
+const REPEATS_MAX: u32 = 100;
 
 /// Reads slices page by page.
 pub(crate) struct Pages {
@@ -59,6 +63,9 @@ impl Pages {
             let mut slice = slice.clone();
             let mut token = self.paging.first();
             let mut resets = Resets::default();
+            let mut last_body: Option<Bytes> = None;
+            let mut repeats = 0;
+            let mut is_told = false;
             loop {
                 let scope = more(self.seeing(&slice, token.as_ref()));
                 let mut reply = match self.ask(&slice, router, token.as_ref(), &scope).await? {
@@ -71,26 +78,55 @@ impl Pages {
                         continue;
                     }
                 };
-                let (fetched, next) = self.page(&mut reply, &scope, token.as_ref(), progress)?;
-                let count = fetched.records.len();
-                resets.saw(&fetched);
-                yield fetched;
+                let next = match decode(self.decoder.as_ref(), &mut reply)? {
+                    Body::Whole(documents) => {
+                        let (mut fetched, next) = self.page(documents, &reply, &scope, token.as_ref(), progress)?;
+                        self.tell_unread(&mut fetched, &mut is_told);
+                        resets.saw(&fetched);
+                        yield fetched;
+                        next
+                    }
+                    Body::Rows(mut rows) => {
+                        let mut all = Kept::default();
+                        while let Some(batch) = rows.batch()? {
+                            let mut fetched = all.add(self.kept(batch, &scope, progress));
+                            self.tell_unread(&mut fetched, &mut is_told);
+                            resets.saw(&fetched);
+                            yield fetched;
+                        }
+                        self.after(&all, &reply, None, &scope, token.as_ref())?
+                    }
+                };
                 if resets.is_due(self.reset.as_ref()) && next.is_some() {
                     resets.again()?;
                     slice = self.anew(&slice, resets.newest);
                     token = self.paging.first();
                     continue;
                 }
-                match next {
-                    None => return,
-                    // The same token again, and nothing new with it: the platform leads in a circle.
-                    Some(next) if token.as_ref() == Some(&next) && count == 0 => {
-                        let message = format!("the next page is this one again ({next}); the paginator needs a stop condition");
-                        Err(Failure::system(message))?;
-                    }
-                    Some(next) => token = Some(next),
+                let Some(next) = next else { return };
+                // The same token again, and the same answer: the platform leads in a circle. A scroll, whose token
+                // stays while its pages go on, does not.
+                repeats = if last_body.as_ref() == Some(&reply.body) { repeats + 1 } else { 0 };
+                if repeats > 0 && token.as_ref() == Some(&next) {
+                    let message = format!("the next page is this one again ({next}); the paginator needs a stop condition");
+                    Err(Failure::system(message))?;
                 }
+                if repeats >= REPEATS_MAX {
+                    let message = format!("{REPEATS_MAX} pages in a row are the same; the platform does not see which page is asked for, so check the paginator's options");
+                    Err(Failure::system(message))?;
+                }
+                last_body = Some(reply.body);
+                token = Some(next);
             }
+        }
+    }
+
+    /// Tells once for a slice that its records do not say where they stand.
+    fn tell_unread(&self, fetched: &mut Fetched, is_told: &mut bool) {
+        let rules = self.rules.as_ref().filter(|_| !*is_told && fetched.newest.is_none());
+        if let Some(failure) = rules.and_then(|rules| rules.explain_unread(&fetched.records)) {
+            *is_told = true;
+            fetched.problems.push(format!("{failure}; the state stays where it was"));
         }
     }
 
@@ -129,53 +165,69 @@ impl Pages {
     /// The records of an answer, and the token of the next page.
     fn page(
         &self,
-        reply: &mut Reply,
+        mut documents: Documents,
+        reply: &Reply,
         scope: &Scope,
         token: Option<&Value>,
         progress: Option<&Progress>,
     ) -> Result<(Fetched, Option<Value>), Failure> {
-        let mut documents = decode(self.decoder.as_ref(), reply)?;
         let is_seen = decode::is_seen_by_paging(self.decoder.as_ref()) && self.paging.reads_body();
+        let Some(first) = documents.all.first_mut().filter(|_| is_seen) else {
+            let mut kept = self.kept(documents, scope, progress);
+            let next = self.after(&kept, reply, None, scope, token)?;
+            return Ok((kept.take(), next));
+        };
         // The first document stands for the answer. Where the records of the page are needed too, it has to be kept
         // beside them; else the next token is found first, and nothing is copied.
-        let waits = self.paging.reads_records();
-        let mut body = None;
-        let mut next = None;
-        if let Some(first) = documents.all.first_mut().filter(|_| is_seen) {
-            if waits {
-                body = Some(Arc::new(first.clone()));
-            } else {
-                let seen = Arc::new(first.take());
-                let page = Page { reply, body: Some(Arc::clone(&seen)), found: 0, kept: 0, last: None };
-                next = self.paging.next(&page, token, scope)?;
-                drop(page);
-                *first = Arc::unwrap_or_clone(seen);
-            }
+        if self.paging.reads_records() {
+            let body = Arc::new(first.clone());
+            let mut kept = self.kept(documents, scope, progress);
+            let next = self.after(&kept, reply, Some(body), scope, token)?;
+            return Ok((kept.take(), next));
         }
+        let seen = Arc::new(first.take());
+        let next = self.after(&Kept::default(), reply, Some(Arc::clone(&seen)), scope, token)?;
+        *first = Arc::unwrap_or_clone(seen);
+        let mut kept = self.kept(documents, scope, progress);
+        let next = next.filter(|_| !kept.ends);
+        Ok((kept.take(), next))
+    }
+
+    /// The records of some documents, without those that are old.
+    fn kept(&self, documents: Documents, scope: &Scope, progress: Option<&Progress>) -> Kept {
         let now = scope.now();
-        let leaves_out = self.rules.as_ref().is_some_and(|rules| rules.is_client_side && !rules.is_data_feed);
+        let rules = self.rules.as_deref();
+        let leaves_out = rules.is_some_and(|rules| rules.is_client_side && !rules.is_data_feed);
         let compared = progress.filter(|_| leaves_out);
         let mut is_kept = |record: &Value| compared.is_none_or(|known| known.is_new(record, now));
         let mut selected = self.selector.select(documents.all, scope, &mut is_kept);
         selected.problems.splice(0..0, documents.problems);
-        if waits || !is_seen {
-            let last = selected.records.last().cloned();
-            let page = Page { reply, body, found: selected.found, kept: selected.records.len(), last };
-            next = self.paging.next(&page, token, scope)?;
-        }
+        let mut kept = Kept { found: selected.found, count: selected.records.len(), ..Kept::default() };
+        kept.last = selected.records.last().cloned();
         // Newest first: the first old record ends the pages, and what is old is left out.
-        if let Some(known) = progress.filter(|_| self.rules.as_ref().is_some_and(|rules| rules.is_data_feed)) {
-            if selected.records.last().is_some_and(|last| !known.is_new(last, now)) {
-                next = None;
-            }
+        if let Some(known) = progress.filter(|_| rules.is_some_and(|rules| rules.is_data_feed)) {
+            kept.ends = selected.records.last().is_some_and(|last| !known.is_new(last, now));
             selected.records.retain(|record| known.is_new(record, now));
         }
-        let newest = self.rules.as_ref().and_then(|rules| rules.newest(&selected.records, now));
-        if newest.is_none() && token == self.paging.first().as_ref() {
-            let unread = self.rules.as_ref().and_then(|rules| rules.explain_unread(&selected.records));
-            selected.problems.extend(unread.map(|failure| format!("{failure}; the state stays where it was")));
+        let newest = rules.and_then(|rules| rules.newest(&selected.records, now));
+        kept.fetched = Fetched { records: selected.records, newest, problems: selected.problems };
+        kept
+    }
+
+    /// The token of the page after these records.
+    fn after(
+        &self,
+        kept: &Kept,
+        reply: &Reply,
+        body: Option<Arc<Value>>,
+        scope: &Scope,
+        token: Option<&Value>,
+    ) -> Result<Option<Value>, Failure> {
+        if kept.ends {
+            return Ok(None);
         }
-        Ok((Fetched { records: selected.records, newest, problems: selected.problems }, next))
+        let page = Page { reply, body, found: kept.found, kept: kept.count, last: kept.last.clone() };
+        self.paging.next(&page, token, scope)
     }
 
     /// The slice from the newest record on, where pages are begun anew there.
@@ -188,6 +240,34 @@ impl Pages {
             Ok((_, end)) => slice.within(rules.window(newest, end)),
             Err(_whole) => slice.clone(),
         }
+    }
+}
+
+/// What was kept of an answer, or of a part of it.
+#[derive(Default)]
+struct Kept {
+    fetched: Fetched,
+    /// Records before any was left out.
+    found: usize,
+    /// Records after the filter.
+    count: usize,
+    last: Option<Arc<Value>>,
+    /// Whether nothing new comes after it.
+    ends: bool,
+}
+
+impl Kept {
+    fn take(&mut self) -> Fetched {
+        std::mem::take(&mut self.fetched)
+    }
+
+    /// Takes up another part of the same answer; gives its records.
+    fn add(&mut self, part: Self) -> Fetched {
+        self.found += part.found;
+        self.count += part.count;
+        self.ends |= part.ends;
+        self.last = part.last.or_else(|| self.last.take());
+        part.fetched
     }
 }
 

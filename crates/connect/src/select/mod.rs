@@ -27,7 +27,16 @@ pub(crate) struct Selector {
     transformations: Vec<transform::Ready>,
     transforms_first: bool,
     schema: Option<Arc<Value>>,
+    /// Rows of a file: texts that stand for nothing become null.
+    nothings: Option<&'static [&'static str]>,
 }
+
+/// What an empty cell holds, and what else programs write for nothing: the words that pandas knows.
+const EMPTY: &[&str] = &[""];
+const NOTHINGS: &[&str] = &[
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
+];
 
 /// The records of a page.
 #[derive(Debug, Default)]
@@ -55,6 +64,7 @@ impl Selector {
             // The cursor's field may be one that a transformation makes.
             transforms_first: said.transform_before_filtering.unwrap_or(is_client_side),
             schema: schema.filter(|schema| normalizes && schema.get("properties").is_some()),
+            nothings: nothings(&said.extractor),
         })
     }
 
@@ -66,6 +76,7 @@ impl Selector {
             transformations: Vec::new(),
             transforms_first: false,
             schema: None,
+            nothings: nothings(extractor),
         })
     }
 
@@ -78,7 +89,7 @@ impl Selector {
         scope: &Scope,
     ) -> Result<Self, Failure> {
         let selector = Self::new(said, transformations, is_client_side, schema, scope)?;
-        Ok(Self { path: Vec::new(), ..selector })
+        Ok(Self { path: Vec::new(), nothings: None, ..selector })
     }
 
     /// The records of these documents. `keeps` is asked of each: what is not new is left out. A record that a template
@@ -92,8 +103,11 @@ impl Selector {
         let mut selected = Selected::default();
         let mut scope = scope.clone();
         for mut document in documents {
-            for record in extract(&mut document, &self.path) {
+            for mut record in extract(&mut document, &self.path) {
                 selected.found += 1;
+                if let Some(words) = self.nothings {
+                    empty(&mut record, words);
+                }
                 let mut record = Arc::new(record);
                 match self.one(&mut record, &mut scope, keeps) {
                     Ok(false) => continue,
@@ -156,6 +170,21 @@ fn path(extractor: &Extractor, scope: &Scope) -> Result<Vec<String>, Failure> {
     }
 }
 
+fn nothings(extractor: &Extractor) -> Option<&'static [&'static str]> {
+    match extractor {
+        Extractor::Dpath(_) => None,
+        Extractor::ResponseToFile(file) => Some(if file.preserve_na_values { EMPTY } else { NOTHINGS }),
+    }
+}
+
+fn empty(record: &mut Value, words: &[&str]) {
+    for value in record.as_object_mut().into_iter().flat_map(Map::values_mut) {
+        if value.as_str().is_some_and(|text| words.contains(&text)) {
+            *value = Value::Null;
+        }
+    }
+}
+
 /// What stands at the path: the elements of a list, or the one thing there, unless it is empty.
 fn extract(document: &mut Value, path: &[String]) -> Vec<Value> {
     if path.iter().any(|part| part == "*") {
@@ -204,6 +233,16 @@ mod tests {
         let (records, found, problems) = selected(&selector, &changes, vec![body]);
         assert_eq!(records, [json!({"n": 2, "m": {"double": 4}}), json!({"n": 3, "m": {"double": 6}})]);
         assert_eq!((found, problems), (3, 0));
+    }
+
+    #[test]
+    fn cells_of_a_file_that_stand_for_nothing_are_null() {
+        let rows = json!([{"a": "", "b": "NA", "c": "x"}]);
+        for (preserves, b) in [(false, Value::Null), (true, json!("NA"))] {
+            let file = json!({"extractor": {"type": "ResponseToFileExtractor", "preserve_na_values": preserves}});
+            let (records, ..) = selected(&file, &json!([]), vec![rows.clone()]);
+            assert_eq!(records, [json!({"a": null, "b": b, "c": "x"})]);
+        }
     }
 
     #[test]

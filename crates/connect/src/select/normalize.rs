@@ -39,7 +39,7 @@ fn bend(value: &mut Value, schema: &Value) {
     // Of several kinds none can be chosen.
     let is_one = kinds.iter().filter(|kind| **kind != "null").count() == 1;
     if let (true, Some(kind)) = (is_one, first)
-        && let Some(bent) = bent(value, kind)
+        && let Some(bent) = if kind == "array" { listed(value, schema) } else { bent(value, kind) }
     {
         *value = bent;
     }
@@ -74,18 +74,43 @@ fn bent(value: &Value, kind: &str) -> Option<Value> {
                 "n" | "no" | "f" | "false" | "off" | "0" => Some(Value::Bool(false)),
                 _ => None,
             },
-            Value::Number(found) => Some(Value::Bool(found.as_f64() != Some(0.0))),
-            _ => None,
+            other => Some(Value::Bool(crate::python::is_true(other))),
         },
-        "array" if !value.is_array() && !value.is_null() => Some(Value::Array(vec![value.clone()])),
         _ => None,
     }
+}
+
+/// A plain value as a list of one: where the items may be anything, or their plain types are given as a list. A type
+/// given as a text does not count, as in the reference.
+fn listed(value: &Value, schema: &Value) -> Option<Value> {
+    let is_plain = !value.is_array() && !value.is_object();
+    let may = match schema.get("items").and_then(|items| items.get("type")) {
+        None => true,
+        Some(Value::Array(kinds)) => kinds.iter().all(|kind| kind != "object" && kind != "array"),
+        Some(_) => false,
+    };
+    (is_plain && may).then(|| Value::Array(vec![value.clone()]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_plain_value_becomes_a_list_where_the_items_say_so() {
+        let of = |items: Value| json!({"properties": {"a": {"type": "array", "items": items}}});
+        for (items, expected) in [
+            (json!({}), json!(["x"])),
+            (json!({"type": ["string", "null"]}), json!(["x"])),
+            (json!({"type": "string"}), json!("x")),
+            (json!({"type": ["object"]}), json!("x")),
+        ] {
+            let mut record = json!({"a": "x"});
+            normalize(&mut record, &of(items));
+            assert_eq!(record, json!({"a": expected}));
+        }
+    }
 
     #[test]
     fn values_are_bent_where_they_bend() {

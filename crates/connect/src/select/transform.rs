@@ -111,9 +111,7 @@ impl Ready {
                 Ok(())
             }
             Self::Flatten { lists } => {
-                let mut flat = Map::new();
-                flatten(Arc::make_mut(record).take(), None, *lists, &mut flat);
-                *record = Arc::new(Value::Object(flat));
+                *record = Arc::new(Value::Object(flatten(Arc::make_mut(record).take(), *lists)));
                 Ok(())
             }
             Self::FlattenAt { said, path, prefix, suffix } => {
@@ -154,16 +152,15 @@ fn add(added: &[Added], condition: Option<&Text>, record: &mut Arc<Value>, scope
 
 /// The value as it is read back from text, if it may be of that kind; else the text.
 pub(crate) fn of_kind(kind: Option<ValueType>, text: &Text, scope: &Scope) -> Result<Value, Failure> {
-    let Some(kind) = kind else { return Ok(text.value(scope)?) };
-    if kind == ValueType::String {
-        let rendered = text.text(scope)?;
-        return Ok(match lockstep_expr::interpolation::literal(&rendered) {
-            Some(Value::String(quoted)) => Value::String(quoted),
-            _ if rendered.is_empty() => Value::String("None".to_owned()),
-            _ => Value::String(rendered),
-        });
+    if kind == Some(ValueType::String) {
+        return Ok(Value::String(text.text(scope)?));
     }
     let value = text.value(scope)?;
+    // What is missing is an empty text, and only what is there and null is null.
+    if value.is_null() && text.text(scope)?.is_empty() {
+        return Ok(Value::String(String::new()));
+    }
+    let Some(kind) = kind else { return Ok(value) };
     let suits = match kind {
         ValueType::Number => value.is_f64(),
         ValueType::Integer => value.is_i64() || value.is_u64() || value.is_boolean(),
@@ -256,28 +253,28 @@ fn snake(key: &str) -> String {
 }
 
 /// All inner fields at the top; a name that is taken gets its path in front.
-fn flatten(value: Value, path: Option<String>, lists: bool, flat: &mut Map<String, Value>) {
-    match value {
-        Value::Object(inner) => {
-            for (key, value) in inner {
-                let is_taken = flat.contains_key(&key);
-                let name = match &path {
-                    Some(path) if is_taken || path.contains('.') => format!("{path}.{key}"),
-                    _ => key,
-                };
-                flatten(value, Some(name), lists, flat);
+fn flatten(record: Value, lists: bool) -> Map<String, Value> {
+    let mut flat = Map::new();
+    let mut left = vec![(record, "_".to_owned())];
+    let mut is_in_list = false;
+    while let Some((value, path)) = left.pop() {
+        match value {
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    let name = if is_in_list || flat.contains_key(&key) { format!("{path}.{key}") } else { key };
+                    left.push((value, name));
+                }
             }
-        }
-        Value::Array(items) if lists => {
-            for (index, item) in items.into_iter().enumerate() {
-                let name = format!("{}.{index}", path.as_deref().unwrap_or("_"));
-                flatten(item, Some(name), lists, flat);
+            Value::Array(items) if lists => {
+                is_in_list |= !items.is_empty();
+                left.extend(items.into_iter().enumerate().map(|(index, item)| (item, format!("{path}.{index}"))));
             }
-        }
-        other => {
-            flat.insert(path.unwrap_or_else(|| "_".to_owned()), other);
+            other => {
+                flat.insert(path, other);
+            }
         }
     }
+    flat
 }
 
 fn flatten_at(said: &DpathFlattenFields, path: &[String], (prefix, suffix): (&str, &str), record: &mut Arc<Value>) {
@@ -335,6 +332,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_is_an_empty_text() {
+        let field = |kind: Option<&str>, name: &str| json!({"path": ["x"], "value": format!("{{{{ record.{name} }}}}"), "value_type": kind});
+        for (kind, name, expected) in [
+            (None, "absent", json!("")),
+            (Some("string"), "absent", json!("")),
+            (None, "nothing", json!(null)),
+            (Some("integer"), "nothing", json!("None")),
+        ] {
+            let add = json!({"type": "AddFields", "fields": [field(kind, name)]});
+            check(add, json!({"nothing": null}), &json!({"nothing": null, "x": expected}));
+        }
+    }
+
+    #[test]
     fn names_are_changed() {
         check(json!({"type": "KeysToLower"}), json!({"ABc": {"De": 1}}), &json!({"abc": {"De": 1}}));
         check(
@@ -360,7 +371,7 @@ mod tests {
         check(
             json!({"type": "FlattenFields"}),
             json!({"a": {"b": {"c": 1}}, "d": [5, {"e": 6}]}),
-            &json!({"c": 1, "d.0": 5, "d.1.e": 6}),
+            &json!({"a.b.c": 1, "d.0": 5, "d.1.e": 6}),
         );
     }
 

@@ -59,6 +59,25 @@ async fn a_platform_that_leads_in_a_circle_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_platform_that_does_not_know_the_filter_is_left_and_a_scroll_is_not() {
+    let no_size = "      page_size_option: {inject_into: request_parameter, field_name: limit}\n";
+    let after = paged("{type: CursorPagination, cursor_value: \"{{ last_record['id'] }}\"}").replace(no_size, "");
+    let platform = Platform::new(|_| page(0, 2));
+    let outcome = read(&source(&after), json!({}), &platform, &[]).await;
+    assert!(outcome.problems[0].contains("the next page is this one again"), "{:?}", outcome.problems);
+
+    let scroll = paged("{type: CursorPagination, cursor_value: \"{{ response.scroll }}\", stop_condition: \"{{ response.data | length == 0 }}\"}").replace(no_size, "");
+    let mut left = 4;
+    let platform = Platform::new(move |_| {
+        left -= 1;
+        let data: Vec<_> = (0..left).map(|id| json!({"id": id})).collect();
+        Answer::json(&json!({"data": data, "scroll": "s1"}))
+    });
+    let outcome = read(&source(&scroll), json!({}), &platform, &[]).await;
+    assert_eq!((outcome.values("items", "id").len(), outcome.problems.len()), (6, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_asked_for_that_nobody_takes() {
     let platform = Platform::new(|asked| page(asked.parameter("at").parse().unwrap_or(0), 2));
     let source = source(&paged("{type: OffsetIncrement, page_size: 2}"));
@@ -113,4 +132,12 @@ async fn reading_stops_at_once_when_nobody_takes_the_records() {
     let (done, ()) = tokio::join!(session.read(Ask::default(), &out), listening);
     done.unwrap();
     assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_does_not_see_the_page_is_left() {
+    let platform = Platform::new(|_| page(0, 2));
+    let outcome = read(&source(&paged("{type: OffsetIncrement, page_size: 2}")), json!({}), &platform, &[]).await;
+    assert!(outcome.problems[0].contains("100 pages in a row are the same"), "{:?}", outcome.problems);
+    assert_eq!((platform.calls().len(), outcome.whole["items"]), (101, false));
 }

@@ -88,6 +88,7 @@ impl Transport for Platform {
             body: String::from_utf8_lossy(&request.body).into_owned(),
         };
         // A call takes a moment, in which others may come.
+        // tidy: sleep: on simulated time, so that others may come meanwhile
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         self.asked.lock().unwrap().push(asked.clone());
         let answer = (self.answers.lock().unwrap())(&asked);

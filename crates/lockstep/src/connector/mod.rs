@@ -7,8 +7,9 @@ mod output;
 mod sample;
 mod tell;
 
-use crate::command_line::{AccountArgs, ConnectorCommand, ReadArgs, ShowArgs};
+use crate::command_line::{AccountArgs, ConnectorCommand, LogFormat, ReadArgs, ShowArgs};
 use crate::failure::Failure;
+use crate::logging;
 use crate::printer::{complain, say};
 use crate::world::{SystemClock, SystemIds};
 use lockstep_connect::{Ask, Check, Event, Session, Source, World};
@@ -128,6 +129,9 @@ async fn pull(session: &Session<'_>, ask: Ask, output: &mut Output) -> Result<bo
 
 /// A session over the network.
 fn open<'s>(source: &'s Source, args: &AccountArgs) -> Result<Session<'s>, Failure> {
+    if args.trace {
+        logging::begin("lockstep_connect=debug", LogFormat::Text, None)?;
+    }
     let policy = Arc::new(AddressPolicy::new(args.allow_private.clone()));
     let config = input::config(args.config.as_deref())?;
     let transport = Arc::new(HttpTransport::new(policy));

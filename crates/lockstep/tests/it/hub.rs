@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 
 /// The administrator's key of every hub started here.
 pub(crate) const ADMIN_KEY: &str = "administrator-of-the-integration-tests";
-const BINARY: &str = env!("CARGO_BIN_EXE_lockstep");
+/// The binary under test.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_lockstep");
 const READY: &str = "lockstep is listening on ";
 
 /// The root of the workspace.

@@ -7,6 +7,8 @@
 //! The modules stand under `cfg(test)` so that clippy's exceptions for tests hold in their helpers too.
 
 #[cfg(test)]
+mod airbyte;
+#[cfg(test)]
 mod bulk;
 #[cfg(test)]
 mod chance;

@@ -12,13 +12,13 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 /// The authorization server; it ends with its standard input.
-struct Authority {
+pub(crate) struct Authority {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Authority {
-    fn start() -> Result<Self> {
+    pub(crate) fn start() -> Result<Self> {
         install()?;
         let mut child = Command::new(python())
             .arg(root().join("tests/peers/authority.py"))

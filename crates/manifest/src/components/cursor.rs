@@ -52,6 +52,17 @@ component! {
     }
 }
 
+impl IncrementalSync {
+    /// The field of records that is looked at.
+    #[must_use]
+    pub const fn cursor_field(&self) -> &Text {
+        match self {
+            Self::Datetime(cursor) => &cursor.cursor_field,
+            Self::Count(cursor) => &cursor.cursor_field,
+        }
+    }
+}
+
 /// An instant, held between two others.
 #[derive(Debug, Clone)]
 pub struct MinMaxDatetime {
