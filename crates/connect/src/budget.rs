@@ -36,11 +36,15 @@ struct Policy {
 
 /// So many calls in a period.
 struct Window {
-    limit: usize,
+    limit: u64,
     period: Duration,
-    /// When calls were made, oldest first; of a fixed window, all at its beginning.
-    calls: VecDeque<Instant>,
+    /// When calls were made and how many, oldest first; of a fixed window, all at its beginning.
+    calls: VecDeque<(Instant, u64)>,
 }
+
+/// Longest period that is kept to, and longest time to which a platform's word can put off the next call.
+const PERIOD_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
+const RESET_MAX: Duration = Duration::from_secs(3_600);
 
 struct Matcher {
     method: Option<String>,
@@ -95,8 +99,9 @@ impl Budget {
         let Some(policy) = self.policies.iter().find(|policy| policy.is_fixed && policy.is_for(call)) else { return };
         let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
         let left = number(&self.remaining_header).or_else(|| self.hit_statuses.contains(&status).then_some(0));
-        let reset = number(&self.reset_header).map(|at| at - now.as_second()).filter(|seconds| *seconds > 0);
-        policy.learn(left, reset.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs));
+        let reset = number(&self.reset_header).map(|at| at.saturating_sub(now.as_second()));
+        let reset = reset.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
+        policy.learn(left, reset.map(|seconds| Duration::from_secs(seconds).min(RESET_MAX)));
     }
 }
 
@@ -130,8 +135,8 @@ impl Policy {
         let until = windows.iter_mut().filter_map(|window| window.full_until(now)).max();
         if until.is_none() {
             for window in windows.iter_mut() {
-                let begin = if self.is_fixed { window.calls.front().copied().unwrap_or(now) } else { now };
-                window.calls.push_back(begin);
+                let begin = window.calls.front().filter(|_| self.is_fixed).map_or(now, |(begin, _)| *begin);
+                window.count(begin, 1);
             }
         }
         until
@@ -142,31 +147,38 @@ impl Policy {
         let now = Instant::now();
         for window in windows.iter_mut() {
             if let Some(begin) = reset.and_then(|reset| (now + reset).checked_sub(window.period)) {
-                window.calls.iter_mut().for_each(|call| *call = begin);
+                window.calls.iter_mut().for_each(|(call, _)| *call = begin);
             }
-            let Some(left) = left.and_then(|left| usize::try_from(left).ok()) else { continue };
-            let begin = window.calls.front().copied().unwrap_or(now);
+            let Some(left) = left.and_then(|left| u64::try_from(left).ok()) else { continue };
+            let begin = window.calls.front().map_or(now, |(begin, _)| *begin);
             let used = window.limit.saturating_sub(left);
-            if used > window.calls.len() {
-                window.calls.resize(used, begin);
-            }
+            window.count(begin, used.saturating_sub(window.used()));
         }
     }
 }
 
 impl Window {
     fn of(limit: u64, period: &str) -> Result<Self, Failure> {
-        let period = span(period)?;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
-        Ok(Self { limit, period, calls: VecDeque::new() })
+        Ok(Self { limit: limit.max(1), period: span(period)?.min(PERIOD_MAX), calls: VecDeque::new() })
+    }
+
+    fn used(&self) -> u64 {
+        self.calls.iter().map(|(_, count)| count).sum()
+    }
+
+    fn count(&mut self, at: Instant, more: u64) {
+        match self.calls.back_mut() {
+            Some((last, count)) if *last == at => *count += more,
+            _ => self.calls.push_back((at, more)),
+        }
     }
 
     fn full_until(&mut self, now: Instant) -> Option<Instant> {
-        while self.calls.front().is_some_and(|call| *call + self.period <= now) {
+        while self.calls.front().is_some_and(|(call, _)| *call + self.period <= now) {
             self.calls.pop_front();
         }
-        let oldest = *self.calls.front()?;
-        (self.calls.len() >= self.limit).then(|| oldest + self.period)
+        let (oldest, _) = self.calls.front()?;
+        (self.used() >= self.limit).then(|| *oldest + self.period)
     }
 }
 
@@ -174,7 +186,7 @@ impl Window {
 pub(crate) fn span(text: &str) -> Result<Duration, Failure> {
     let duration = datetime::Duration::parse(text)?;
     let month = 30 * 24 * 3_600 * 1_000_000;
-    let microseconds = duration.microseconds() + duration.months() * month;
+    let microseconds = duration.microseconds().saturating_add(duration.months().saturating_mul(month));
     Ok(Duration::from_micros(u64::try_from(microseconds).unwrap_or(0)))
 }
 
@@ -271,5 +283,28 @@ mod tests {
         let (one, other) = (call("https://a.test/x"), call("https://a.test/y"));
         tokio::join!(budget.take(&one), budget.take(&other));
         assert_eq!(began.elapsed(), Duration::from_secs(9));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn odd_headers_and_limits_do_no_harm() {
+        let one = call("https://a.test/x");
+        for limit in [5, i64::MAX] {
+            let budget = budget(
+                &json!([{"type": "FixedWindowCallRatePolicy", "period": "P9999999Y", "call_limit": limit, "matchers": []}]),
+            );
+            for reset in ["9223372036854775807", "-9223372036854775808", "1790000000000"] {
+                let headers = HeaderMap::from_iter([
+                    ("ratelimit-remaining".parse().unwrap(), "0".parse().unwrap()),
+                    ("ratelimit-reset".parse().unwrap(), reset.parse().unwrap()),
+                ]);
+                budget.take(&call("https://b.test/y")).await;
+                budget.learn(&one, 200, &headers, jiff::Timestamp::UNIX_EPOCH);
+                if !reset.starts_with('-') {
+                    let began = Instant::now();
+                    budget.take(&one).await;
+                    assert!(began.elapsed() <= Duration::from_secs(3_600), "{limit} {reset}");
+                }
+            }
+        }
     }
 }

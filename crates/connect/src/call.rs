@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
-use http::{HeaderMap, Method, StatusCode};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use lockstep_egress::SendError;
 use lockstep_expr::interpolation::Scope;
 use lockstep_manifest::{Action, HttpRequester};
@@ -80,7 +80,10 @@ impl Caller {
         let began = Instant::now();
         let mut is_renewed = false;
         for attempt in 1.. {
-            let sent = self.send(draft, scope).await?;
+            let mut proven = draft.clone();
+            self.auth.prove(&mut proven, scope).await?;
+            let proven_at = Instant::now();
+            let sent = self.send(proven).await?;
             let (reply, failure, action) = match sent {
                 Ok(reply) => {
                     let verdict = verdict::judge(handler, &reply, scope)?;
@@ -92,7 +95,7 @@ impl Caller {
                         Action::RefreshToken if is_renewed => return Err(refused(&reply, verdict)),
                         Action::RefreshToken => {
                             is_renewed = true;
-                            self.auth.renew(&self.account).await?;
+                            self.auth.renew(&self.account, proven_at).await?;
                         }
                         Action::Retry | Action::RateLimited => {}
                     }
@@ -109,7 +112,13 @@ impl Caller {
             }
             let wait = backoff::wait(&strategies, reply.as_ref(), attempt, scope, self.account.now())?;
             if began.elapsed() + wait > TRYING_FOR {
-                return Err(Failure { message: format!("{} (tried for 10 minutes)", failure.message), ..failure });
+                let message = format!(
+                    "{} (tried {attempt} times; the next try would be in {} s, and a call is tried for {} s)",
+                    failure.message,
+                    wait.as_secs(),
+                    TRYING_FOR.as_secs()
+                );
+                return Err(Failure { message, ..failure });
             }
             tracing::info!(
                 wait.ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
@@ -125,9 +134,7 @@ impl Caller {
     }
 
     /// One try, redirects followed. The outer error is ours, the inner one the network's.
-    async fn send(&self, draft: &Draft, scope: &Scope) -> Result<Result<Reply, SendError>, Failure> {
-        let mut draft = draft.clone();
-        self.auth.prove(&mut draft, scope).await?;
+    async fn send(&self, draft: Draft) -> Result<Result<Reply, SendError>, Failure> {
         let mut ready = draft.ready()?;
         self.auth.sign(&mut ready, &self.account)?;
         for _ in 0..=REDIRECTS_MAX {
@@ -151,7 +158,7 @@ impl Caller {
 
 /// What the answer refused with, in one sentence.
 fn refused(reply: &Reply, verdict: verdict::Verdict) -> Failure {
-    let message = verdict.message.unwrap_or_else(|| {
+    let message = verdict.message.map(|text| reply::plain(&text)).unwrap_or_else(|| {
         let complaint = reply.complaint().map(|text| format!(": {text}")).unwrap_or_default();
         let hint = match reply.status.as_u16() {
             401 => "; check the credentials in the configuration",
@@ -163,7 +170,8 @@ fn refused(reply: &Reply, verdict: verdict::Verdict) -> Failure {
     Failure { kind: verdict.kind, message }
 }
 
-/// The request that a redirect asks for. Proof of who calls does not go to another host.
+/// The request that a redirect asks for. Another host gets nothing that may prove who calls: no header that the
+/// connector sets, whatever its name, and no body.
 fn redirected(ready: &Ready, status: StatusCode, headers: &HeaderMap) -> Result<Option<Ready>, Failure> {
     let Some(location) = headers.get(LOCATION).filter(|_| matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308))
     else {
@@ -181,8 +189,20 @@ fn redirected(ready: &Ready, status: StatusCode, headers: &HeaderMap) -> Result<
         next.headers.remove(CONTENT_LENGTH);
     }
     if url.origin() != ready.url.origin() {
-        next.headers.remove(AUTHORIZATION);
+        if !next.body.is_empty() {
+            return Err(Failure::config(format!(
+                "{} redirects to {}; what was sent is for the first host alone, so give the other address in the configuration",
+                reply::shown(&ready.url),
+                url.host_str().unwrap_or_default()
+            )));
+        }
+        next.headers =
+            ready.headers.iter().filter(|(name, _)| [ACCEPT, ACCEPT_ENCODING].contains(name)).map(own).collect();
     }
     next.url = url;
     Ok(Some(next))
+}
+
+fn own((name, value): (&HeaderName, &HeaderValue)) -> (HeaderName, HeaderValue) {
+    (name.clone(), value.clone())
 }

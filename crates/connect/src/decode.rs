@@ -1,7 +1,8 @@
 //! From an answer's body to documents: JSON, lines, rows, XML, and what is packed in gzip or zip.
 //!
-//! A JSON list is its elements, as in the format. What cannot be read as JSON counts as an empty document; a broken
-//! line or row is a problem of its own, and the rest is read.
+//! A JSON list is its elements, as in the format, and no body at all an empty document. A body that cannot be read is a
+//! failure, so that nothing after it is taken for done; a broken line or row is a problem of its own, and the rest is
+//! read.
 
 use std::io::{BufRead, BufReader, Cursor, Read};
 
@@ -11,7 +12,7 @@ use lockstep_manifest::{CsvDecoder, Decoder};
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
-use crate::reply::{RESPONSE_BYTES_MAX, Reply, gunzip};
+use crate::reply::{GZIP_BEGIN, RESPONSE_BYTES_MAX, Reply, gunzip};
 
 /// Most files read of one archive.
 const FILES_MAX: usize = 10_000;
@@ -81,7 +82,12 @@ pub(crate) fn decode(decoder: Option<&Decoder>, reply: &mut Reply) -> Result<Bod
         let mut all = match reply.take_json() {
             Some(Value::Array(items)) => items,
             Some(body) => vec![body],
-            None => Vec::new(),
+            None if reply.body.trim_ascii().is_empty() => Vec::new(),
+            None => {
+                let said = reply.complaint().map(|text| format!(": {text}")).unwrap_or_default();
+                let message = format!("the answer is no JSON{said}; if it is not meant to be, name its `decoder`");
+                return Err(Failure::system(message).while_at(reply.shown_url()));
+            }
         };
         if all.is_empty() {
             all.push(Value::Object(Map::new()));
@@ -91,7 +97,7 @@ pub(crate) fn decode(decoder: Option<&Decoder>, reply: &mut Reply) -> Result<Bod
     let body = reply.body.clone();
     match rows(decoder, Box::new(body.clone().reader())) {
         Some(rows) => rows.map(Body::Rows),
-        None => whole(decoder, &body).map(Body::Whole),
+        None => whole(decoder, &body, &mut RESPONSE_BYTES_MAX.clone()).map(Body::Whole),
     }
     .map_err(|failure| failure.while_at(reply.shown_url()))
 }
@@ -111,7 +117,7 @@ fn rows(decoder: &Decoder, reader: Bytewise) -> Option<Result<Rows, Failure>> {
         Decoder::Csv(said) => Some(table(said, reader)),
         Decoder::Gzip(inner) => {
             let mut reader = BufReader::new(reader);
-            let is_packed = reader.fill_buf().is_ok_and(|begin| begin.starts_with(&[0x1f, 0x8b]));
+            let is_packed = reader.fill_buf().is_ok_and(|begin| begin.starts_with(&GZIP_BEGIN));
             let inner_reader: Bytewise =
                 if is_packed { Box::new(flate2::bufread::MultiGzDecoder::new(reader)) } else { Box::new(reader) };
             rows(&inner.decoder, inner_reader)
@@ -178,8 +184,9 @@ fn table(said: &CsvDecoder, reader: Bytewise) -> Result<Rows, Failure> {
     Ok(Rows { inner: Box::new(inner) })
 }
 
-/// All documents of a body that is no rows, or is within an archive.
-fn whole(decoder: &Decoder, body: &Bytes) -> Result<Documents, Failure> {
+/// All documents of a body that is no rows, or is within an archive. `left` are the bytes to which what is packed in it
+/// may unfold.
+fn whole(decoder: &Decoder, body: &Bytes, left: &mut usize) -> Result<Documents, Failure> {
     let mut documents = Documents::default();
     match decoder {
         Decoder::Json(_) => match serde_json::from_slice(body) {
@@ -187,21 +194,20 @@ fn whole(decoder: &Decoder, body: &Bytes) -> Result<Documents, Failure> {
             Ok(body) => documents.all.push(body),
             Err(error) => return Err(Failure::system(format!("a body is no JSON: {error}"))),
         },
+        Decoder::Xml(_) if body.trim_ascii().is_empty() => documents.all.push(Value::Object(Map::new())),
         Decoder::Xml(_) => match lockstep_files::xml::parse(body) {
             Ok(body) => documents.all.push(body),
-            Err(error) => {
-                documents.problems.push(format!("a body is no XML: {error}"));
-                documents.all.push(Value::Object(Map::new()));
-            }
+            Err(error) => return Err(Failure::system(format!("a body is no XML: {error}"))),
         },
-        Decoder::Gzip(inner) if body.starts_with(&[0x1f, 0x8b]) => {
-            let unpacked = gunzip(body).ok_or_else(|| {
+        Decoder::Gzip(inner) if body.starts_with(&GZIP_BEGIN) => {
+            let unpacked = gunzip(body, *left).ok_or_else(|| {
                 Failure::system(format!("a body is broken gzip, or over {RESPONSE_BYTES_MAX} bytes when unpacked"))
             })?;
-            return whole(&inner.decoder, &unpacked);
+            *left -= unpacked.len();
+            return whole(&inner.decoder, &unpacked, left);
         }
-        Decoder::Gzip(inner) => return whole(&inner.decoder, body),
-        Decoder::Zip(inner) => archive(&inner.decoder, body, &mut documents)?,
+        Decoder::Gzip(inner) => return whole(&inner.decoder, body, left),
+        Decoder::Zip(inner) => archive(&inner.decoder, body, left, &mut documents)?,
         Decoder::Jsonl(_) | Decoder::Iterable(_) | Decoder::Csv(_) => {
             if let Some(found) = rows(decoder, Box::new(body.clone().reader())) {
                 let mut found = found?;
@@ -226,23 +232,26 @@ fn one_byte(delimiter: &str) -> Result<u8, Failure> {
     }
 }
 
-fn archive(inner: &Decoder, body: &[u8], documents: &mut Documents) -> Result<(), Failure> {
+fn archive(inner: &Decoder, body: &[u8], left: &mut usize, documents: &mut Documents) -> Result<(), Failure> {
     let broken = |error: zip::result::ZipError| Failure::system(format!("a body is a broken archive: {error}"));
     let mut archive = zip::ZipArchive::new(Cursor::new(body)).map_err(broken)?;
-    let mut left = u64::try_from(RESPONSE_BYTES_MAX).unwrap_or(u64::MAX);
-    for index in 0..archive.len().min(FILES_MAX) {
+    if archive.len() > FILES_MAX {
+        let message = format!("an archive holds {} files, and at most {FILES_MAX} are read", archive.len());
+        return Err(Failure::system(message));
+    }
+    for index in 0..archive.len() {
         let file = archive.by_index(index).map_err(broken)?;
         if file.is_dir() {
             continue;
         }
         let name = file.name().map_or_else(|_odd| format!("file {index}"), std::borrow::Cow::into_owned);
         let mut bytes = Vec::new();
-        let read = file.take(left + 1).read_to_end(&mut bytes);
+        let read = file.take(u64::try_from(*left).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut bytes);
         let read = read.map_err(|error| Failure::system(format!("{name} of an archive does not unpack: {error}")))?;
-        left = left.checked_sub(u64::try_from(read).unwrap_or(u64::MAX)).ok_or_else(|| {
+        *left = left.checked_sub(read).ok_or_else(|| {
             Failure::system(format!("an archive holds over {RESPONSE_BYTES_MAX} bytes; ask for less at a time"))
         })?;
-        let found = whole(inner, &Bytes::from(bytes)).map_err(|failure| failure.while_at(&name))?;
+        let found = whole(inner, &Bytes::from(bytes), left).map_err(|failure| failure.while_at(&name))?;
         documents.all.extend(found.all);
         documents.problems.extend(found.problems.into_iter().map(|problem| format!("{name}: {problem}")));
     }
@@ -263,7 +272,7 @@ mod tests {
         let body = Bytes::copy_from_slice(body);
         let found = match rows(&decoder, Box::new(body.clone().reader())) {
             Some(rows) => rows.unwrap().batch().unwrap().unwrap_or_default(),
-            None => whole(&decoder, &body).unwrap(),
+            None => whole(&decoder, &body, &mut RESPONSE_BYTES_MAX.clone()).unwrap(),
         };
         assert_eq!(Value::Array(found.all), *expected);
         assert_eq!(found.problems.len(), problems, "{:?}", found.problems);
@@ -281,7 +290,28 @@ mod tests {
             &json!([{"r": {"i": {"@k": "1", "#text": "x"}}}]),
             0,
         );
-        check(&json!({"type": "XmlDecoder"}), b"<r>", &json!([{}]), 1);
+        check(&json!({"type": "XmlDecoder"}), b" ", &json!([{}]), 0);
+    }
+
+    #[test]
+    fn a_body_that_is_broken_or_unfolds_too_far_is_a_failure() {
+        let failure = |decoder: &Value, body: Vec<u8>, mut left: usize| {
+            let node = Node::from_json(decoder, 1);
+            let decoder = Decoder::read(&At::root(&node, "")).unwrap();
+            whole(&decoder, &Bytes::from(body), &mut left).map(|found| found.all.len()).unwrap_err().message
+        };
+        assert!(failure(&json!({"type": "XmlDecoder"}), b"<r>".to_vec(), 0).contains("no XML"));
+        // Each file of the archive would fit by itself.
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for name in ["one", "two"] {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            gzip.write_all(format!("[{}]", " ".repeat(10_000)).as_bytes()).unwrap();
+            zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            zip.write_all(&gzip.finish().unwrap()).unwrap();
+        }
+        let said =
+            json!({"type": "ZipfileDecoder", "decoder": {"type": "GzipDecoder", "decoder": {"type": "JsonDecoder"}}});
+        assert!(failure(&said, zip.finish().unwrap().into_inner(), 15_000).starts_with("two: a body is broken gzip"));
     }
 
     #[test]

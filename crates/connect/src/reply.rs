@@ -34,12 +34,12 @@ impl Reply {
                 shown(&url)
             )));
         }
-        let encoding = answer.headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let body = match encoding.trim().to_ascii_lowercase().as_str() {
-            "gzip" | "x-gzip" => gunzip(&answer.body).unwrap_or(answer.body),
-            "deflate" => inflate(&answer.body).unwrap_or(answer.body),
-            _ => answer.body,
-        };
+        let body = uncompressed(&answer.headers, &answer.body).ok_or_else(|| {
+            Failure::system(format!(
+                "{}: the answer is broken gzip, or has over {RESPONSE_BYTES_MAX} bytes when unpacked; ask for smaller pages",
+                shown(&url)
+            ))
+        })?;
         Ok(Self { status: answer.status, headers: answer.headers, body, url, json: OnceLock::new() })
     }
 
@@ -88,9 +88,7 @@ impl Reply {
         let mut links = Map::new();
         for value in self.headers.get_all(LINK) {
             let Ok(text) = value.to_str() else { continue };
-            for link in text.split(",").filter_map(link) {
-                links.insert(link.0, link.1);
-            }
+            links.extend(parse_links(text));
         }
         Value::Object(links)
     }
@@ -106,7 +104,7 @@ impl Reply {
                 if is_page { "a page of HTML".to_owned() } else { text.into_owned() }
             }
         };
-        let text: String = text.trim().chars().take(SHOWN_CHARS).collect();
+        let text: String = plain(&text).chars().take(SHOWN_CHARS).collect();
         (!text.is_empty()).then_some(text)
     }
 
@@ -116,29 +114,55 @@ impl Reply {
     }
 }
 
-/// A URL without its query.
+/// A URL without its query, and without the user that it may name.
 pub(crate) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
+    url.set_fragment(None);
+    // These fail where there is no user to take out.
+    let _none = url.set_username("").and_then(|()| url.set_password(None));
     url.into()
 }
+
+/// Words of a platform in one line, without what would write elsewhere on a terminal.
+pub(crate) fn plain(text: &str) -> String {
+    let words = text.split(|one: char| one.is_whitespace() || one.is_control()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// The body with the transport's compression undone; `None` where it does not come undone. Some servers name a
+/// compression and have not used it.
+pub(crate) fn uncompressed(headers: &HeaderMap, body: &Bytes) -> Option<Bytes> {
+    let encoding = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match encoding.trim().to_ascii_lowercase().as_str() {
+        "gzip" | "x-gzip" if body.starts_with(&GZIP_BEGIN) => gunzip(body, RESPONSE_BYTES_MAX),
+        "deflate" => inflate(body).or_else(|| Some(body.clone())),
+        _ => Some(body.clone()),
+    }
+}
+
+/// How gzip begins.
+pub(crate) const GZIP_BEGIN: [u8; 2] = [0x1f, 0x8b];
 
 fn parse(body: &[u8]) -> Option<Value> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     serde_json::from_slice(body).ok()
 }
 
-fn link(text: &str) -> Option<(String, Value)> {
-    let mut parts = text.split(';');
-    let url = parts.next()?.trim().strip_prefix('<')?.strip_suffix('>')?;
-    let mut fields = Map::new();
-    fields.insert("url".to_owned(), Value::from(url));
-    for part in parts {
-        let (name, value) = part.split_once('=')?;
-        fields.insert(name.trim().to_owned(), Value::from(value.trim().trim_matches(['"', '\''])));
+/// The links of one header by their relations. A URL may hold commas and semicolons; it ends with its bracket.
+fn parse_links(text: &str) -> Vec<(String, Value)> {
+    let mut links = Vec::new();
+    for link in text.split('<').skip(1) {
+        let Some((url, parameters)) = link.split_once('>') else { continue };
+        let mut fields = Map::from_iter([("url".to_owned(), Value::from(url))]);
+        for (name, value) in parameters.split(';').filter_map(|part| part.split_once('=')) {
+            let value = value.trim_matches([' ', ',', '"', '\'']);
+            fields.insert(name.trim().to_owned(), Value::from(value));
+        }
+        let relation = fields.get("rel").and_then(Value::as_str).map(ToOwned::to_owned);
+        links.extend(relation.map(|relation| (relation, Value::Object(fields))));
     }
-    let relation = fields.get("rel")?.as_str()?.to_owned();
-    Some((relation, Value::Object(fields)))
+    links
 }
 
 /// The fields in which platforms say what is wrong, in the order in which they are looked at.
@@ -170,18 +194,19 @@ fn complaint(value: &Value) -> Option<String> {
     }
 }
 
-/// Bytes out of gzip; `None` where they are not, or are too many.
-pub(crate) fn gunzip(bytes: &[u8]) -> Option<Bytes> {
-    bounded(flate2::read::MultiGzDecoder::new(bytes))
+/// Bytes out of gzip; `None` where they are not, or are more than so many.
+pub(crate) fn gunzip(bytes: &[u8], bytes_max: usize) -> Option<Bytes> {
+    bounded(flate2::read::MultiGzDecoder::new(bytes), bytes_max)
 }
 
 fn inflate(bytes: &[u8]) -> Option<Bytes> {
-    bounded(flate2::read::ZlibDecoder::new(bytes)).or_else(|| bounded(flate2::read::DeflateDecoder::new(bytes)))
+    let zlib = bounded(flate2::read::ZlibDecoder::new(bytes), RESPONSE_BYTES_MAX);
+    zlib.or_else(|| bounded(flate2::read::DeflateDecoder::new(bytes), RESPONSE_BYTES_MAX))
 }
 
-fn bounded(reader: impl Read) -> Option<Bytes> {
+fn bounded(reader: impl Read, bytes_max: usize) -> Option<Bytes> {
     let mut bytes = Vec::new();
-    let limit = u64::try_from(RESPONSE_BYTES_MAX).ok()?;
+    let limit = u64::try_from(bytes_max).ok()?;
     reader.take(limit + 1).read_to_end(&mut bytes).ok()?;
-    (bytes.len() <= RESPONSE_BYTES_MAX).then(|| Bytes::from(bytes))
+    (bytes.len() <= bytes_max).then(|| Bytes::from(bytes))
 }

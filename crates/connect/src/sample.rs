@@ -10,10 +10,13 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use lockstep_egress::{Request, Response, SendError, Transport};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::reply;
 
 /// What a connector's test needs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -107,9 +110,14 @@ impl Transport for Recorder {
                 headers.insert(name.as_str().to_owned(), text.to_owned());
             }
         }
-        let (body, body_base64) = match std::str::from_utf8(&answer.body) {
+        // As text, in which secrets can be found; what stays packed is the platform's own archive.
+        let unpacked = reply::uncompressed(&answer.headers, &answer.body);
+        let packing = headers.remove(CONTENT_ENCODING.as_str()).filter(|_| unpacked.is_none());
+        headers.extend(packing.map(|packing| (CONTENT_ENCODING.as_str().to_owned(), packing)));
+        let bytes = unpacked.unwrap_or_else(|| answer.body.clone());
+        let (body, body_base64) = match std::str::from_utf8(&bytes) {
             Ok(text) => (text.to_owned(), String::new()),
-            Err(_bytes) => (String::new(), STANDARD.encode(&answer.body)),
+            Err(_bytes) => (String::new(), STANDARD.encode(&bytes)),
         };
         let exchange = Exchange { method, url, sent, status: answer.status.as_u16(), headers, body, body_base64 };
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);

@@ -145,6 +145,7 @@ impl Source {
     /// What the configuration lacks, each thing in a line.
     pub fn open(&self, config: Value, world: World) -> Result<Session<'_>, Failure> {
         let now = jiff::Timestamp::from_millisecond(world.clock.now().0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let given = config.clone();
         let (config, is_new) = config::migrated(self.spec.as_ref(), config, now)?;
         let kept = config::Kept::new(config.clone(), is_new);
         let config = config::transformed(self.spec.as_ref(), config, now)?;
@@ -153,7 +154,7 @@ impl Source {
             return Err(Failure::config(wrong.join("\n")));
         }
         let schema = self.spec.as_ref().map(|spec| Arc::clone(&spec.connection_specification.0)).unwrap_or_default();
-        let secrets = Secrets::of(&schema, &config);
+        let secrets = Secrets::of(&schema, &[&given, &config]);
         let mut account = Account::new(world, config, secrets);
         account.kept = kept;
         if let Some(said) = &self.manifest.api_budget {
@@ -244,19 +245,13 @@ impl Session<'_> {
         for entry in &self.source.manifest.streams {
             let Ok(stream) = &entry.stream else { continue };
             if entry.condition.as_ref().map_or(Ok(true), |condition| condition.is_true(&scope))? {
-                streams.push(Arc::clone(stream));
+                add(&mut streams, Arc::clone(stream))?;
             }
         }
         for entry in &self.source.manifest.dynamic_streams {
             let Ok(template) = &entry.template else { continue };
             for stream in dynamic::streams(template, &self.account, &self.source.files).await? {
-                if streams.iter().any(|known| known.name() == stream.name()) {
-                    return Err(Failure::config(format!(
-                        "two streams are called {}; check the lists they are made from",
-                        stream.name()
-                    )));
-                }
-                streams.push(Arc::new(stream));
+                add(&mut streams, Arc::new(stream))?;
             }
         }
         Ok(streams)
@@ -359,6 +354,19 @@ impl Session<'_> {
         let most = said.max_concurrency.and_then(|most| usize::try_from(most).ok()).unwrap_or(SLICES_AT_ONCE_MAX);
         Ok(wanted.min(most).clamp(1, SLICES_AT_ONCE_MAX))
     }
+}
+
+/// Adds a stream, whose name tells it from the others.
+fn add(streams: &mut Vec<Arc<Stream>>, stream: Arc<Stream>) -> Result<(), Failure> {
+    if streams.iter().any(|known| known.name() == stream.name()) {
+        let message = format!(
+            "two streams are called {}; give one another name, or check the lists that streams are made from",
+            stream.name()
+        );
+        return Err(Failure::config(message));
+    }
+    streams.push(stream);
+    Ok(())
 }
 
 /// A state of an older version in the present form.

@@ -81,7 +81,7 @@ impl Jwt {
         let now = scope.now().as_second();
         payload.insert("iat".to_owned(), now.into());
         payload.insert("nbf".to_owned(), now.into());
-        payload.insert("exp".to_owned(), (now + self.said.token_duration).into());
+        payload.insert("exp".to_owned(), now.saturating_add(self.said.token_duration).into());
         Ok(payload)
     }
 

@@ -16,6 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use lockstep_expr::interpolation::Scope;
 use lockstep_manifest::{ApiKeyAuthenticator, Authenticator, RequestOption, Text};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::account::Account;
 use crate::draft::{Draft, Ready};
@@ -48,6 +49,8 @@ pub(crate) struct Token {
     pub(crate) expires_at: Option<jiff::Timestamp>,
     /// What renews it, where that came with it.
     pub(crate) refresh: Option<String>,
+    /// When it was got: a request that was proven before that was refused with another one.
+    pub(crate) got_at: Instant,
 }
 
 type Cell = Arc<tokio::sync::Mutex<Option<Token>>>;
@@ -141,12 +144,12 @@ impl Auth {
         }
     }
 
-    /// Gets a new token, where there is one to get.
-    pub(crate) async fn renew(&self, account: &Account) -> Result<(), Failure> {
+    /// Gets a new token in place of the one that a request was proven with then, unless that was done meanwhile.
+    pub(crate) async fn renew(&self, account: &Account, proven_at: Instant) -> Result<(), Failure> {
         match self {
-            Self::Granted(oauth) => oauth.renew().await,
+            Self::Granted(oauth) => oauth.renew(proven_at).await,
             Self::Session(session) => {
-                session.forget(account).await;
+                session.forget(account, proven_at).await;
                 Ok(())
             }
             _ => Ok(()),

@@ -11,6 +11,7 @@ use lockstep_expr::datetime;
 use lockstep_expr::interpolation::Scope;
 use lockstep_manifest::{OAuthAuthenticator, Text};
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use crate::account::Account;
 use crate::auth::Token;
@@ -71,10 +72,14 @@ impl OAuth {
         Ok(value)
     }
 
-    /// Gets a new token, whatever is held.
-    pub(crate) async fn renew(&self) -> Result<(), Failure> {
+    /// Gets a new token in place of the one that was held then. Where several requests were refused with it, the first
+    /// renews it for all: a platform may take back a token when it gives the next.
+    pub(crate) async fn renew(&self, proven_at: Instant) -> Result<(), Failure> {
         let cell = self.account.tokens.cell(&self.key);
         let mut held = cell.lock().await;
+        if held.as_ref().is_some_and(|token| token.got_at > proven_at) {
+            return Ok(());
+        }
         *held = Some(self.ask(&self.account.scope(), held.as_ref()).await?);
         Ok(())
     }
@@ -111,6 +116,7 @@ impl OAuth {
             value,
             expires_at: Some(at),
             refresh: None,
+            got_at: Instant::now(),
         }))
     }
 
@@ -234,7 +240,7 @@ impl OAuth {
                 (path(&updater.token_expiry_date_config_path, "token_expiry_date"), expires_at.to_string()),
             ]);
         }
-        Ok(Token { value, expires_at: Some(expires_at - SPENT_BEFORE), refresh })
+        Ok(Token { value, expires_at: Some(expires_at - SPENT_BEFORE), refresh, got_at: Instant::now() })
     }
 
     fn expiry(&self, said: &str) -> Result<jiff::Timestamp, Failure> {

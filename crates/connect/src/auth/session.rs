@@ -8,6 +8,7 @@ use lockstep_manifest::{
     LegacySessionTokenAuthenticator, SessionTokenAuthenticator, SessionTokenUse, Text, TokenDecoder,
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::account::Account;
 use crate::auth::{KeyAt, Token, oauth2};
@@ -33,7 +34,7 @@ impl Session {
         let lives_for = said.expiration_duration.as_deref().map(span).transpose()?;
         // The same login is the same token, whichever stream asks.
         let draft = Draft::of(&said.login_requester, &account.scope(), None)?;
-        let key = format!("{draft:?}");
+        let key = format!("{draft:?} {:?} {:?}", said.login_requester.authenticator, said.session_token_path);
         Ok(Self { account: Arc::clone(account), login, said: said.clone(), lives_for, key })
     }
 
@@ -49,9 +50,11 @@ impl Session {
         }
     }
 
-    /// The next request logs in again.
-    pub(crate) async fn forget(&self, account: &Account) {
-        *account.tokens.cell(&self.key).lock().await = None;
+    /// The next request logs in again, unless another did so since this one was proven.
+    pub(crate) async fn forget(&self, account: &Account, proven_at: Instant) {
+        let cell = account.tokens.cell(&self.key);
+        let mut held = cell.lock().await;
+        held.take_if(|token| token.got_at <= proven_at);
     }
 
     async fn token(&self) -> Result<String, Failure> {
@@ -69,8 +72,9 @@ impl Session {
         };
         let value = self.read(&reply)?;
         self.account.secrets.add(&value);
-        let lives_for = self.lives_for.and_then(|lives| jiff::SignedDuration::try_from(lives).ok());
-        *held = Some(Token { value: value.clone(), expires_at: lives_for.map(|lives| now + lives), refresh: None });
+        let end = |lives| now.checked_add(lives).unwrap_or(jiff::Timestamp::MAX);
+        let expires_at = self.lives_for.map(end);
+        *held = Some(Token { value: value.clone(), expires_at, refresh: None, got_at: Instant::now() });
         Ok(value)
     }
 
@@ -136,7 +140,7 @@ impl LegacySession {
             let mut draft = plain(Method::GET, at(&self.said.validate_session_url.text(scope)?));
             draft.header(header, known.clone())?;
             if oauth2::send(&self.account, draft, "the test of the session").await.is_ok() {
-                return Ok(Token { value: known, expires_at: None, refresh: None });
+                return Ok(Token { value: known, expires_at: None, refresh: None, got_at: Instant::now() });
             }
         }
         let (name, password) = (text(&self.said.username)?, text(&self.said.password)?);
@@ -154,6 +158,6 @@ impl LegacySession {
         let value =
             token.ok_or_else(|| Failure::system(format!("the answer of {} has no `{key}`", reply.shown_url())))?;
         self.account.secrets.add(&value);
-        Ok(Token { value, expires_at: None, refresh: None })
+        Ok(Token { value, expires_at: None, refresh: None, got_at: Instant::now() })
     }
 }

@@ -58,7 +58,7 @@ impl Cursor {
         match self {
             Self::None => Ok(vec![partition.clone()]),
             Self::One(progress) => {
-                Ok(progress.windows(now).into_iter().map(|window| partition.within(window)).collect())
+                Ok(progress.windows(now)?.into_iter().map(|window| partition.within(window)).collect())
             }
             Self::Each(all) => all.open(partition, now),
         }

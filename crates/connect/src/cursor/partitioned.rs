@@ -81,6 +81,9 @@ impl Partitioned {
     /// The windows of a partition that are still to be read; none where it was met before in this run.
     pub(crate) fn open(&mut self, partition: &Slice, now: jiff::Timestamp) -> Result<Vec<Slice>, Failure> {
         let key = key(partition.partition());
+        if self.progress.get(&key).is_some_and(|entry| entry.open > 0) {
+            return Ok(Vec::new());
+        }
         // In a global state there is nothing of single partitions to begin from.
         if !self.progress.contains_key(&key) || self.is_global {
             let progress = self.fresh()?;
@@ -88,7 +91,7 @@ impl Partitioned {
         }
         let Some(entry) = self.progress.get_mut(&key).filter(|entry| !entry.is_met) else { return Ok(Vec::new()) };
         entry.is_met = true;
-        let windows = entry.progress.windows(now);
+        let windows = entry.progress.windows(now)?;
         entry.open = windows.len();
         Ok(windows.into_iter().map(|window| partition.within(window)).collect())
     }

@@ -14,6 +14,9 @@ use crate::cursor::scale::Point;
 use crate::failure::Failure;
 use crate::slice::Slice;
 
+/// Most windows of one part; a window is a call at least, and all are held until they are read.
+const WINDOWS_MAX: usize = 100_000;
+
 /// How far something has been read.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress {
@@ -125,7 +128,7 @@ impl Progress {
     }
 
     /// The windows that are still to be read.
-    pub(crate) fn windows(&self, now: jiff::Timestamp) -> Vec<Map<String, Value>> {
+    pub(crate) fn windows(&self, now: jiff::Timestamp) -> Result<Vec<Map<String, Value>>, Failure> {
         let rules = &self.rules;
         let mut intervals = self.intervals.clone();
         self.merge(&mut intervals);
@@ -141,7 +144,12 @@ impl Progress {
             let from = rules.lookback.map_or(last.end, |lookback| last.end.minus(lookback));
             self.split(from, rules.end(now), true, &mut windows);
         }
-        windows
+        if windows.len() > WINDOWS_MAX {
+            return Err(Failure::config(format!(
+                "what is to be read falls into over {WINDOWS_MAX} windows; give a longer `step`, or a later start"
+            )));
+        }
+        Ok(windows)
     }
 
     /// The windows from `lower` to `upper`, a step each. Only the last may end where time does.
@@ -174,6 +182,9 @@ impl Progress {
             }
             windows.push(rules.window(begin, if is_end && is_last { clamped } else { before(clamped) }));
             if is_last {
+                return;
+            }
+            if windows.len() > WINDOWS_MAX {
                 return;
             }
             from = clamped;
@@ -219,7 +230,7 @@ mod tests {
         let text = |window: &Map<String, Value>| {
             format!("{}..{}", window["start_time"].as_str().unwrap(), window["end_time"].as_str().unwrap())
         };
-        progress.windows(now()).iter().map(text).collect()
+        progress.windows(now()).unwrap().iter().map(text).collect()
     }
 
     fn close(progress: &mut Progress, from: &str, to: &str, newest: Option<&str>) {

@@ -1,5 +1,7 @@
 //! What a cursor of the manifest says, worked out for one configuration.
 
+use std::sync::Arc;
+
 use jiff::civil::Weekday;
 use lockstep_expr::datetime::{Duration, Format, Moment};
 use lockstep_expr::interpolation::Scope;
@@ -90,6 +92,11 @@ impl Rules {
         let name = |text: &Option<Text>, otherwise: &str| -> Result<String, Failure> {
             Ok(text.as_ref().map(|text| text.text(scope)).transpose()?.unwrap_or_else(|| otherwise.to_owned()))
         };
+        let step = duration(&said.step)?;
+        if step.is_some_and(|step| step.months() <= 0 && step.microseconds() <= 0) {
+            let step = said.step.as_ref().map(Text::source).unwrap_or_default();
+            return Err(Failure::config(format!("the `step` {step} is no time; give a longer one, such as P1D")));
+        }
         let formats = said.cursor_datetime_formats.iter().map(|format| Format::compile(format));
         let writes = Format::compile(&said.datetime_format)?;
         let start = moment(&said.start_datetime, &said.datetime_format, scope)?;
@@ -104,7 +111,7 @@ impl Rules {
             start: Point::Time(start),
             end,
             lookback: duration(&said.lookback_window)?,
-            step: duration(&said.step)?,
+            step,
             granularity,
             clamp,
             compares_strictly: said.is_compare_strictly,
@@ -159,6 +166,22 @@ impl Rules {
     pub(crate) fn point(&self, record: &Value) -> Option<Point> {
         let value = record.get(&self.field).filter(|value| !value.is_null())?;
         self.scale.parse(value).ok()
+    }
+
+    /// The newest of some records, as far as it is a place to go on from: a record that is dated ahead says nothing of
+    /// what will still come before it.
+    pub(crate) fn newest(&self, records: &[Arc<Value>], now: jiff::Timestamp) -> Option<Point> {
+        let newest = records.iter().filter_map(|record| self.point(record)).max();
+        newest.map(|point| if matches!(point, Point::Time(_)) { point.min(Point::Time(now.into())) } else { point })
+    }
+
+    /// Why none of these records says where it stands, though there is something in the field.
+    pub(crate) fn explain_unread(&self, records: &[Arc<Value>]) -> Option<Failure> {
+        let values = || records.iter().filter_map(|record| record.get(&self.field)).filter(|value| !value.is_null());
+        let first = self.scale.parse(values().next()?).err()?;
+        values()
+            .all(|value| self.scale.parse(value).is_err())
+            .then(|| first.while_at(format!("`{}` of the records", self.field)))
     }
 
     /// Puts the window into the request.

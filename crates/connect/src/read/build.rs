@@ -154,7 +154,7 @@ fn job(
         polling: caller(&said.polling_requester)?,
         status_path: tree::path(&said.status_extractor.field_path, &scope)?,
         statuses: said.status_mapping.clone(),
-        timeout: Duration::from_secs(minutes? * 60),
+        timeout: Duration::from_secs(u64::saturating_mul(minutes?, 60)),
         targets: targets.map(|targets| tree::path(&targets.field_path, &scope)).transpose()?,
         target_caller: said.download_target_requester.as_ref().map(caller).transpose()?,
         download: Pages {

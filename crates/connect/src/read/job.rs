@@ -15,7 +15,7 @@ use crate::cursor::{Progress, Rules};
 use crate::draft::Draft;
 use crate::failure::Failure;
 use crate::partition::Router;
-use crate::read::pages::{Fetched, Pages, newest};
+use crate::read::pages::{Fetched, Pages};
 use crate::reply::Reply;
 use crate::select::Selector;
 use crate::slice::Slice;
@@ -100,7 +100,7 @@ impl Job {
         let mut is_kept = |record: &Value| compared.is_none_or(|known| known.is_new(record, now));
         let mut selected = self.selector.select(documents, &scope, &mut is_kept);
         selected.problems.splice(0..0, page.problems);
-        let newest = newest(self.rules.as_deref(), &selected.records);
+        let newest = self.rules.as_ref().and_then(|rules| rules.newest(&selected.records, now));
         Fetched { records: selected.records, newest, problems: selected.problems }
     }
 

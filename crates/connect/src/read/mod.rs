@@ -223,13 +223,12 @@ impl<'a> Read<'a> {
                 running.push(self.slice(slice).boxed());
             }
             let wants_parts = has_more && slices.is_empty() && running.len() < at_once;
-            if self.out.is_closed() {
-                return false;
-            }
             if running.is_empty() && !wants_parts {
                 break;
             }
             tokio::select! {
+                // However long a slice would still wait for its platform.
+                () = self.out.closed() => return false,
                 Some(is_done) = running.next(), if !running.is_empty() => is_whole &= is_done,
                 part = parts.next(), if wants_parts => match part.map(|part| self.opened(part)) {
                     None => has_more = false,

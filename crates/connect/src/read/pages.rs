@@ -23,6 +23,9 @@ use crate::slice::Slice;
 /// Most times that the pages of one slice are begun anew without a newer record between.
 const RESETS_MAX: u32 = 3;
 
+/// Most answers in a row that are the same to the byte, though another page was asked for each time.
+const REPEATS_MAX: u32 = 100;
+
 /// Reads slices page by page.
 pub(crate) struct Pages {
     pub(crate) caller: Caller,
@@ -61,6 +64,8 @@ impl Pages {
             let mut token = self.paging.first();
             let mut resets = Resets::default();
             let mut last_body: Option<Bytes> = None;
+            let mut repeats = 0;
+            let mut is_told = false;
             loop {
                 let scope = more(self.seeing(&slice, token.as_ref()));
                 let mut reply = match self.ask(&slice, router, token.as_ref(), &scope).await? {
@@ -75,7 +80,8 @@ impl Pages {
                 };
                 let next = match decode(self.decoder.as_ref(), &mut reply)? {
                     Body::Whole(documents) => {
-                        let (fetched, next) = self.page(documents, &reply, &scope, token.as_ref(), progress)?;
+                        let (mut fetched, next) = self.page(documents, &reply, &scope, token.as_ref(), progress)?;
+                        self.tell_unread(&mut fetched, &mut is_told);
                         resets.saw(&fetched);
                         yield fetched;
                         next
@@ -83,7 +89,8 @@ impl Pages {
                     Body::Rows(mut rows) => {
                         let mut all = Kept::default();
                         while let Some(batch) = rows.batch()? {
-                            let fetched = all.add(self.kept(batch, &scope, progress));
+                            let mut fetched = all.add(self.kept(batch, &scope, progress));
+                            self.tell_unread(&mut fetched, &mut is_told);
                             resets.saw(&fetched);
                             yield fetched;
                         }
@@ -99,14 +106,27 @@ impl Pages {
                 let Some(next) = next else { return };
                 // The same token again, and the same answer: the platform leads in a circle. A scroll, whose token
                 // stays while its pages go on, does not.
-                let is_same = token.as_ref() == Some(&next) && last_body.as_ref() == Some(&reply.body);
-                if is_same {
+                repeats = if last_body.as_ref() == Some(&reply.body) { repeats + 1 } else { 0 };
+                if repeats > 0 && token.as_ref() == Some(&next) {
                     let message = format!("the next page is this one again ({next}); the paginator needs a stop condition");
+                    Err(Failure::system(message))?;
+                }
+                if repeats >= REPEATS_MAX {
+                    let message = format!("{REPEATS_MAX} pages in a row are the same; the platform does not see which page is asked for, so check the paginator's options");
                     Err(Failure::system(message))?;
                 }
                 last_body = Some(reply.body);
                 token = Some(next);
             }
+        }
+    }
+
+    /// Tells once for a slice that its records do not say where they stand.
+    fn tell_unread(&self, fetched: &mut Fetched, is_told: &mut bool) {
+        let rules = self.rules.as_ref().filter(|_| !*is_told && fetched.newest.is_none());
+        if let Some(failure) = rules.and_then(|rules| rules.explain_unread(&fetched.records)) {
+            *is_told = true;
+            fetched.problems.push(format!("{failure}; the state stays where it was"));
         }
     }
 
@@ -189,7 +209,7 @@ impl Pages {
             kept.ends = selected.records.last().is_some_and(|last| !known.is_new(last, now));
             selected.records.retain(|record| known.is_new(record, now));
         }
-        let newest = newest(rules, &selected.records);
+        let newest = rules.and_then(|rules| rules.newest(&selected.records, now));
         kept.fetched = Fetched { records: selected.records, newest, problems: selected.problems };
         kept
     }
@@ -249,12 +269,6 @@ impl Kept {
         self.last = part.last.or_else(|| self.last.take());
         part.fetched
     }
-}
-
-/// The newest of some records.
-pub(crate) fn newest(rules: Option<&Rules>, records: &[Arc<Value>]) -> Option<Point> {
-    let rules = rules?;
-    records.iter().filter_map(|record| rules.point(record)).max()
 }
 
 /// How far the pages of a slice have come since they were begun anew.

@@ -128,3 +128,36 @@ async fn oauth_1_signs_each_call_anew() {
     let nonces: std::collections::BTreeSet<String> = platform.asked.lock().unwrap().iter().map(nonce).collect();
     assert_eq!(nonces.len(), 12);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_refused_to_several_is_renewed_once() {
+    let mut given = 0;
+    let platform = Platform::new(move |asked| match asked.path.as_str() {
+        "/token" => {
+            given += 1;
+            Answer::json(&json!({"access_token": format!("t-{given}"), "expires_in": 3600}))
+        }
+        // The first token was taken back, and each new one takes back the one before.
+        _ if given > 1 && asked.headers["authorization"] == format!("Bearer t-{given}") => page(0, 1),
+        _ => Answer::status(401),
+    });
+    let oauth = "{type: OAuthAuthenticator, client_id: id, client_secret: sec, token_refresh_endpoint: 'https://p.test/token', \
+        grant_type: client_credentials}, error_handler: {type: DefaultErrorHandler, response_filters: \
+        [{http_codes: [401], action: REFRESH_TOKEN_THEN_RETRY}]}";
+    let outcome = read(&source(&secured(oauth)), json!({}), &platform, &[]).await;
+    assert_eq!(outcome.problems, [""; 0]);
+    assert_eq!(calls_to(&platform, "/token").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_without_end_and_one_of_ages_are_no_trouble() {
+    let platform = Platform::new(|asked| match asked.path.as_str() {
+        "/login" => Answer { status: 200, headers: Vec::new(), body: b"tok-1".to_vec() },
+        _ => page(0, 1),
+    });
+    let session = "{type: SessionTokenAuthenticator, expiration_duration: P20000Y, session_token_path: [], decoder: {type: PlainTextDecoder},
+      login_requester: {type: HttpRequester, url_base: 'https://p.test', path: login, http_method: POST},
+      request_authentication: {type: Bearer}}";
+    let outcome = read(&source(&secured(session)), json!({}), &platform, &[]).await;
+    assert_eq!(outcome.problems, [""; 0]);
+}

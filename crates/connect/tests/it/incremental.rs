@@ -145,6 +145,40 @@ async fn groups_keep_one_common_point() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_from_the_future_does_not_take_the_state_there() {
+    let body = json!({"data": [{"id": 1, "at": "2025-12-31T00:00:00Z"}, {"id": 2, "at": "2999-12-31T00:00:00Z"}]});
+    let platform = Platform::new(move |_| Answer::json(&body));
+    let first = read(&source(WINDOWED), json!({}), &platform, &[]).await;
+    assert_eq!(first.states["items"], json!({"at": "2026-01-01T00:00:00Z"}));
+    let before = platform.calls().len();
+    read(&source(WINDOWED), json!({}), &platform, &[("items", first.states["items"].clone())]).await;
+    assert!(platform.calls().len() > before, "there is still something to ask for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_of_nothing_and_one_that_makes_too_many_windows_are_refused() {
+    let platform = Platform::new(|_| Answer::json(&json!({"data": []})));
+    for (step, part) in [("PT0S", "`step` PT0S is no time"), ("PT1S", "over 100000 windows; give a longer `step`")] {
+        let outcome = read(&source(&WINDOWED.replace("P10D", step)), json!({}), &platform, &[]).await;
+        assert!(!outcome.whole["items"] && outcome.problems[0].contains(part), "{:?}", outcome.problems);
+    }
+    assert_eq!(platform.calls(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_field_that_is_not_written_as_the_cursor_says_is_told() {
+    let platform = Platform::new(|_| Answer::json(&json!({"data": [{"id": 1, "at": "31 December"}]})));
+    let outcome = read(&source(&WINDOWED.replace("P10D", "P90D")), json!({}), &platform, &[]).await;
+    assert_eq!(outcome.values("items", "id").len(), 1);
+    assert!(
+        outcome.problems[0]
+            .contains("false: `at` of the records: \"31 December\" is not written as the cursor's format says"),
+        "{:?}",
+        outcome.problems
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_part_that_is_listed_twice_is_read_once() {
     let text = "- $ref: '#/definitions/stream'
   name: items

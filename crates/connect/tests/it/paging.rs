@@ -96,3 +96,48 @@ async fn nothing_is_asked_for_that_nobody_takes() {
     done.unwrap();
     assert!(platform.calls().len() <= 5, "the platform has no end, and was asked {} times", platform.calls().len());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_link_may_hold_commas_and_semicolons() {
+    let platform = Platform::new(|asked| match asked.path.as_str() {
+        "/items" => page(0, 2).with(
+            "link",
+            "<https://p.test/a,b>; rel=\"prev\"; title=\"x, y\",<https://p.test/more;v=1?fields=a,b>; rel=next",
+        ),
+        _ => page(2, 1),
+    });
+    let strategy = "{type: CursorPagination, cursor_value: \"{{ headers['link']['next']['url'] }}\"}";
+    let text = paged(strategy)
+        .replace("{type: RequestOption, inject_into: request_parameter, field_name: at}", "{type: RequestPath}");
+    let text = text.replace("      page_size_option: {inject_into: request_parameter, field_name: limit}\n", "");
+    let outcome = read(&source(&text), json!({}), &platform, &[]).await;
+    assert_eq!(platform.calls(), ["/items", "/more;v=1?fields=a,b"]);
+    assert_eq!(outcome.values("items", "id").len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reading_stops_at_once_when_nobody_takes_the_records() {
+    let platform = Platform::new(|asked| match asked.parameter("at") {
+        "" => page(0, 2),
+        _ => Answer::status(429).with("retry-after", "500"),
+    });
+    let source = source(&paged("{type: OffsetIncrement, page_size: 2}"));
+    let session = source.open(json!({}), world(&platform)).unwrap();
+    let (out, mut events) = mpsc::channel(1);
+    let began = tokio::time::Instant::now();
+    let listening = async {
+        while !matches!(events.recv().await, Some(Event::Records { .. })) {}
+        drop(events);
+    };
+    let (done, ()) = tokio::join!(session.read(Ask::default(), &out), listening);
+    done.unwrap();
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_does_not_see_the_page_is_left() {
+    let platform = Platform::new(|_| page(0, 2));
+    let outcome = read(&source(&paged("{type: OffsetIncrement, page_size: 2}")), json!({}), &platform, &[]).await;
+    assert!(outcome.problems[0].contains("100 pages in a row are the same"), "{:?}", outcome.problems);
+    assert_eq!((platform.calls().len(), outcome.whole["items"]), (101, false));
+}

@@ -49,3 +49,22 @@ async fn what_was_recorded_can_be_replayed_without_the_secret() {
     assert_eq!(records(replaying, "****").await, 3);
     assert_eq!(replayer.unused(), [""; 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn packed_answers_are_recorded_as_text_so_that_secrets_in_them_are_found() {
+    use std::io::Write as _;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(b"{\"data\": [{\"id\": 1, \"echo\": \"s3cret-value\"}]}").unwrap();
+    let packed = packed.finish().unwrap();
+    let platform = Platform::new(move |_| {
+        Answer { status: 200, headers: Vec::new(), body: packed.clone() }.with("content-encoding", "gzip")
+    });
+    let recorder = Arc::new(Recorder::new(Arc::clone(&platform) as Arc<dyn Transport>));
+    let recording = World { transport: Arc::clone(&recorder) as Arc<dyn Transport>, ..world(&platform) };
+    assert_eq!(records(recording, "s3cret-value").await, 1);
+    let calls = recorder.calls(|text| text.replace("s3cret-value", "****"));
+    assert_eq!(calls[0].body, "{\"data\": [{\"id\": 1, \"echo\": \"****\"}]}");
+    let replayer = Arc::new(Replayer::new(calls));
+    let replaying = World { transport: Arc::clone(&replayer) as Arc<dyn Transport>, ..world(&platform) };
+    assert_eq!(records(replaying, "****").await, 1);
+}

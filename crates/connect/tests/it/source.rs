@@ -138,3 +138,14 @@ streams:
     assert_eq!(streams[0].schema["properties"], json!({"a": {"type": "string"}, "b": {"type": "number"}}));
     assert_eq!(platform.calls(), [""; 0], "nothing is asked of the platform for what is known here");
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_streams_of_one_name_are_refused() {
+    let text = "- {$ref: '#/definitions/stream', name: items, $parameters: {path: a}}
+- {$ref: '#/definitions/stream', name: items, $parameters: {path: b}}\n";
+    let source = source(text);
+    let platform = Platform::new(|_| page(0, 1));
+    let session = source.open(json!({}), world(&platform)).unwrap();
+    let failure = session.discover().await.unwrap_err();
+    assert!(failure.message.contains("two streams are called items"), "{failure}");
+}

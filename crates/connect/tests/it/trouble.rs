@@ -122,3 +122,66 @@ async fn proof_of_who_calls_does_not_follow_a_redirect_to_another_host() {
     assert!(!asked[1].headers.contains_key("authorization"));
     assert_eq!(outcome.values("items", "id").len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn neither_a_key_nor_a_body_follows_a_redirect_to_another_host() {
+    let platform = Platform::new(|asked| match asked.path.as_str() {
+        "/items" => Answer::status(307).with("location", "https://elsewhere.test/there"),
+        _ => page(0, 1),
+    });
+    let requester = |more: &str| {
+        let said = format!(
+            "retriever: {{$ref: '#/definitions/stream/retriever', requester: {{$ref: '#/definitions/requester', {more}}}}}, $parameters"
+        );
+        source(&PLAIN.replace("$parameters", &said))
+    };
+    let keyed = requester(
+        "request_headers: {X-More: more}, authenticator: {type: ApiKeyAuthenticator, header: X-Key, api_token: abc}",
+    );
+    let outcome = read(&keyed, json!({}), &platform, &[]).await;
+    assert_eq!(outcome.values("items", "id").len(), 1);
+    let asked = platform.asked.lock().unwrap().split_off(0);
+    assert_eq!(asked[0].headers["x-key"], "abc");
+    assert!(!asked[1].headers.contains_key("x-key") && !asked[1].headers.contains_key("x-more"), "{:?}", asked[1]);
+
+    let posted = requester("http_method: POST, request_body_json: {key: abc}");
+    let outcome = read(&posted, json!({}), &platform, &[]).await;
+    assert!(outcome.problems[0].contains("redirects to elsewhere.test; what was sent"), "{:?}", outcome.problems);
+    assert_eq!(platform.asked.lock().unwrap().len(), 1, "the body stayed here");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_no_json_is_a_gap_and_nothing_after_it_is_taken_for_done() {
+    for (body, headers) in [
+        (b"<html>back soon</html>".to_vec(), Vec::new()),
+        (b"{\"data\": [{\"id\": 1".to_vec(), Vec::new()),
+        (vec![0x1f, 0x8b, 8, 0, 1, 2, 3], vec![("content-encoding", "gzip".to_owned())]),
+    ] {
+        let platform = Platform::new(move |_| Answer { status: 200, headers: headers.clone(), body: body.clone() });
+        let outcome = read(&source(PLAIN), json!({}), &platform, &[]).await;
+        assert!(!outcome.whole["items"] && !outcome.states.contains_key("items"));
+        assert!(outcome.problems[0].contains("https://p.test/items: "), "{:?}", outcome.problems);
+    }
+    let platform = Platform::new(|_| Answer { status: 204, headers: Vec::new(), body: b" \n".to_vec() });
+    let outcome = read(&source(PLAIN), json!({}), &platform, &[]).await;
+    assert!(outcome.whole["items"] && outcome.problems.is_empty(), "no answer is an empty one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_platform_complains_of_cannot_write_to_the_terminal() {
+    let body = b"oh\x1b[2J no\r\n  ok: all fine".to_vec();
+    let platform = Platform::new(move |_| Answer { status: 400, headers: Vec::new(), body: body.clone() });
+    let outcome = read(&source(PLAIN), json!({}), &platform, &[]).await;
+    assert_eq!(
+        outcome.problems,
+        ["items [] true: https://p.test/items answers 400 Bad Request: oh [2J no ok: all fine"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_is_too_long_says_how_long() {
+    let platform = Platform::new(|_| Answer::status(429).with("retry-after", "900"));
+    let outcome = read(&source(PLAIN), json!({}), &platform, &[]).await;
+    let said = &outcome.problems[0];
+    assert!(said.contains("(tried 1 times; the next try would be in 900 s, and a call is tried for 600 s)"), "{said}");
+}
