@@ -205,6 +205,8 @@ def event_list(request, form):
         told = request.json() if "json" in request.headers.get("Content-Type", "") else request.form()
         since, until = data.instant(told.get("from"), form), data.instant(told.get("to"), form)
     rows = [row for when, row in data.events(form) if (since is None or when >= since) and (until is None or when <= until)]
+    if request.get("breaks_in") and (request.get("from") or "").startswith(request.get("breaks_in")):
+        return Answer({"error": "not these days"}, 400)
     group = request.get("kind")
     rows = [row for row in rows if group is None or str(row["kind"]) == group]
     start = request.number("offset", 0)
