@@ -90,16 +90,21 @@ fn load(path: Option<&Text>, name: &str, account: &Account, files: &Arc<dyn File
     let Some(text) = text else { return Ok(empty()) };
     let schema: Value = serde_json::from_str(&text)
         .map_err(|error| Failure::system(format!("the schema {plain} is no JSON: {error}")))?;
-    Ok(resolved(&schema, &schema, files, 0))
+    let mut left = NODES_MAX;
+    Ok(resolved(&schema, &schema, files, (0, &mut left)))
 }
 
-/// Deepest chain of references between schemas.
+/// Deepest chain of references between schemas, and most values after all are followed: one that refers to itself in
+/// two places would double with each turn. Beyond, a reference stands for anything.
 const REFERENCES_MAX: usize = 32;
+const NODES_MAX: usize = 100_000;
 
 /// References within a schema, and to files of the folder `schemas/shared`, replaced by what they refer to.
-fn resolved(value: &Value, whole: &Value, files: &Arc<dyn Files>, depth: usize) -> Value {
+fn resolved(value: &Value, whole: &Value, files: &Arc<dyn Files>, (depth, left): (usize, &mut usize)) -> Value {
+    *left = left.saturating_sub(1);
     match value {
-        Value::Object(fields) if depth < REFERENCES_MAX => {
+        Value::Object(fields) if fields.contains_key("$ref") && (depth >= REFERENCES_MAX || *left == 0) => empty(),
+        Value::Object(fields) => {
             let target = fields.get("$ref").and_then(Value::as_str).and_then(|reference| {
                 let (file, pointer) = reference.split_once('#').unwrap_or((reference, ""));
                 let other = (!file.is_empty()).then(|| {
@@ -113,16 +118,15 @@ fn resolved(value: &Value, whole: &Value, files: &Arc<dyn Files>, depth: usize) 
                     None => whole.clone(),
                 };
                 let found = root.pointer(pointer)?.clone();
-                Some(resolved(&found, &root, files, depth + 1))
+                Some(resolved(&found, &root, files, (depth + 1, left)))
             });
             target.unwrap_or_else(|| {
                 let fields = fields.iter().filter(|(name, _)| *name != "definitions");
-                Value::Object(
-                    fields.map(|(name, value)| (name.clone(), resolved(value, whole, files, depth))).collect(),
-                )
+                let mut inner = |value| resolved(value, whole, files, (depth, left));
+                Value::Object(fields.map(|(name, value)| (name.clone(), inner(value))).collect())
             })
         }
-        Value::Array(items) => items.iter().map(|item| resolved(item, whole, files, depth)).collect(),
+        Value::Array(items) => items.iter().map(|item| resolved(item, whole, files, (depth, left))).collect(),
         other => other.clone(),
     }
 }
@@ -229,4 +233,20 @@ fn named(name: &str) -> Result<Value, Failure> {
             )));
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_that_refers_to_itself_twice_does_not_unfold_without_end() {
+        let node =
+            json!({"properties": {"left": {"$ref": "#/definitions/node"}, "right": {"$ref": "#/definitions/node"}}});
+        let schema = json!({"definitions": {"node": node}, "properties": {"root": {"$ref": "#/definitions/node"}}});
+        let files: Arc<dyn Files> = Arc::new(());
+        let found = resolved(&schema, &schema, &files, (0, &mut NODES_MAX.clone()));
+        assert_eq!(found.pointer("/properties/root/properties/left/properties/left").map(Value::is_object), Some(true));
+        assert!(found.to_string().len() < 100 * NODES_MAX);
+    }
 }

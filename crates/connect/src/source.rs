@@ -291,6 +291,11 @@ impl Session<'_> {
         let clean = |failure: Failure| Failure { message: self.clean(&failure.message), ..failure };
         let streams = self.streams().await.map_err(clean)?;
         let at_once = self.slices_at_once().map_err(clean)?;
+        for name in ask.states.keys().filter(|name| !streams.iter().any(|stream| stream.name() == **name)) {
+            let failure = Failure::config(format!("there is a state of it, and no such stream; {}", known(&streams)));
+            let stream = Arc::from(name.as_str());
+            let _gone = out.send(Event::Problem { stream, part: String::new(), failure, is_gap: false }).await;
+        }
         let asked = match ask.streams {
             Some(asked) => asked,
             None => {
@@ -327,8 +332,7 @@ impl Session<'_> {
         if let Err(failure) = self.is_readable(name) {
             return failure;
         }
-        let known = streams.iter().map(|stream| stream.name()).collect::<Vec<_>>().join(", ");
-        Failure::config(format!("there is no stream {name}; there are {known}"))
+        Failure::config(format!("there is no stream {name}; {}", known(streams)))
     }
 
     async fn read_one(
@@ -354,6 +358,10 @@ impl Session<'_> {
         let most = said.max_concurrency.and_then(|most| usize::try_from(most).ok()).unwrap_or(SLICES_AT_ONCE_MAX);
         Ok(wanted.min(most).clamp(1, SLICES_AT_ONCE_MAX))
     }
+}
+
+fn known(streams: &[Arc<Stream>]) -> String {
+    format!("there are {}", streams.iter().map(|stream| stream.name()).collect::<Vec<_>>().join(", "))
 }
 
 /// Adds a stream, whose name tells it from the others.

@@ -9,13 +9,15 @@ use crate::problem::Problem;
 const REF: &str = "$ref";
 /// Most values after all references are followed: the largest manifest known has 90,000.
 const NODES_MAX: usize = 4_000_000;
+/// Deepest nesting once references are followed; reading takes stack.
+const DEPTH_MAX: usize = 256;
 
 /// The manifest with every reference replaced by what it refers to.
 ///
 /// # Errors
 /// A reference to nothing, or to itself.
 pub(crate) fn resolve(manifest: &Node) -> Result<Node, Problem> {
-    let mut resolver = Resolver { manifest, open: Vec::new(), count: 0 };
+    let mut resolver = Resolver { manifest, open: Vec::new(), count: 0, depth: 0 };
     // Definitions are there to be referred to: followed by themselves they would only be copied.
     let Data::Map(entries) = &manifest.data else { return Ok(manifest.clone()) };
     let mut resolved = Vec::with_capacity(entries.len());
@@ -31,10 +33,23 @@ struct Resolver<'m> {
     manifest: &'m Node,
     open: Vec<String>,
     count: usize,
+    depth: usize,
 }
 
 impl Resolver<'_> {
     fn node(&mut self, node: &Node) -> Result<Node, Problem> {
+        if self.depth >= DEPTH_MAX {
+            let message =
+                format!("with its references followed, the file nests deeper than {DEPTH_MAX}; refer to less");
+            return Err(Problem::at(node.line, message));
+        }
+        self.depth += 1;
+        let resolved = self.unfolded(node);
+        self.depth -= 1;
+        resolved
+    }
+
+    fn unfolded(&mut self, node: &Node) -> Result<Node, Problem> {
         self.count += 1;
         if self.count > NODES_MAX {
             return Err(Problem::at(
@@ -139,5 +154,12 @@ mod tests {
                 .message
                 .contains("refers to itself: #/definitions/a → #/definitions/b → #/definitions/a")
         );
+    }
+
+    #[test]
+    fn references_cannot_nest_without_end() {
+        let chain: String = (0..20_000).map(|at| format!("  a{at}: {{x: '#/definitions/a{}'}}\n", at + 1)).collect();
+        let text = format!("definitions:\n{chain}  a20000: 1\nb: '#/definitions/a0'\n");
+        assert!(resolved(&text).unwrap_err().message.contains("nests deeper than"));
     }
 }

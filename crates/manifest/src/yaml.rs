@@ -25,7 +25,11 @@ pub(crate) fn parse(text: &str) -> Result<Node, Problem> {
         match event {
             Event::StreamStart | Event::DocumentStart(_) | Event::Nothing => {}
             Event::StreamEnd | Event::DocumentEnd => return Ok(Node { line: 1, data: Data::Null }),
-            event => return reader.node(event, span, 0),
+            event => {
+                let node = reader.node(event, span, 0)?;
+                reader.end()?;
+                return Ok(node);
+            }
         }
     }
 }
@@ -42,6 +46,20 @@ impl<'a> Reader<'a> {
             Some(Ok(event)) => Ok(event),
             Some(Err(error)) => Err(unread(&error)),
             None => Err(Problem::at(1, "the file ends in the middle")),
+        }
+    }
+
+    /// What comes after the document is nothing: it would be passed over without a word.
+    fn end(&mut self) -> Result<(), Problem> {
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(()),
+                (Event::DocumentStart(_), span) => {
+                    let message = "a second document begins here, and a file is one; take out the `---`";
+                    return Err(Problem::at(span.start.line(), message));
+                }
+                _ => {}
+            }
         }
     }
 
@@ -201,5 +219,13 @@ mod tests {
             bomb.push_str(&format!("a{level}: &a{level} [{all}]\n"));
         }
         assert!(parse(&bomb).unwrap_err().message.contains("values"));
+    }
+
+    #[test]
+    fn a_second_document_is_not_passed_over() {
+        let problem = parse("a: 1\n---\nb: 2\n").unwrap_err();
+        assert!(problem.message.contains("a second document begins here") && problem.line == 2, "{problem:?}");
+        assert!(parse("a: 1\n}\n").is_err(), "what follows is read too");
+        check("--- \na: 1\n...\n", &json!({"a": 1}));
     }
 }

@@ -68,13 +68,15 @@ pub(crate) fn ask(args: &ReadArgs) -> Result<Ask, Failure> {
     let state = |name: &str| states.get(name).cloned().unwrap_or_default();
     let streams = if let Some(path) = &args.catalog {
         let catalog = parse(&text(path)?, path)?;
-        let listed = catalog.get("streams").and_then(Value::as_array).cloned().unwrap_or_default();
-        let named = listed.iter().filter_map(|entry| {
-            let name = entry.pointer("/stream/name").or_else(|| entry.get("name"))?.as_str()?.to_owned();
-            let is_whole = entry.get("sync_mode").and_then(Value::as_str) == Some("full_refresh");
-            Some((name.clone(), if is_whole { Value::Null } else { state(&name) }))
-        });
-        Some(named.collect())
+        Some(
+            listed(&catalog, path)?
+                .into_iter()
+                .map(|(name, is_whole)| {
+                    let state = if is_whole { Value::Null } else { state(&name) };
+                    (name, state)
+                })
+                .collect(),
+        )
     } else if args.streams.is_empty() {
         None
     } else {
@@ -83,26 +85,46 @@ pub(crate) fn ask(args: &ReadArgs) -> Result<Ask, Failure> {
     Ok(Ask { streams, states })
 }
 
+/// The streams of a catalog, configured or as `discover` prints it, and whether each is to be read whole.
+fn listed(catalog: &Value, path: &Path) -> Result<Vec<(String, bool)>, Failure> {
+    let odd = |what: &str| {
+        let text = format!(
+            "{} {what}; give a configured catalog, such as {{\"streams\": [{{\"stream\": {{\"name\": …}}}}]}}",
+            path.display()
+        );
+        Failure::new(Code::SettingsInvalid, text)
+    };
+    let streams = catalog.get("streams").or_else(|| catalog.pointer("/catalog/streams")).and_then(Value::as_array);
+    let entry = |entry: &Value| {
+        let name = entry.pointer("/stream/name").or_else(|| entry.get("name")).and_then(Value::as_str);
+        let is_whole = entry.get("sync_mode").and_then(Value::as_str) == Some("full_refresh");
+        Ok((name.ok_or_else(|| odd("has a stream without a name"))?.to_owned(), is_whole))
+    };
+    streams.ok_or_else(|| odd("has no list `streams`"))?.iter().map(entry).collect()
+}
+
 /// States as the protocol has them (a list of messages) or by name.
 fn states(value: &Value, path: &Path) -> Result<BTreeMap<String, Value>, Failure> {
+    let odd = || {
+        let text = format!("{} should hold a list of STATE messages of streams, or states by stream", path.display());
+        Failure::new(Code::SettingsInvalid, text)
+    };
+    let message = |item: &Value| {
+        let stream = item.get("stream").or_else(|| item.pointer("/state/stream"))?;
+        let name = stream.pointer("/stream_descriptor/name")?.as_str()?;
+        Some((name.to_owned(), stream.get("stream_state").cloned().unwrap_or_default()))
+    };
     match value {
-        Value::Array(items) => Ok(items
-            .iter()
-            .filter_map(|item| {
-                let stream = item.get("stream").or_else(|| item.pointer("/state/stream"))?;
-                let name = stream.pointer("/stream_descriptor/name")?.as_str()?;
-                Some((name.to_owned(), stream.get("stream_state")?.clone()))
-            })
-            .collect()),
-        Value::Object(fields) => Ok(fields.clone().into_iter().collect()),
-        _ => {
-            let text = format!("{} should hold a list of STATE messages, or states by stream", path.display());
-            Err(Failure::new(Code::SettingsInvalid, text))
+        Value::Array(items) => items.iter().map(|item| message(item).ok_or_else(odd)).collect(),
+        Value::Object(fields) if fields.values().all(|state| state.is_object() || state.is_null()) => {
+            Ok(fields.clone().into_iter().collect())
         }
+        _ => Err(odd()),
     }
 }
 
-/// Writes the states so that they can be given again.
+/// Writes the states so that they can be given again. The file is replaced at once: whoever is interrupted has the old
+/// states or the new ones.
 pub(crate) fn save_state(path: &Path, states: &BTreeMap<String, Value>) -> Result<(), Failure> {
     let messages: Vec<Value> = states
         .iter()
@@ -110,7 +132,8 @@ pub(crate) fn save_state(path: &Path, states: &BTreeMap<String, Value>) -> Resul
         .collect();
     let text = serde_json::to_string_pretty(&messages).map_err(|error| Failure::Other(error.into()))?;
     let unwritten = |error| Failure::Other(anyhow::Error::new(error).context(format!("writing {}", path.display())));
-    std::fs::write(path, text + "\n").map_err(unwritten)
+    let beside = path.with_added_extension("new");
+    std::fs::write(&beside, text + "\n").and_then(|()| std::fs::rename(&beside, path)).map_err(unwritten)
 }
 
 fn text(path: &Path) -> Result<String, Failure> {

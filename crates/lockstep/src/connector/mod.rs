@@ -18,6 +18,7 @@ use lockstep_core::error::Code;
 use lockstep_egress::{AddressPolicy, HttpTransport};
 pub(crate) use output::Format;
 use output::Output;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
@@ -89,30 +90,49 @@ async fn read(args: &ReadArgs) -> Result<(), Failure> {
     let source = input::source(&args.account.connector)?;
     let ask = input::ask(args)?;
     let session = open(&source, &args.account)?;
-    let mut output = Output::begin(args.account.format, args.account.quiet);
+    let mut output = Output::begin(args.account.format, args.account.quiet, ask.states.clone());
     if ask.streams.is_none() {
         tell::refused(&source);
     }
-    let is_whole = pull(&session, ask, &mut output).await?;
-    let states = output.end();
+    let pulled = pull(&session, ask, &mut output).await?;
+    let (states, written) = output.end();
     if let Some(path) = &args.save_state {
         input::save_state(path, &states)?;
     }
-    if is_whole {
-        return Ok(());
+    match (written, pulled) {
+        (Err(error), _) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        (Err(error), _) => Err(Failure::Other(anyhow::Error::new(error).context("writing the records"))),
+        (Ok(()), Pulled::Whole) => Ok(()),
+        (Ok(()), Pulled::Stopped) => Err(Failure::new(Code::ConnectorFailed, "stopped before everything was read")),
+        (Ok(()), Pulled::Part) => {
+            Err(Failure::new(Code::ConnectorFailed, "not everything could be read; what is missing is said above"))
+        }
     }
-    Err(Failure::new(Code::ConnectorFailed, "not everything could be read; what is missing is said above"))
 }
 
-/// Reads, and hands what happens to the output. Gives whether nothing is missing.
-async fn pull(session: &Session<'_>, ask: Ask, output: &mut Output) -> Result<bool, Failure> {
+/// How reading ended.
+enum Pulled {
+    /// Nothing is missing.
+    Whole,
+    /// Something could not be read.
+    Part,
+    /// The person at the terminal has had enough.
+    Stopped,
+}
+
+/// Reads, and hands what happens to the output. Ctrl-C ends the reading; what was read until then is written.
+async fn pull(session: &Session<'_>, ask: Ask, output: &mut Output) -> Result<Pulled, Failure> {
     let (out, mut events) = mpsc::channel::<Event>(PAGES_AHEAD);
     let reading = async {
-        let done = session.read(ask, &out).await;
+        let done = tokio::select! {
+            done = session.read(ask, &out) => Some(done),
+            Ok(()) = tokio::signal::ctrl_c() => None,
+        };
         drop(out);
         done
     };
-    let printing = async {
+    // The events are dropped with it, which ends the reading.
+    let printing = async move {
         let mut is_whole = true;
         while let Some(event) = events.recv().await {
             if let Event::Ended { is_whole: ended, .. } = &event {
@@ -120,15 +140,19 @@ async fn pull(session: &Session<'_>, ask: Ask, output: &mut Output) -> Result<bo
             }
             let is_read = session.take_kept_config().is_none_or(|config| output.config(&config));
             if !output.take(&event) || !is_read {
-                // Nobody reads the output any more, as with `| head`.
-                events.close();
+                // Nobody reads the output any more, as with `| head`; nor is what still comes taken for read.
+                return false;
             }
         }
         is_whole
     };
     let (done, is_whole) = tokio::join!(reading, printing);
-    done.map_err(|failure| Failure::new(Code::ConnectorFailed, failure.message))?;
-    Ok(is_whole)
+    match done {
+        None => Ok(Pulled::Stopped),
+        Some(Err(failure)) => Err(Failure::new(Code::ConnectorFailed, failure.message)),
+        Some(Ok(())) if is_whole => Ok(Pulled::Whole),
+        Some(Ok(())) => Ok(Pulled::Part),
+    }
 }
 
 /// Tells the configuration that should be kept from now on, where it is a new one.
@@ -157,7 +181,7 @@ fn seed() -> u64 {
     SystemIds.ordered() as u64
 }
 
-/// A line for people, on standard error.
+/// A line for people, on standard error. What a platform says in it cannot move the cursor or clear the screen.
 fn note(line: &str) {
-    complain(line);
+    complain(&line.replace(|one: char| one.is_control() && one != '\n', " "));
 }

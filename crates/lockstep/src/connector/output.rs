@@ -2,7 +2,6 @@
 
 use crate::connector::note;
 use crate::connector::tell::Tally;
-use crate::printer;
 use crate::world::SystemClock;
 use lockstep_connect::{Check, Event, FailureType, Source, StreamInfo};
 use lockstep_core::clock::Clock as _;
@@ -85,6 +84,7 @@ pub(crate) struct Output {
     counts: BTreeMap<String, u64>,
     states: BTreeMap<String, Value>,
     tally: Tally,
+    written: std::io::Result<()>,
 }
 
 #[derive(Serialize)]
@@ -109,18 +109,20 @@ pub(crate) const KEPT_UNTOLD: &str = "the configuration should be kept in a new 
 const BUFFER_BYTES: usize = 64 * 1024;
 
 impl Output {
-    /// Begins; progress is told on standard error, where that is a terminal.
-    pub(crate) fn begin(format: Format, is_quiet: bool) -> Self {
+    /// Begins; progress is told on standard error, where that is a terminal. `states` are those to read on from.
+    pub(crate) fn begin(format: Format, is_quiet: bool, states: BTreeMap<String, Value>) -> Self {
         Self {
             format,
             out: std::io::BufWriter::with_capacity(BUFFER_BYTES, std::io::stdout()),
             counts: BTreeMap::new(),
-            states: BTreeMap::new(),
+            states,
             tally: Tally::begin(is_quiet || format == Format::Airbyte),
+            written: Ok(()),
         }
     }
 
-    /// Prints an event. False where nobody reads any more.
+    /// Prints an event. False where it could not be written, after which nothing more is taken. A state counts from
+    /// when it has been written, and with it the records before it.
     pub(crate) fn take(&mut self, event: &Event) -> bool {
         let written = match event {
             Event::Began { stream } => {
@@ -135,7 +137,6 @@ impl Output {
             }
             Event::Records { stream, records } => self.records(stream, records),
             Event::State { stream, state } => {
-                self.states.insert(stream.to_string(), state.clone());
                 let count = self.counts.get(stream.as_ref()).copied().unwrap_or(0);
                 #[expect(clippy::cast_precision_loss, reason = "the protocol counts in floats")]
                 let line = json!({"type": "STATE", "state": {
@@ -143,7 +144,9 @@ impl Output {
                     "stream": {"stream_descriptor": {"name": stream.as_ref()}, "stream_state": state},
                     "sourceStats": {"recordCount": count as f64},
                 }});
-                self.line(&line)
+                self.line(&line).map(|()| {
+                    self.states.insert(stream.to_string(), state.clone());
+                })
             }
             Event::Problem { stream, part, failure, is_gap } => {
                 let place = if part.is_empty() { String::new() } else { format!(" ({part})") };
@@ -165,7 +168,8 @@ impl Output {
                 self.line(&line)
             }
         };
-        written.is_ok()
+        self.written = written;
+        self.written.is_ok()
     }
 
     fn records(&mut self, stream: &str, records: &[std::sync::Arc<Value>]) -> std::io::Result<()> {
@@ -211,13 +215,13 @@ impl Output {
         writeln!(self.out, "{}", config_line(config)).and_then(|()| self.out.flush()).is_ok()
     }
 
-    /// Ends; gives the last state of each stream.
-    pub(crate) fn end(mut self) -> BTreeMap<String, Value> {
-        if self.out.flush().is_err() {
-            printer::complain("the output was closed before all was written");
-        }
+    /// Ends; gives the last state of each stream, and whether all was written.
+    pub(crate) fn end(mut self) -> (BTreeMap<String, Value>, std::io::Result<()>) {
         self.tally.end();
-        self.states
+        let written = self.written.and_then(|()| self.out.flush());
+        // What could not be written is not tried again when the buffer is dropped.
+        let _unwritten = self.out.into_parts();
+        (self.states, written)
     }
 }
 

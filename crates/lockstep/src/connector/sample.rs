@@ -129,6 +129,18 @@ async fn gather(session: &Session<'_>, ask: Ask) -> Result<Gathered, Failure> {
     Ok(gathered)
 }
 
+/// The same value, every text in it cleaned.
+fn cleaned(value: &Value, clean: &dyn Fn(&str) -> String) -> Value {
+    match value {
+        Value::String(text) => Value::String(clean(text)),
+        Value::Array(items) => items.iter().map(|item| cleaned(item, clean)).collect(),
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(name, value)| (name.clone(), cleaned(value, clean))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
 async fn record(args: &TestArgs, source: &Source, folder: &Path) -> Result<(), Failure> {
     let config = input::config(args.config.as_deref())?;
     let policy = Arc::new(AddressPolicy::new(args.allow_private.clone()));
@@ -147,7 +159,7 @@ async fn record(args: &TestArgs, source: &Source, folder: &Path) -> Result<(), F
         let text = format!("{stream} has {} records; record an account with at most {RECORDS_MAX}", records.len());
         return Err(Failure::new(Code::ConnectorFailed, text));
     }
-    let clean = |value: &Value| serde_json::from_str(&session.clean(&value.to_string())).unwrap_or_default();
+    let clean = |value: &Value| cleaned(value, &|text| session.clean(text));
     let sample = Sample {
         at: at.to_string(),
         config: clean(session.config()),

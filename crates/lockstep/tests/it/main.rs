@@ -15,6 +15,8 @@ mod chance;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod connector;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod desk;
