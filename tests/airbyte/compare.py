@@ -80,6 +80,13 @@ class Run:
             found[record["stream"]][json.dumps(without_nothing(record["data"]), sort_keys=True, ensure_ascii=False)] += 1
         return found
 
+    def counted(self):
+        """Of each stream, how many records its states say came before them, all together."""
+        counts = Counter()
+        for state in self.of("STATE", "state"):
+            counts[state["stream"]["stream_descriptor"]["name"]] += state["sourceStats"]["recordCount"]
+        return counts
+
     def states(self):
         return {state["stream_descriptor"]["name"]: settled(state["stream_state"]) for state in self.of("STATE", "state", "stream")}
 
@@ -220,6 +227,8 @@ class Trial:
                     counts = [side[stream].total() for side in records]
                     self.differ(name, stream, f"records{suffix}", *(f"{count} records, alone {dict(part.most_common(1))}" for count, part in zip(counts, only)))
                 self.differ(name, stream, f"state{suffix}", *(side.get(stream) for side in states))
+                if stream in states[0] and stream in states[1]:
+                    self.differ(name, stream, f"count{suffix}", *(side.counted()[stream] for side in (one, other)))
                 self.differ(name, stream, f"failure{suffix}", *(stream in side for side in failed))
             self.differ(name, "*", f"config{suffix}", one.written_back(), other.written_back())
             if not other.failed() and other.error:

@@ -82,6 +82,8 @@ pub(crate) struct Output {
     format: Format,
     out: std::io::BufWriter<std::io::Stdout>,
     counts: BTreeMap<String, u64>,
+    /// Records since the stream's last state: what the protocol has each state say.
+    since_state: BTreeMap<String, u64>,
     states: BTreeMap<String, Value>,
     tally: Tally,
     written: std::io::Result<()>,
@@ -115,6 +117,7 @@ impl Output {
             format,
             out: std::io::BufWriter::with_capacity(BUFFER_BYTES, std::io::stdout()),
             counts: BTreeMap::new(),
+            since_state: BTreeMap::new(),
             states,
             tally: Tally::begin(is_quiet || format == Format::Airbyte),
             written: Ok(()),
@@ -137,7 +140,7 @@ impl Output {
             }
             Event::Records { stream, records } => self.records(stream, records),
             Event::State { stream, state } => {
-                let count = self.counts.get(stream.as_ref()).copied().unwrap_or(0);
+                let count = self.since_state.remove(stream.as_ref()).unwrap_or(0);
                 #[expect(clippy::cast_precision_loss, reason = "the protocol counts in floats")]
                 let line = json!({"type": "STATE", "state": {
                     "type": "STREAM",
@@ -175,6 +178,7 @@ impl Output {
     fn records(&mut self, stream: &str, records: &[std::sync::Arc<Value>]) -> std::io::Result<()> {
         let count = self.counts.entry(stream.to_owned()).or_default();
         *count += records.len() as u64;
+        *self.since_state.entry(stream.to_owned()).or_default() += records.len() as u64;
         self.tally.count(stream, *count);
         let emitted_at = SystemClock.now().0;
         for data in records {
