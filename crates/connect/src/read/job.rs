@@ -85,8 +85,12 @@ impl Job {
                     yield self.page(page?, slice, progress);
                 }
             }
-            if let Some(delete) = &self.delete {
-                self.call(delete, slice, &done.created, None).await?;
+            if let Some(delete) = &self.delete
+                && let Err(failure) = self.call(delete, slice, &done.created, None).await
+            {
+                // All was read: what is left behind there is told, and is no gap.
+                let problems = vec![format!("the job could not be cleared away: {failure}")];
+                yield Fetched { problems, ..Fetched::default() };
             }
         }
     }

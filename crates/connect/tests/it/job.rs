@@ -45,6 +45,19 @@ async fn a_job_that_fails_is_ordered_again_and_its_files_are_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_that_cannot_be_cleared_away_was_read_all_the_same() {
+    let platform = Platform::new(|asked| match (asked.method.as_str(), asked.path.as_str()) {
+        ("POST", _) => Answer::json(&json!({"id": 1})),
+        ("DELETE", _) => Answer::status(403),
+        (_, "/one.csv") => Answer { status: 200, headers: Vec::new(), body: b"n\n1\n".to_vec() },
+        _ => Answer::json(&json!({"status": "done", "urls": ["https://p.test/one.csv"]})),
+    });
+    let outcome = read(&source(EXPORT), json!({}), &platform, &[]).await;
+    assert!(outcome.whole["rows"] && outcome.values("rows", "n").len() == 1);
+    assert!(outcome.problems[0].contains("false: the job could not be cleared away"), "{:?}", outcome.problems);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_without_end_is_given_up_with_a_sentence() {
     let platform = Platform::new(|asked| match asked.method.as_str() {
         "POST" => Answer::json(&json!({"id": 1})),
