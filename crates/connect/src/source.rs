@@ -139,6 +139,12 @@ impl Source {
         plain.chain(dynamic).map(|(stream, problem)| Refused { stream, why: problem.to_string() }).collect()
     }
 
+    /// Fields of the manifest that are nearly ones of the format, each with its place and what may be meant.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<String> {
+        self.manifest.doubts.iter().map(ToString::to_string).collect()
+    }
+
     /// Makes a configuration ready for use.
     ///
     /// # Errors

@@ -36,6 +36,8 @@ pub struct Manifest {
     pub concurrency_level: Option<ConcurrencyLevel>,
     /// Limits on calls.
     pub api_budget: Option<HttpApiBudget>,
+    /// Fields that are not of the format and nearly are: slips of the pen, told and let through.
+    pub doubts: Vec<Problem>,
 }
 
 /// A stream of the manifest.
@@ -92,6 +94,7 @@ impl Manifest {
             concurrency_level: keep(at.field("concurrency_level"), &mut problems).flatten(),
             api_budget: keep(at.field("api_budget"), &mut problems).flatten(),
             streams,
+            doubts: at.take_doubts(),
         };
         // A file with `spec` alone belongs to a source that is all Python; its spec can be shown.
         if manifest.streams.is_empty()
@@ -289,6 +292,27 @@ definitions:
             told[1]
         );
         assert!(told[2].starts_with("streams[2].transformations[0].fields[0].value: the template"), "{}", told[2]);
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_doubted_and_a_leftover_is_not() {
+        let text = "- type: DeclarativeStream
+  name: people
+  primary_keys: id
+  old_leftover: 1
+  $parameters: {paginators: handed}
+  retriever:
+    requester: {$ref: '#/definitions/requester'}
+    record_selector: {extractor: {field_path: []}}
+    paginater: {type: NoPagination}\n";
+        let doubts: Vec<String> = manifest(text).unwrap().doubts.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            doubts,
+            [
+                "streams[0].primary_keys: DeclarativeStream has no field `primary_keys`, so it says nothing; did you mean `primary_key`? (line 16)",
+                "streams[0].retriever.paginater: SimpleRetriever has no field `paginater`, so it says nothing; did you mean `paginator`? (line 22)"
+            ]
+        );
     }
 
     #[test]

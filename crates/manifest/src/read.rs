@@ -4,8 +4,10 @@
 //! that the page that lists a component's fields is also its parser. Fields that a component does not know are let
 //! through: the format has grown for years, and manifests carry leftovers of all its ages.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::node::{Data, Node};
@@ -28,7 +30,14 @@ pub struct At<'a> {
     pub node: &'a Node,
     place: Place<'a>,
     parameters: Parameters,
+    doubts: Doubts,
 }
+
+/// What may be meant otherwise than it is written, gathered over a whole tree.
+type Doubts = Rc<RefCell<Vec<Problem>>>;
+
+/// How near a name must be to a field's to be taken for a slip of the pen.
+const SLIP: f64 = 0.9;
 
 enum Place<'a> {
     Root(&'a str),
@@ -53,8 +62,13 @@ pub trait Read: Sized {
 impl<'a> At<'a> {
     /// The beginning of a tree; `path` is shown before the paths inside.
     #[must_use]
-    pub const fn root(node: &'a Node, path: &'a str) -> Self {
-        Self { node, place: Place::Root(path), parameters: None }
+    pub fn root(node: &'a Node, path: &'a str) -> Self {
+        Self { node, place: Place::Root(path), parameters: None, doubts: Doubts::default() }
+    }
+
+    /// Fields that no component here knows and that are nearly ones it does.
+    pub(crate) fn take_doubts(&self) -> Vec<Problem> {
+        self.doubts.take()
     }
 
     pub(crate) const fn parameters(&self) -> &Parameters {
@@ -62,22 +76,54 @@ impl<'a> At<'a> {
     }
 
     pub(crate) fn entry<'b>(&'b self, name: &'b str, node: &'b Node) -> At<'b> {
-        At { node, place: Place::Field(self, name), parameters: self.parameters.clone() }
+        At {
+            node,
+            place: Place::Field(self, name),
+            parameters: self.parameters.clone(),
+            doubts: Rc::clone(&self.doubts),
+        }
     }
 
     pub(crate) fn item<'b>(&'b self, index: usize, node: &'b Node) -> At<'b> {
-        At { node, place: Place::Item(self, index), parameters: self.parameters.clone() }
+        At {
+            node,
+            place: Place::Item(self, index),
+            parameters: self.parameters.clone(),
+            doubts: Rc::clone(&self.doubts),
+        }
     }
 
-    /// This place as a component: its parameters hold from here on.
-    pub(crate) fn component(&self) -> At<'_> {
+    /// This place as a component with these fields: its parameters hold from here on.
+    pub(crate) fn component(&self, fields: &[&str]) -> At<'_> {
+        self.doubt(fields);
         let own = self.node.get(PARAMETERS).map(|node| Arc::new(node.to_json()));
         let place = match &self.place {
             Place::Root(path) => Place::Root(path),
             Place::Field(at, name) => Place::Field(at, name),
             Place::Item(at, index) => Place::Item(at, *index),
         };
-        At { node: self.node, place, parameters: own }
+        At { node: self.node, place, parameters: own, doubts: Rc::clone(&self.doubts) }
+    }
+
+    /// Doubts fields that are nearly one of these. Others are let through: manifests carry leftovers of all ages, and
+    /// what parameters hand down.
+    fn doubt(&self, fields: &[&str]) {
+        let Data::Map(entries) = &self.node.data else { return };
+        let handed = |key: &str| self.node.get(PARAMETERS).is_some_and(|own| own.get(key).is_some());
+        for (key, node) in entries.iter().filter(|(key, _)| !fields.contains(&key.as_str()) && !handed(key)) {
+            let free = fields.iter().filter(|field| self.node.get(field).is_none());
+            let near = free.max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
+            if let Some(near) = near.filter(|near| strsim::jaro_winkler(near, key) > SLIP) {
+                let message =
+                    format!("{} has no field `{key}`, so it says nothing; did you mean `{near}`?", self.kind());
+                let doubt = self.entry(key, node).problem(message);
+                // One place of the file may stand in many of the tree.
+                let mut doubts = self.doubts.borrow_mut();
+                if !doubts.iter().any(|known| known.line == doubt.line && known.message == doubt.message) {
+                    doubts.push(doubt);
+                }
+            }
+        }
     }
 
     /// The field of a component.
@@ -277,7 +323,7 @@ macro_rules! component {
                 if !matches!(at.node.data, $crate::node::Data::Map(_)) {
                     return Err(at.expected(concat!("a ", stringify!($name))));
                 }
-                let _component = at.component();
+                let _component = at.component(&[$(stringify!($field)),*]);
                 Ok(Self { $($field: component!(@field _component, $field $(, $otherwise)?),)* })
             }
         }

@@ -82,8 +82,11 @@ pub(crate) fn streams(streams: &[StreamInfo]) {
     }
 }
 
-/// Streams that cannot be read here.
+/// Streams that cannot be read here, and what may be a slip of the pen in the manifest.
 pub(crate) fn refused(source: &Source) {
+    for doubt in source.doubts() {
+        note(&doubt);
+    }
     for refused in source.refused() {
         note(&format!("the stream {} cannot be read: {}", refused.stream, refused.why));
     }

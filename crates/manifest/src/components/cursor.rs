@@ -86,7 +86,7 @@ impl Read for MinMaxDatetime {
                 max_datetime: None,
             });
         }
-        let at = at.component();
+        let at = at.component(&["datetime", "datetime_format", "min_datetime", "max_datetime"]);
         Ok(Self {
             datetime: at.field("datetime")?,
             datetime_format: at.field::<Option<String>>("datetime_format")?.filter(|format| !format.is_empty()),

@@ -113,7 +113,7 @@ pub struct RequestOption {
 
 impl Read for RequestOption {
     fn read(at: &At<'_>) -> Result<Self, Problem> {
-        let at = at.component();
+        let at = at.component(&["inject_into", "field_name", "field_path"]);
         // `$parameters` of an extractor around may reach in here under the same name, as a text.
         let path = at.node.get("field_path").filter(|node| matches!(node.data, Data::List(_)));
         let field_path = path.map_or_else(|| Ok(Vec::new()), |_list| at.field("field_path"))?;
