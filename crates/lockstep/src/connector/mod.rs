@@ -57,6 +57,7 @@ fn spec(args: &ShowArgs) -> Result<(), Failure> {
 async fn check(args: &AccountArgs) -> Result<(), Failure> {
     let source = input::source(&args.connector)?;
     let session = open(&source, args)?;
+    tell::doubts(&source);
     let outcome = session.check().await;
     tell_config(&session, args.format);
     match args.format {

@@ -82,11 +82,16 @@ pub(crate) fn streams(streams: &[StreamInfo]) {
     }
 }
 
-/// Streams that cannot be read here, and what may be a slip of the pen in the manifest.
-pub(crate) fn refused(source: &Source) {
+/// What may be a slip of the pen in the manifest.
+pub(crate) fn doubts(source: &Source) {
     for doubt in source.doubts() {
         note(&doubt);
     }
+}
+
+/// Streams that cannot be read here, after what may be a slip of the pen.
+pub(crate) fn refused(source: &Source) {
+    doubts(source);
     for refused in source.refused() {
         note(&format!("the stream {} cannot be read: {}", refused.stream, refused.why));
     }
