@@ -11,7 +11,7 @@
 //! HTTP on a port ──┘     hooks ◀────────────────┘
 //! ```
 //! A platform must not read a clock, draw what its seed does not give, or open a connection: its hooks are handed
-//! out, and [`Site`] sends them.
+//! out, and [`Site`] sends them. It keeps a ledger of what was written to it from the outside ([`Write`]).
 #![expect(
     clippy::indexing_slicing,
     reason = "members of JSON: one that is absent reads as null, and only objects made here are written to"
@@ -23,6 +23,7 @@ pub mod blueconic;
 mod call;
 pub mod copernica;
 mod faults;
+mod ledger;
 mod people;
 pub mod rest;
 mod serve;
@@ -31,6 +32,7 @@ mod zone;
 
 pub use call::{Answer, Call, Hook};
 pub use faults::Faults;
+pub use ledger::Write;
 pub use people::Person;
 pub use serve::serve;
 pub use site::{ScaledClock, Seen, Site};
@@ -56,4 +58,7 @@ pub trait Platform: Send + 'static {
 
     /// What became of a hook: its answer's status, or none where nobody answered.
     fn hook_answered(&mut self, hook: &Hook, status: Option<u16>);
+
+    /// What was written from the outside so far.
+    fn writes(&self) -> &[Write];
 }

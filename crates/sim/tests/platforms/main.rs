@@ -9,5 +9,6 @@ mod connectors;
 mod copernica;
 mod faults;
 mod golden;
+mod ledger;
 mod reading;
 mod rest;
