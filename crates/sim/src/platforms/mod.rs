@@ -1,12 +1,12 @@
-//! Doubles of the platforms that Lockstep reads from and writes to: BlueConic, Copernica, ActiveCampaign, and a
-//! generic REST platform.
+//! Doubles of the platforms that Lockstep reads from and writes to: BlueConic, Copernica, ActiveCampaign, a generic
+//! REST platform, and platform X behind OAuth 1.0a.
 //!
 //! Each is a pure state machine, `answer(call, now)`, that behaves as its platform is known to: tokens that expire,
 //! pages, limits, and the odd errors. They are strict where the platform is, and where it is unknown they take the
 //! answer that a wrong connector does not survive. Faults come from outside ([`Faults`]), from a seed.
 //!
 //! ```text
-//! Transport::send ─┐                            ┌─▶ blueconic │ copernica │ activecampaign │ rest
+//! Transport::send ─┐                            ┌─▶ blueconic │ copernica │ activecampaign │ rest │ x
 //!                  ├─▶ Call ─▶ Site: faults ────┤                    answer(call, now)
 //! HTTP on a port ──┘     hooks ◀────────────────┘
 //! ```
@@ -25,6 +25,7 @@ pub mod copernica;
 mod faults;
 mod ledger;
 mod people;
+pub mod platform_x;
 pub mod rest;
 mod serve;
 mod site;

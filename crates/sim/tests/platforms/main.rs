@@ -10,5 +10,6 @@ mod copernica;
 mod faults;
 mod golden;
 mod ledger;
+mod platform_x;
 mod reading;
 mod rest;
