@@ -7,7 +7,7 @@
 use crate::Fields;
 use crate::clock::Timestamp;
 use crate::external_id::ExternalId;
-use crate::ids::{ApplicationId, ChangeId, Provider, RecordId, TokenId, TypeId};
+use crate::ids::{ApplicationId, ChangeId, ConnectionId, Provider, RecordId, ShareId, TokenId, TypeId};
 use crate::operation::OperationId;
 use crate::position::Position;
 use crate::record::State;
@@ -75,6 +75,19 @@ pub enum Origin {
         #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
         token: Option<TokenId>,
     },
+    /// A share, which brought what a platform shows.
+    #[serde(rename = "shr")]
+    Share {
+        /// Which.
+        #[serde(rename = "i")]
+        id: ShareId,
+        /// The connection that it is of.
+        #[serde(rename = "c")]
+        connection: ConnectionId,
+        /// The slug under which that platform's ids stand.
+        #[serde(rename = "p")]
+        provider: Provider,
+    },
 }
 
 impl Origin {
@@ -82,8 +95,27 @@ impl Origin {
     #[must_use]
     pub const fn application(&self) -> Option<ApplicationId> {
         match self {
-            Self::Admin => None,
+            Self::Admin | Self::Share { .. } => None,
             Self::Application { id, .. } => Some(*id),
+        }
+    }
+
+    /// The word for its kind, as notifications say it.
+    #[must_use]
+    pub const fn by(&self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Application { .. } => "application",
+            Self::Share { .. } => "share",
+        }
+    }
+
+    /// The share behind it, if one is.
+    #[must_use]
+    pub const fn share(&self) -> Option<ShareId> {
+        match self {
+            Self::Share { id, .. } => Some(*id),
+            Self::Admin | Self::Application { .. } => None,
         }
     }
 
@@ -91,7 +123,7 @@ impl Origin {
     #[must_use]
     pub const fn token(&self) -> Option<TokenId> {
         match self {
-            Self::Admin => None,
+            Self::Admin | Self::Share { .. } => None,
             Self::Application { token, .. } => *token,
         }
     }
@@ -101,7 +133,7 @@ impl Origin {
     pub const fn provider(&self) -> Option<&Provider> {
         match self {
             Self::Admin => None,
-            Self::Application { provider, .. } => Some(provider),
+            Self::Application { provider, .. } | Self::Share { provider, .. } => Some(provider),
         }
     }
 }

@@ -105,6 +105,22 @@ numbered_id!(
     TokenId, "tok_"
 );
 numbered_id!(
+    /// A connection: one authorised account on one platform.
+    ConnectionId, "con_"
+);
+numbered_id!(
+    /// A share: a connection's remote object, brought together with a type.
+    ShareId, "shr_"
+);
+numbered_id!(
+    /// A run: one bulk execution of a share.
+    RunId, "run_"
+);
+numbered_id!(
+    /// A problem: the same for as long as one object or record of a share stands in its way.
+    ProblemId, "prb_"
+);
+numbered_id!(
     /// A delivery: one change for one subscription, the same on every attempt.
     DeliveryId, "dlv_"
 );

@@ -9,6 +9,7 @@ pub mod auth;
 pub mod change;
 pub mod clock;
 pub mod command;
+pub mod connection;
 pub mod delivery;
 pub mod error;
 pub mod external_id;
@@ -19,12 +20,17 @@ pub mod limits;
 pub mod operation;
 pub mod position;
 pub mod powers;
+pub mod problem;
 pub mod rate;
 pub mod record;
 pub mod rules;
+pub mod run;
 pub mod scan;
 pub mod schema;
+pub mod shadow;
+pub mod share;
 pub mod subscription;
+pub mod work;
 
 /// A record's values by field id, in their canonical form. Absent and null are the same thing; null is not stored.
 pub type Fields = serde_json::Map<String, serde_json::Value>;

@@ -1,6 +1,6 @@
 //! Rekeying: everything sealed with one key, sealed with another, as one change of settings.
 
-use crate::seal::{Sealer, sealed_places};
+use crate::seal::{Sealer, sealed_in_connection, sealed_places};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::error::{Code, Rejection};
 use lockstep_store::settings::{Audit, Control, Expect, Put, Setting, SettingRow};
@@ -30,12 +30,12 @@ pub fn reseal(
                 if places.is_empty() {
                     continue;
                 }
-                for (place, sealed) in places {
-                    let opened = old.open(sealed, &place).ok_or_else(|| wrong(&place))?;
-                    *sealed = new.seal(&opened, &place)?;
-                    count += 1;
-                }
+                count += resealed(places, old, new)?;
                 Setting::Subscription(subscription)
+            }
+            Some(Setting::Connection(mut connection)) => {
+                count += resealed(sealed_in_connection(&mut connection), old, new)?;
+                Setting::Connection(connection)
             }
             _ => continue,
         };
@@ -45,10 +45,19 @@ pub fn reseal(
     Ok((Control { puts, ..Control::of(audit) }, count))
 }
 
+fn resealed(places: Vec<(String, &mut String)>, old: &Sealer, new: &Sealer) -> Result<usize, Rejection> {
+    let count = places.len();
+    for (place, sealed) in places {
+        let opened = old.open(sealed, &place).ok_or_else(|| wrong(&place))?;
+        *sealed = new.seal(&opened, &place)?;
+    }
+    Ok(count)
+}
+
 fn wrong(place: &str) -> Rejection {
     let text = format!(
-        "{place} does not open with the key that this folder is sealed with: drop that subscription or rotate its \
-         secret, and rekey then; nothing was changed"
+        "{place} does not open with the key that this folder is sealed with: drop that subscription or connection, or \
+         give its secrets anew, and rekey then; nothing was changed"
     );
     Rejection::new(Code::SealingKeyWrong, text)
 }

@@ -8,8 +8,9 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use lockstep_core::connection::Connection;
 use lockstep_core::error::{Code, Rejection};
-use lockstep_core::ids::{BusinessId, SubscriptionId};
+use lockstep_core::ids::{BusinessId, ConnectionId, SubscriptionId};
 use lockstep_core::subscription::Subscription;
 use std::fmt;
 
@@ -117,6 +118,20 @@ pub fn header_place(business: &BusinessId, subscription: SubscriptionId, name: &
 #[must_use]
 pub fn auth_place(business: &BusinessId, subscription: SubscriptionId) -> String {
     format!("{business}/{subscription}/auth")
+}
+
+/// Where a connection's configuration, or the key of its hooks, stands.
+#[must_use]
+pub fn connection_place(business: &BusinessId, connection: ConnectionId, what: &str) -> String {
+    format!("{business}/{connection}/{what}")
+}
+
+/// Everything sealed in a connection, each with its place. One that was revoked holds nothing any more.
+pub fn sealed_in_connection(connection: &mut Connection) -> Vec<(String, &mut String)> {
+    let Connection { business, id, config, hook_key, .. } = connection;
+    let places = [("config", config), ("hook-key", hook_key)].into_iter();
+    let sealed = places.filter(|(_, sealed)| !sealed.is_empty());
+    sealed.map(|(what, sealed)| (connection_place(business, *id, what), sealed)).collect()
 }
 
 /// Everything sealed in a subscription, each with its place.

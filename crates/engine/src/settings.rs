@@ -3,6 +3,8 @@
 //! A reader knows the version it has read up to and asks the store only for what is newer, so a change costs what
 //! it changes. The server's copy is shared behind a lock; the post room keeps one of its own.
 
+pub mod sharing;
+
 use lockstep_core::application::{Application, Business, Token};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::command::Tell;
@@ -16,6 +18,7 @@ use lockstep_core::schema::definition::TypeDefinition;
 use lockstep_core::subscription::Subscription;
 use lockstep_store::settings::{Hold, Setting, SettingKind, SettingRow};
 use lockstep_store::{Store, StoreError};
+use sharing::Sharing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -158,6 +161,8 @@ pub struct Settings {
     types: BTreeMap<BusinessId, BTreeMap<TypeId, (TypeDefinition, u64)>>,
     /// The types that a business knows, where it says anything of them.
     schemas: BTreeMap<BusinessId, Arc<Schema>>,
+    /// Connections and shares.
+    pub sharing: Sharing,
     by_key: BTreeMap<[u8; 32], (ApplicationId, Option<TokenId>)>,
     by_client: BTreeMap<String, ApplicationId>,
     by_owner: BTreeMap<Owner, BTreeSet<SubscriptionId>>,
@@ -193,6 +198,9 @@ impl Settings {
             (SettingKind::Sealing, Some(Setting::Sealing(value))) => self.sealing_check = Some(value),
             (SettingKind::Hold, value) => {
                 self.hold = if let Some(Setting::Hold(hold)) = value { Some(hold) } else { None };
+            }
+            (SettingKind::Connection | SettingKind::Share, value) => {
+                self.sharing.apply(&row.key.id, value, row.version);
             }
             (SettingKind::Type, value) => {
                 if let Some((business, ty)) = row.key.as_type() {

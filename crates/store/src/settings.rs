@@ -6,11 +6,13 @@
 
 use lockstep_core::application::{Application, Business, Token};
 use lockstep_core::clock::Timestamp;
+use lockstep_core::connection::Connection;
 use lockstep_core::delivery::Notice;
 use lockstep_core::ids::{ApplicationId, BusinessId, OrganisationName, SubscriptionId, TypeId};
 use lockstep_core::operation::Operation;
 use lockstep_core::scan::Scan;
 use lockstep_core::schema::definition::TypeDefinition;
+use lockstep_core::share::Share;
 use lockstep_core::subscription::{StartAt, Subscription};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -71,11 +73,15 @@ pub enum SettingKind {
     Token,
     /// What a business says of a type; its id is `BUSINESS/TYPE`.
     Type,
+    /// A connection.
+    Connection,
+    /// A share.
+    Share,
 }
 
 impl SettingKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Business,
         Self::Application,
         Self::Subscription,
@@ -84,6 +90,8 @@ impl SettingKind {
         Self::Hold,
         Self::Token,
         Self::Type,
+        Self::Connection,
+        Self::Share,
     ];
 
     /// The kind as stored.
@@ -98,6 +106,8 @@ impl SettingKind {
             Self::Hold => "hold",
             Self::Token => "token",
             Self::Type => "type",
+            Self::Connection => "connection",
+            Self::Share => "share",
         }
     }
 }
@@ -121,6 +131,10 @@ pub enum Setting {
     Token(Token),
     /// What a business says of a type.
     Type(TypeDefinition),
+    /// A connection.
+    Connection(Box<Connection>),
+    /// A share.
+    Share(Box<Share>),
 }
 
 /// Why nothing may leave: no delivery, no probe, no test. Writes are taken as ever.

@@ -3,7 +3,7 @@
 use crate::notification::Changes;
 use crate::operation::ExternalIdView;
 use lockstep_core::change::{Change, ChangeKind, Origin};
-use lockstep_core::ids::{BusinessId, Provider, RecordId};
+use lockstep_core::ids::{BusinessId, Provider, RecordId, ShareId};
 use lockstep_core::operation::OperationId;
 use lockstep_core::record::{Provenance, Record};
 use lockstep_core::rules::scope::Reason;
@@ -16,17 +16,19 @@ use std::collections::BTreeMap;
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct By<'a> {
-    /// `admin` or `application`.
+    /// `admin`, `application` or `share`.
     pub by: &'static str,
-    /// The application's slug.
+    /// The slug of the application, or of the share's connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<&'a Provider>,
+    /// The share that brought it from a platform.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<ShareId>,
 }
 
 impl<'a> From<&'a Origin> for By<'a> {
     fn from(origin: &'a Origin) -> Self {
-        let by = if *origin == Origin::Admin { "admin" } else { "application" };
-        Self { by, provider: origin.provider() }
+        Self { by: origin.by(), provider: origin.provider(), share: origin.share() }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::settings::SharedSettings;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use lockstep_core::Fields;
-use lockstep_core::change::{Change, ChangeKind, Origin};
+use lockstep_core::change::{Change, ChangeKind};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::external_id::ExternalId;
 use lockstep_core::ids::{DeliveryId, RecordId, SubscriptionId, TypeId};
@@ -150,7 +150,7 @@ fn told_of<'a>(to: &Addressee, change: &'a Change, seen: &'a Seen<'_>, is_replay
         ChangeKind::Deleted | ChangeKind::Merged => "Deleted",
     };
     let origin = OriginView {
-        by: if change.origin == Origin::Admin { "admin" } else { "application" },
+        by: change.origin.by(),
         provider: change.origin.provider(),
         operation_id: change.operation(&to.business.id),
     };

@@ -332,7 +332,7 @@ impl Room {
                 let of = row.key.id.split_once('/').map_or("", |(business, _)| business);
                 touched.extend(all().filter(|found| found.business.as_str() == of).map(|found| found.id));
             }
-            SettingKind::Provider | SettingKind::Sealing => {}
+            SettingKind::Provider | SettingKind::Sealing | SettingKind::Connection | SettingKind::Share => {}
         }
     }
 
