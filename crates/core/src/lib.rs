@@ -17,6 +17,7 @@ pub mod grant;
 pub mod ids;
 pub mod kind;
 pub mod limits;
+pub mod mapping;
 pub mod operation;
 pub mod position;
 pub mod powers;
