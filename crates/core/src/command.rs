@@ -5,10 +5,11 @@ use crate::change::{Change, Origin};
 use crate::clock::Timestamp;
 use crate::error::Rejection;
 use crate::external_id::ExternalId;
-use crate::ids::{BusinessId, ChangeId, RecordId, SubscriptionId, TypeId};
+use crate::ids::{BusinessId, ChangeId, ConnectionId, Provider, RecordId, SubscriptionId, TypeId};
 use crate::operation::OperationId;
 use crate::rules::scope::Reach;
 use crate::scan::Since;
+use crate::shadow::{Seen, ShadowKey, ShadowState};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -81,6 +82,8 @@ pub enum Action {
     Erase {
         /// Which record.
         target: Target,
+        /// The accounts whose shadows of it go too.
+        accounts: Vec<ShadowedAccount>,
     },
     /// Attach an external id.
     Correlate {
@@ -126,6 +129,70 @@ pub enum Action {
     },
     /// Begin an upload of many; its lines are commands of their own.
     CreateMany,
+    /// Take in a remote object as a platform showed it.
+    Take(Box<Take>),
+    /// Keep what a write to a platform came to.
+    Pushed(Box<Pushed>),
+}
+
+/// An account whose objects have shadows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShadowedAccount {
+    /// The slug under which its ids stand.
+    pub provider: Provider,
+    /// The account.
+    pub realm: String,
+    /// The connection that the shadows are of.
+    pub connection: ConnectionId,
+}
+
+/// A remote object, as a platform showed it to a share.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Take {
+    /// The object.
+    pub object: ShadowKey,
+    /// What its record is called by it.
+    pub external_id: ExternalId,
+    /// What it holds, checked.
+    pub seen: Seen,
+    /// Groups by which its record is recognised, where none is known.
+    pub matching: Vec<MatchGroup>,
+    /// Whether its edits are taken into the record, and a record is made where there is none. If not, it is only
+    /// recognised.
+    pub takes_in: bool,
+}
+
+/// What a write to a platform came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pushed {
+    /// The record that was written.
+    pub record: RecordId,
+    /// The object.
+    pub object: ShadowKey,
+    /// What the record is called by it; none where the record is no longer to be called so.
+    pub external_id: ExternalId,
+    /// What the object is known to hold from now on; no values where nothing new is known of them.
+    pub values: Option<Fields>,
+    /// How sure that is.
+    pub state: ShadowState,
+}
+
+/// What became of an object that was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Taken {
+    /// A record was made of it.
+    Created,
+    /// Its record changed.
+    Updated,
+    /// Its record was recognised, and linked without a change.
+    Matched,
+    /// All it says stood already.
+    Unchanged,
+    /// It is nobody's yet, and was not to be made one.
+    Skipped,
+    /// More is known of it than this: it has to be read again.
+    Stale,
 }
 
 /// Fields by which a record is recognised, all of them together.
@@ -160,6 +227,8 @@ impl Action {
             Self::SyncById { .. } => "sync-by-id",
             Self::SyncAll { .. } => "sync-all",
             Self::CreateMany => "create-many",
+            Self::Take(_) => "take",
+            Self::Pushed(_) => "pushed",
         }
     }
 }
@@ -228,6 +297,14 @@ pub enum Ending {
     },
     /// It asked for what already stood.
     Unchanged,
+    /// An object was taken in, or a write to one was kept.
+    Taken {
+        /// What became of it.
+        what: Taken,
+        /// The seq of the change that it made, where it made one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seq: Option<u64>,
+    },
     /// It could not be carried out as things stood; the operation says why.
     Failed(Rejection),
     /// A sync began.

@@ -109,6 +109,8 @@ codes! {
     ExternalIdUnknown => "external_id_unknown",
     /// More than one record matches, or the one that does is another of the caller's.
     AmbiguousMatch => "ambiguous_match",
+    /// The record that matches is another object of the same account already.
+    RemoteDuplicate => "remote_duplicate",
     /// The records cannot be merged, or were not.
     MergeRefused => "merge_refused",
     /// The record would lack a value that it must have.

@@ -162,7 +162,9 @@ impl Upload {
         self.lines += 1;
         match ending {
             Ending::Changed { .. } => self.changed += 1,
-            Ending::Unchanged | Ending::Syncing { .. } | Ending::Uploading => self.unchanged += 1,
+            Ending::Unchanged | Ending::Taken { .. } | Ending::Syncing { .. } | Ending::Uploading => {
+                self.unchanged += 1
+            }
             Ending::Failed(_) | Ending::Refused(_) => self.failed += 1,
         }
     }

@@ -48,9 +48,9 @@ pub enum Side {
 
 /// What a problem is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject<'a> {
+pub enum Subject {
     /// A remote object, on its way in.
-    Object(&'a str),
+    Object(String),
     /// A record, on its way out.
     Record(RecordId),
 }
@@ -58,7 +58,7 @@ pub enum Subject<'a> {
 impl ProblemId {
     /// The id of the problem that a share has with something, whenever it has one.
     #[must_use]
-    pub fn of(share: ShareId, subject: &Subject<'_>) -> Self {
+    pub fn of(share: ShareId, subject: &Subject) -> Self {
         let (kind, about) = match subject {
             Subject::Object(id) => (b'i', id.as_bytes().to_vec()),
             Subject::Record(id) => (b'o', id.0.to_be_bytes().to_vec()),
@@ -70,7 +70,39 @@ impl ProblemId {
     }
 }
 
+impl Subject {
+    /// Which way it was going.
+    #[must_use]
+    pub const fn side(&self) -> Side {
+        match self {
+            Self::Object(_) => Side::In,
+            Self::Record(_) => Side::Out,
+        }
+    }
+}
+
 impl Problem {
+    /// The first time that something of a share stands in its own way.
+    #[must_use]
+    pub fn of(business: &BusinessId, share: ShareId, subject: &Subject, reason: Rejection, at: Timestamp) -> Self {
+        let (remote, record) = match subject {
+            Subject::Object(id) => (Some(id.clone()), None),
+            Subject::Record(id) => (None, Some(*id)),
+        };
+        Self {
+            id: ProblemId::of(share, subject),
+            business: business.clone(),
+            share,
+            side: subject.side(),
+            remote,
+            record,
+            reason,
+            first_at: at,
+            last_at: at,
+            times: 1,
+        }
+    }
+
     /// The same, having come up once more.
     #[must_use]
     pub fn again(self, earlier: &Self) -> Self {

@@ -103,11 +103,23 @@ pub enum WorkRow {
     Waiting(Waiting),
 }
 
+impl WorkRow {
+    /// The seq up to which the log has been followed, where the row says one.
+    #[must_use]
+    pub const fn follows(&self) -> Option<u64> {
+        match self {
+            Self::Progress(Progress { follow: Some(position), .. }) => Some(position.seq),
+            _ => None,
+        }
+    }
+}
+
 /// How far a share has come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Up to where the log has been followed; where the share sends out, nothing before it is still needed.
-    pub follow: Position,
+    /// Up to where the log has been followed, where the share sends out: nothing before it is still needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow: Option<Position>,
     /// Whether its baseline has listed the remote, so that pushes know what they meet.
     pub is_matched: bool,
     /// Whether its baseline is over.

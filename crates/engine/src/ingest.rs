@@ -12,7 +12,10 @@ use lockstep_core::Fields;
 use lockstep_core::application::Business;
 use lockstep_core::change::Change;
 use lockstep_core::clock::IdSource;
-use lockstep_core::command::{Action, Command, Ending, FreshIds, Idempotency, MatchGroup, Outcome, Target};
+use lockstep_core::command::{
+    Action, Command, Ending, FreshIds, Idempotency, MatchGroup, Outcome, ShadowedAccount, Target,
+};
+use lockstep_core::connection::Connection;
 use lockstep_core::error::{Code, shown};
 use lockstep_core::external_id::ExternalId;
 use lockstep_core::grant::{Ability, TypeAccess};
@@ -150,7 +153,7 @@ pub async fn submit(world: &World, call: Call<'_>) -> Result<Outcome, Refusal> {
     let is_erasing = matches!(call.verb, Verb::Erase { .. });
     let principal = call.principal;
     let command = command(world, call)?;
-    if let Action::Erase { target } = &command.action {
+    if let Action::Erase { target, .. } = &command.action {
         // Before it is done: nothing is erased of which nobody knows who asked.
         let subject = format!("{} {}", command.ty, shown_target(target));
         control::note_in(world, principal, &command.business, "record.erase", subject).await?;
@@ -236,7 +239,8 @@ fn command(world: &World, call: Call<'_>) -> Result<Command, Refusal> {
     })
 }
 
-pub(crate) fn fresh(ids: &dyn IdSource) -> FreshIds {
+/// Ids for one command.
+pub fn fresh(ids: &dyn IdSource) -> FreshIds {
     FreshIds {
         record: RecordId(ids.ordered()),
         change: ChangeId(ids.ordered()),
@@ -283,7 +287,7 @@ fn action(
         }
         Verb::Rollback { of } => Action::Rollback { of },
         Verb::Delete { id } => Action::Delete { target: target(id)? },
-        Verb::Erase { id } => Action::Erase { target: target(id)? },
+        Verb::Erase { id } => Action::Erase { target: target(id)?, accounts: shadowed(world, &business.id) },
         Verb::Correlate { id, with, force } => {
             Action::Correlate { target: target(id)?, external_id: external_id(principal, with)?, force }
         }
@@ -295,6 +299,16 @@ fn action(
             subscriptions: receivers(world, principal, business, shape, subscription)?,
         },
     })
+}
+
+/// The accounts of a business whose objects have shadows.
+fn shadowed(world: &World, business: &BusinessId) -> Vec<ShadowedAccount> {
+    let account = |(connection, _): &(Arc<Connection>, u64)| ShadowedAccount {
+        provider: connection.provider.clone(),
+        realm: connection.realm.clone(),
+        connection: connection.id,
+    };
+    world.settings.read(|settings| settings.sharing.connections_of(business).map(account).collect())
 }
 
 pub(crate) fn target(principal: &Principal, id: &str) -> Result<Target, Refusal> {

@@ -108,7 +108,7 @@ impl Metrics {
     /// Counts a command by its ending.
     pub fn command_ended(&self, ending: &Ending) {
         let end = match ending {
-            Ending::Changed { .. } | Ending::Syncing { .. } | Ending::Uploading => End::Ok,
+            Ending::Changed { .. } | Ending::Taken { .. } | Ending::Syncing { .. } | Ending::Uploading => End::Ok,
             Ending::Unchanged => End::Unchanged,
             Ending::Failed(_) | Ending::Refused(_) => End::Failed,
         };

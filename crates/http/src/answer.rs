@@ -107,6 +107,7 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::ExternalIdTaken
         | Code::ExternalIdUnknown
         | Code::AmbiguousMatch
+        | Code::RemoteDuplicate
         | Code::MergeRefused
         | Code::RecordTooLarge => StatusCode::CONFLICT,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,

@@ -58,6 +58,7 @@ pages! {
     "record_deleted",
     "record_not_found",
     "record_too_large",
+    "remote_duplicate",
     "sealing_key_invalid",
     "sealing_key_wrong",
     "settings_invalid",

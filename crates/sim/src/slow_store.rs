@@ -10,13 +10,15 @@ use lockstep_core::change::Change;
 use lockstep_core::clock::{Clock, Timestamp};
 use lockstep_core::delivery::{Attempt, DeadLetter, Notice};
 use lockstep_core::external_id::ExternalKey;
-use lockstep_core::ids::{BusinessId, RecordId, SubscriptionId, TypeId};
+use lockstep_core::ids::{BusinessId, RecordId, ShareId, SubscriptionId, TypeId};
 use lockstep_core::operation::{Operation, OperationId};
 use lockstep_core::position::Position;
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::scan::Scan;
+use lockstep_core::shadow::{Shadow, ShadowKey};
 use lockstep_core::subscription::StartAt;
+use lockstep_core::work::{WorkKey, WorkKind, WorkRow};
 use lockstep_store::heads::HeadWatch;
 use lockstep_store::index::{Building, Range, Walk};
 use lockstep_store::memory::MemoryStore;
@@ -321,6 +323,25 @@ impl Store for SlowStore {
         subscription: SubscriptionId,
     ) -> Result<Option<u64>, StoreError> {
         self.slowly(self.inner.lane_cursor(business, subscription)).await
+    }
+
+    async fn shadows(&self, business: &BusinessId, keys: &[ShadowKey]) -> Result<Vec<Option<Shadow>>, StoreError> {
+        self.slowly(self.inner.shadows(business, keys)).await
+    }
+
+    async fn work(
+        &self,
+        business: &BusinessId,
+        kind: WorkKind,
+        share: Option<ShareId>,
+        after: Option<&WorkKey>,
+        limit: usize,
+    ) -> Result<Vec<(WorkKey, WorkRow)>, StoreError> {
+        self.slowly(self.inner.work(business, kind, share, after, limit)).await
+    }
+
+    async fn work_row(&self, business: &BusinessId, key: &WorkKey) -> Result<Option<WorkRow>, StoreError> {
+        self.slowly(self.inner.work_row(business, key)).await
     }
 
     async fn notices(&self, after_row: i64, limit: usize) -> Result<Vec<(i64, Notice)>, StoreError> {

@@ -29,6 +29,7 @@ mod scan;
 mod snapshot;
 mod sweep;
 mod upload;
+mod work;
 mod write;
 mod writer;
 
@@ -37,13 +38,15 @@ use lockstep_core::change::Change;
 use lockstep_core::clock::{Clock, Timestamp};
 use lockstep_core::delivery::{Attempt, DeadLetter, Notice};
 use lockstep_core::external_id::ExternalKey;
-use lockstep_core::ids::{BusinessId, RecordId, SubscriptionId, TypeId};
+use lockstep_core::ids::{BusinessId, RecordId, ShareId, SubscriptionId, TypeId};
 use lockstep_core::limits::WAL_BYTES_MAX;
 use lockstep_core::operation::{Operation, OperationId};
 use lockstep_core::position::Position;
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::scan::Scan;
+use lockstep_core::shadow::{Shadow, ShadowKey};
+use lockstep_core::work::{WorkKey, WorkKind, WorkRow};
 use lockstep_store::heads::HeadWatch;
 use lockstep_store::index::{Building, Range, Walk};
 use lockstep_store::prune::Prune;
@@ -366,6 +369,34 @@ impl Store for SqliteStore {
         let business = business.clone();
         let read = move |connection: &rusqlite::Connection| {
             readers::dead_letters(connection, &business, subscription, after, limit)
+        };
+        self.readers.ask(read).await
+    }
+
+    async fn shadows(&self, business: &BusinessId, keys: &[ShadowKey]) -> Result<Vec<Option<Shadow>>, StoreError> {
+        let (business, keys) = (business.clone(), keys.to_vec());
+        self.readers.ask(move |connection| work::shadows(connection, &business, &keys)).await
+    }
+
+    async fn work(
+        &self,
+        business: &BusinessId,
+        kind: WorkKind,
+        share: Option<ShareId>,
+        after: Option<&WorkKey>,
+        limit: usize,
+    ) -> Result<Vec<(WorkKey, WorkRow)>, StoreError> {
+        let (business, after) = (business.clone(), after.cloned());
+        let read = move |connection: &rusqlite::Connection| {
+            work::page(connection, &business, (kind, share), after.as_ref(), limit)
+        };
+        self.readers.ask(read).await
+    }
+
+    async fn work_row(&self, business: &BusinessId, key: &WorkKey) -> Result<Option<WorkRow>, StoreError> {
+        let (business, key) = (business.clone(), key.clone());
+        let read = move |connection: &rusqlite::Connection| {
+            work::row(connection, load::business_number(connection, &business)?, &key)
         };
         self.readers.ask(read).await
     }

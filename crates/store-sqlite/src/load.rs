@@ -3,7 +3,7 @@
 use crate::epoch::position;
 use crate::fault::OrFault;
 use crate::key::{BusinessNumber, blob, column, count, number, unknown};
-use crate::{index, lookup};
+use crate::{index, lookup, work};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::external_id::ExternalKey;
 use lockstep_core::ids::{BusinessId, RecordId, TypeId};
@@ -13,6 +13,7 @@ use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::rules::working_set::Remembered;
 use lockstep_core::schema::Schema;
+use lockstep_core::shadow::{Shadow, ShadowKey};
 use lockstep_store::batch::Load;
 use lockstep_store::{StoreError, codec};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -146,6 +147,10 @@ impl Load for Loader<'_> {
         let body: Option<Vec<u8>> =
             select.query_row(params![business.0, key], |row| row.get(0)).optional().or_fault()?;
         body.map(|body| codec::decode(&body)).transpose()
+    }
+
+    fn shadow(&mut self, business: &BusinessId, key: &ShadowKey) -> Result<Option<Shadow>, StoreError> {
+        work::shadow(self.connection, self.number(business)?, key)
     }
 
     fn lookup(&mut self, business: &BusinessId, key: &LookupKey) -> Result<Vec<RecordId>, StoreError> {

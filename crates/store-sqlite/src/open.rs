@@ -20,6 +20,7 @@ const MAIN: &[Migration] = &[
     (include_str!("../migrations/0001_main.sql"), |_| Ok(())),
     (include_str!("../migrations/0002_bulk.sql"), crate::lookup::fill),
     (include_str!("../migrations/0003_rest.sql"), |_| Ok(())),
+    (include_str!("../migrations/0004_shares.sql"), |_| Ok(())),
 ];
 const ATTEMPTS: &[Migration] = &[(include_str!("../migrations/attempts_0001.sql"), |_| Ok(()))];
 

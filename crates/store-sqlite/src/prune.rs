@@ -4,6 +4,7 @@
 use crate::fault::OrFault;
 use crate::key::{BusinessNumber, blob, column, count};
 use crate::load::business_number;
+use crate::work;
 use crate::write::Writing;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::delivery::Parked;
@@ -40,7 +41,8 @@ pub(crate) fn turn(connection: &Connection, prune: &Prune) -> Result<u64, StoreE
         return Ok(count(floor));
     }
     let position = prune.has_outlets.then(|| position.map_or(0, count) + 1);
-    let needed = [position, needed(connection, business)?, scanned(connection, &prune.business)?];
+    let followed = work::followed(connection, business)?;
+    let needed = [position, followed, needed(connection, business)?, scanned(connection, &prune.business)?];
     let next = next_floor(prune, count(floor), count(head), needed.into_iter().flatten().min());
     if next > count(floor) {
         let range = params![business.change_key(0), business.change_key(next)];

@@ -4,7 +4,7 @@ use lockstep_core::ids::BusinessId;
 use lockstep_core::limits;
 use lockstep_store::prune::Prune;
 use lockstep_store::settle::{Fence, Settle};
-use lockstep_store::{Commit, Committed, StoreError, Work};
+use lockstep_store::{Commit, Committed, StoreError};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -45,7 +45,7 @@ pub(crate) enum Rider {
 #[derive(Default)]
 struct Waiting {
     jobs: VecDeque<Job>,
-    /// Batches of uploads, by business; they go when the others have gone, a batch of each business in turn.
+    /// Batches of uploads and of runs, by business; they go when the others have gone, a batch of each business in turn.
     bulk: BTreeMap<BusinessId, VecDeque<Job>>,
     bulk_turn: Option<BusinessId>,
     riders: Vec<Rider>,
@@ -81,7 +81,7 @@ impl Queue {
         waiting.admit(bytes)?;
         waiting.commands += commands;
         waiting.bytes += bytes;
-        let bulk = if let Work::Upload(batch) = &commit.work { Some(batch.business.clone()) } else { None };
+        let bulk = commit.work.bulk_of().cloned();
         let job = Job { commit, reply, bytes, commands, came: now() };
         match bulk {
             Some(business) => waiting.bulk.entry(business).or_default().push_back(job),
@@ -241,6 +241,7 @@ fn now() -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lockstep_store::Work;
 
     fn empty_commit() -> Commit {
         Commit { id: None, work: Work::Commands(Vec::new()) }

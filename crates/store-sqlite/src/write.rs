@@ -56,7 +56,7 @@ impl Writing<'_> {
     /// Writes a working set.
     pub(crate) fn set(&mut self, set: WorkingSet) -> Result<(), StoreError> {
         let business = self.loader.number(&set.business)?;
-        let WorkingSet { records, externals, idempotency, written, head, last_at, business: id, .. } = set;
+        let WorkingSet { records, externals, idempotency, shadows, written, head, last_at, business: id, .. } = set;
         let mut states: BTreeMap<u64, Box<RawValue>> = BTreeMap::new();
         for change in &written.changes {
             let state = codec::change::state_json(&change.state)?;
@@ -97,6 +97,9 @@ impl Writing<'_> {
                     params![business.0, key, remembered.expires_at.0, codec::encode(remembered)?],
                 )?;
             }
+        }
+        for key in &written.shadows {
+            self.put_shadow(business, key, shadows.get(key).and_then(Option::as_ref))?;
         }
         for (entry, is_so) in &written.lookups {
             lookup::write(self.connection(), business, entry, *is_so)?;
@@ -242,6 +245,12 @@ impl Writing<'_> {
         }
         for lapsed in &control.lapsed {
             self.lapse(lapsed, control.audit.at)?;
+        }
+        for (business, share) in &control.ended_shares {
+            self.end_share(business, *share)?;
+        }
+        for (business, connection) in &control.ended_connections {
+            self.end_connection(business, *connection)?;
         }
         for (operation, scan) in &control.scans {
             let business = self.loader.number(&scan.business)?;

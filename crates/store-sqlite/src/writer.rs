@@ -252,6 +252,11 @@ impl Turn<'_> {
                     let outcomes = decide_all(&mut self.writing.loader, &mut sets, commands)?;
                     Ok(Committed::Outcomes(outcomes))
                 }
+                Work::Turn(turn) => {
+                    let outcomes = decide_all(&mut self.writing.loader, &mut sets, turn.commands())?;
+                    self.writing.turn(turn, &outcomes)?;
+                    Ok(Committed::Outcomes(outcomes))
+                }
                 Work::Control(control) => {
                     self.flush(&mut sets)?;
                     self.control(control)?

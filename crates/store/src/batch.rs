@@ -18,6 +18,7 @@ use lockstep_core::rules::ingest::{Step, decide, keys};
 use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::rules::working_set::{Keys, Remembered, WorkingSet};
 use lockstep_core::schema::Schema;
+use lockstep_core::shadow::{Shadow, ShadowKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -48,6 +49,11 @@ pub trait Load {
     /// # Errors
     /// [`StoreError`].
     fn remembered(&mut self, business: &BusinessId, key: [u8; 16]) -> Result<Option<Remembered>, StoreError>;
+    /// What a remote object is known to hold.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn shadow(&mut self, business: &BusinessId, key: &ShadowKey) -> Result<Option<Shadow>, StoreError>;
     /// Records with a value, at most [`limits::MATCHES_MAX`].
     ///
     /// # Errors
@@ -121,6 +127,12 @@ fn fill(load: &mut impl Load, set: &mut WorkingSet, keys: Keys, now: Timestamp) 
         if !set.lookups.contains_key(&key) {
             let found = load.lookup(&set.business, &key)?;
             set.lookups.insert(key, found);
+        }
+    }
+    for key in keys.shadows {
+        if !set.shadows.contains_key(&key) {
+            let shadow = load.shadow(&set.business, &key)?;
+            set.shadows.insert(key, shadow);
         }
     }
     Ok(())

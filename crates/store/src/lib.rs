@@ -3,7 +3,7 @@
 //! A rule decides, a store does. [`Store::commit`] takes commands, loads what they touch, calls the pure rules
 //! over one working set, and writes the set in one durable transaction; it is the only way to change records, the
 //! log, settings and audit. [`Store::claim`] and [`Store::settle`] touch work rows alone: cursors, parked records,
-//! notices. Everything else reads.
+//! notices. What a share still has to do moves with the commit of what it did ([`turn`]). Everything else reads.
 //!
 //! The in-memory store here is the port's smallest honest implementation; `store-sqlite` is the default one. Both
 //! pass the same contract suite (feature `contract`), written so that a PostgreSQL store can be held to it too.
@@ -21,6 +21,7 @@ pub mod prune;
 pub mod settings;
 pub mod settle;
 pub mod snapshot;
+pub mod turn;
 pub mod upload;
 
 use async_trait::async_trait;
@@ -31,18 +32,21 @@ use lockstep_core::clock::Timestamp;
 use lockstep_core::command::{Command, Outcome};
 use lockstep_core::delivery::{Attempt, DeadLetter, Down, Notice, Parked};
 use lockstep_core::external_id::ExternalKey;
-use lockstep_core::ids::{BusinessId, CommitId, RecordId, SubscriptionId, TypeId};
+use lockstep_core::ids::{BusinessId, CommitId, RecordId, ShareId, SubscriptionId, TypeId};
 use lockstep_core::operation::{Operation, OperationId, Upload};
 use lockstep_core::position::Position;
 use lockstep_core::record::{Record, RecordKey};
 use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::scan::Scan;
+use lockstep_core::shadow::{Shadow, ShadowKey};
+use lockstep_core::work::{WorkKey, WorkKind, WorkRow};
 use prune::Prune;
 use settings::{Audit, Control, SettingKey, SettingsPage};
 use settle::{Fence, Settle};
 use snapshot::Snapshot;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use turn::Turn;
 use upload::{Batch, LineOutcome};
 
 /// Why a store did not do what it was asked. Nothing was written.
@@ -109,6 +113,8 @@ pub enum Work {
     Control(Box<Control>),
     /// Some lines of an upload; they wait behind every other commit.
     Upload(Box<Batch>),
+    /// What a share has read or written, with its work rows; in bulk it waits as uploads do.
+    Turn(Box<Turn>),
 }
 
 impl Work {
@@ -119,6 +125,7 @@ impl Work {
             Self::Commands(commands) => commands.len(),
             Self::Control(_) => 0,
             Self::Upload(batch) => batch.lines.len(),
+            Self::Turn(turn) => turn.lines.len(),
         }
     }
 
@@ -129,6 +136,17 @@ impl Work {
             Self::Commands(commands) => commands.iter().map(|command| command.bytes).sum(),
             Self::Control(_) => 0,
             Self::Upload(batch) => batch.commands().map(|command| command.bytes).sum(),
+            Self::Turn(turn) => turn.commands().map(|command| command.bytes).sum(),
+        }
+    }
+
+    /// The business in whose turn it waits behind what is urgent, where it is bulk.
+    #[must_use]
+    pub fn bulk_of(&self) -> Option<&BusinessId> {
+        match self {
+            Self::Upload(batch) => Some(&batch.business),
+            Self::Turn(turn) if turn.is_bulk => Some(&turn.business),
+            Self::Commands(_) | Self::Control(_) | Self::Turn(_) => None,
         }
     }
 }
@@ -412,6 +430,32 @@ pub trait Store: Send + Sync {
         after: u64,
         limit: usize,
     ) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// What remote objects are known to hold, in the order asked for.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn shadows(&self, business: &BusinessId, keys: &[ShadowKey]) -> Result<Vec<Option<Shadow>>, StoreError>;
+
+    /// Work rows of one kind, of one share or of all, after a key, in order of share and what they are about; at most
+    /// `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn work(
+        &self,
+        business: &BusinessId,
+        kind: WorkKind,
+        share: Option<ShareId>,
+        after: Option<&WorkKey>,
+        limit: usize,
+    ) -> Result<Vec<(WorkKey, WorkRow)>, StoreError>;
+
+    /// One work row.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn work_row(&self, business: &BusinessId, key: &WorkKey) -> Result<Option<WorkRow>, StoreError>;
 
     /// Keeps attempts, outside every promise.
     ///

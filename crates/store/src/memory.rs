@@ -6,6 +6,7 @@
 mod erase;
 mod index;
 mod prune;
+mod work;
 
 use crate::batch::{Load, Progress, Sets, advance_sync, decide_all, progress_of};
 use crate::heads::{HeadWatch, Heads, Moves};
@@ -22,7 +23,7 @@ use lockstep_core::clock::{Clock, Timestamp};
 use lockstep_core::command::Command;
 use lockstep_core::delivery::{Attempt, DeadLetter, Down, Notice, Parked};
 use lockstep_core::external_id::ExternalKey;
-use lockstep_core::ids::{BusinessId, CommitId, RecordId, SubscriptionId, TypeId};
+use lockstep_core::ids::{BusinessId, CommitId, RecordId, ShareId, SubscriptionId, TypeId};
 use lockstep_core::limits;
 use lockstep_core::operation::{Operation, OperationId, OperationState};
 use lockstep_core::position::Position;
@@ -31,7 +32,9 @@ use lockstep_core::rules::matching::LookupKey;
 use lockstep_core::rules::working_set::{Remembered, WorkingSet};
 use lockstep_core::scan::Scan;
 use lockstep_core::schema::Schema;
+use lockstep_core::shadow::{Shadow, ShadowKey};
 use lockstep_core::subscription::StartAt;
+use lockstep_core::work::{WorkKey, WorkKind, WorkRow};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,6 +54,8 @@ struct Log {
     parked: BTreeMap<(SubscriptionId, RecordId), Parked>,
     dead: BTreeMap<(SubscriptionId, u64), DeadLetter>,
     down: BTreeMap<SubscriptionId, Down>,
+    shadows: BTreeMap<ShadowKey, Shadow>,
+    work: BTreeMap<WorkKey, WorkRow>,
 }
 
 impl Default for Log {
@@ -70,6 +75,8 @@ impl Default for Log {
             parked: BTreeMap::new(),
             dead: BTreeMap::new(),
             down: BTreeMap::new(),
+            shadows: BTreeMap::new(),
+            work: BTreeMap::new(),
         }
     }
 }
@@ -161,6 +168,10 @@ impl Load for Inner {
         Ok(self.logs.get(business).and_then(|log| log.idempotency.get(&key)).cloned())
     }
 
+    fn shadow(&mut self, business: &BusinessId, key: &ShadowKey) -> Result<Option<Shadow>, StoreError> {
+        Ok(self.logs.get(business).and_then(|log| log.shadows.get(key)).cloned())
+    }
+
     fn lookup(&mut self, business: &BusinessId, key: &LookupKey) -> Result<Vec<RecordId>, StoreError> {
         Ok(self.logs.get(business).map(|log| log.lookup(key, limits::MATCHES_MAX)).unwrap_or_default())
     }
@@ -207,7 +218,7 @@ impl Inner {
     }
 
     fn write(&mut self, business: &BusinessId, set: WorkingSet, moves: &mut Moves) {
-        let WorkingSet { mut records, mut externals, mut idempotency, written, .. } = set;
+        let WorkingSet { mut records, mut externals, mut idempotency, mut shadows, written, .. } = set;
         self.push_notices(written.notices, moves);
         self.push_scans(written.scans, moves);
         let erasure = |(key, seq)| erase::Erasure { business: business.clone(), key, seq };
@@ -229,6 +240,12 @@ impl Inner {
             if let Some(remembered) = idempotency.remove(&key).flatten() {
                 log.idempotency.insert(key, remembered);
             }
+        }
+        for key in written.shadows {
+            match shadows.remove(&key).flatten() {
+                Some(shadow) => log.shadows.insert(key, shadow),
+                None => log.shadows.remove(&key),
+            };
         }
         for (entry, is_so) in written.lookups {
             if is_so {
@@ -291,6 +308,12 @@ impl Inner {
         }
         for lapsed in control.lapsed {
             self.lapse(&lapsed, control.audit.at, moves);
+        }
+        for (business, share) in &control.ended_shares {
+            self.end_share(business, *share);
+        }
+        for (business, connection) in &control.ended_connections {
+            self.end_connection(business, *connection);
         }
         for (operation, scan) in control.scans {
             let log = self.logs.get_mut(&scan.business);
@@ -439,6 +462,7 @@ impl Store for MemoryStore {
             Work::Commands(commands) => inner.commands(&commands, &mut moves),
             Work::Control(control) => inner.control(*control, &mut moves),
             Work::Upload(batch) => inner.upload(&batch, &mut moves),
+            Work::Turn(turn) => inner.turn(&turn, &mut moves),
         }?;
         inner.state.commits += 1;
         if let Some(id) = commit.id {
@@ -673,6 +697,25 @@ impl Store for MemoryStore {
             let later = own.filter(|((_, seq), _)| *seq > after);
             later.map(|(_, letter)| letter.clone()).take(limit).collect()
         })
+    }
+
+    async fn shadows(&self, business: &BusinessId, keys: &[ShadowKey]) -> Result<Vec<Option<Shadow>>, StoreError> {
+        self.log(business, |log| keys.iter().map(|key| log.shadows.get(key).cloned()).collect())
+    }
+
+    async fn work(
+        &self,
+        business: &BusinessId,
+        kind: WorkKind,
+        share: Option<ShareId>,
+        after: Option<&WorkKey>,
+        limit: usize,
+    ) -> Result<Vec<(WorkKey, WorkRow)>, StoreError> {
+        self.log(business, |log| log.work_page(kind, share, after, limit))
+    }
+
+    async fn work_row(&self, business: &BusinessId, key: &WorkKey) -> Result<Option<WorkRow>, StoreError> {
+        self.log(business, |log| log.work.get(key).cloned())
     }
 
     async fn log_attempts(&self, attempts: Vec<Attempt>) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use lockstep_core::application::{Application, Business, Token};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::connection::Connection;
 use lockstep_core::delivery::Notice;
-use lockstep_core::ids::{ApplicationId, BusinessId, OrganisationName, SubscriptionId, TypeId};
+use lockstep_core::ids::{ApplicationId, BusinessId, ConnectionId, OrganisationName, ShareId, SubscriptionId, TypeId};
 use lockstep_core::operation::Operation;
 use lockstep_core::scan::Scan;
 use lockstep_core::schema::definition::TypeDefinition;
@@ -199,6 +199,10 @@ pub struct Control {
     pub dropped: Vec<Dropped>,
     /// Subscriptions that have fallen too far behind: what they owe is let go, and they go on at the head.
     pub lapsed: Vec<Dropped>,
+    /// Shares that are no more: their work rows go.
+    pub ended_shares: Vec<(BusinessId, ShareId)>,
+    /// Connections that are no more: what was known of their objects goes.
+    pub ended_connections: Vec<(BusinessId, ConnectionId)>,
     /// Scans to begin, with the operations they are of.
     pub scans: Vec<(Operation, Scan)>,
     /// Notices to send.
@@ -216,6 +220,8 @@ impl Control {
             lanes: Vec::new(),
             dropped: Vec::new(),
             lapsed: Vec::new(),
+            ended_shares: Vec::new(),
+            ended_connections: Vec::new(),
             scans: Vec::new(),
             notices: Vec::new(),
             audit,

@@ -155,7 +155,7 @@ impl LineView {
                 view.state = "failed";
                 view.error = Some(rejection);
             }
-            Ending::Unchanged | Ending::Syncing { .. } | Ending::Uploading => {}
+            Ending::Unchanged | Ending::Taken { .. } | Ending::Syncing { .. } | Ending::Uploading => {}
         }
         view
     }

@@ -14,6 +14,7 @@ mod naming;
 mod rollback;
 mod standing;
 mod sync;
+mod take;
 mod write;
 
 use crate::Fields;
@@ -54,14 +55,15 @@ pub fn keys(command: &Command, shape: &Shape) -> Keys {
         Action::Update { target: one, .. }
         | Action::Replace { target: one, .. }
         | Action::Delete { target: one }
-        | Action::Erase { target: one }
+        | Action::Erase { target: one, .. }
         | Action::Unmerge { target: one }
         | Action::SyncById { target: one, .. }
         | Action::Correlate { target: one, .. }
         | Action::Uncorrelate { target: one, .. } => target(one),
         Action::Merge { target: one, into } => [one, into].into_iter().for_each(target),
         Action::Rollback { of } => target(&Target::Id(of.record)),
-        Action::Create { .. } | Action::SyncAll { .. } | Action::CreateMany => {}
+        Action::Pushed(pushed) => target(&Target::Id(pushed.record)),
+        Action::Create { .. } | Action::SyncAll { .. } | Action::CreateMany | Action::Take(_) => {}
     }
     match &command.action {
         Action::Create { fields, external_id, matching } => {
@@ -70,6 +72,14 @@ pub fn keys(command: &Command, shape: &Shape) -> Keys {
         }
         Action::Correlate { external_id, .. } | Action::Uncorrelate { external_id, .. } => {
             keys.externals.push(external_id.key(&command.ty));
+        }
+        Action::Take(take) => {
+            keys.externals.push(take.external_id.key(&command.ty));
+            keys.shadows.push(take.object.clone());
+        }
+        Action::Pushed(pushed) => {
+            keys.externals.push(pushed.external_id.key(&command.ty));
+            keys.shadows.push(pushed.object.clone());
         }
         _ => {}
     }
@@ -119,7 +129,7 @@ pub fn decide(set: &mut WorkingSet, command: &Command, shape: &Shape) -> Step {
         Action::Replace { target, fields } => case.replace(target, fields),
         Action::Rollback { of } => case.rollback(of),
         Action::Delete { target } => case.delete(target),
-        Action::Erase { target } => case.erase(target),
+        Action::Erase { target, accounts } => case.erase(target, accounts),
         Action::Correlate { target, external_id, force } => case.correlate(target, external_id, *force),
         Action::Uncorrelate { target, external_id } => case.uncorrelate(target, external_id),
         Action::Merge { target, into } => case.merge(target, into),
@@ -127,6 +137,8 @@ pub fn decide(set: &mut WorkingSet, command: &Command, shape: &Shape) -> Step {
         Action::SyncById { target, subscriptions } => case.sync_by_id(target, subscriptions),
         Action::SyncAll { since, subscriptions } => Ok(case.sync_all(*since, subscriptions)),
         Action::CreateMany => Ok((None, Ending::Uploading)),
+        Action::Take(take) => case.take(take),
+        Action::Pushed(pushed) => case.pushed(pushed),
     };
     let (record, ending) = match decided {
         Ok(decided) => decided,
@@ -151,10 +163,12 @@ fn refused(command: &Command, rejection: Rejection) -> Outcome {
 fn close(set: &mut WorkingSet, command: &Command, record: Option<RecordId>, ending: Ending) -> Outcome {
     let operation = match (command.upload, &ending) {
         (Some(upload), _) => upload,
-        (None, Ending::Changed { seq, .. }) => set.operation_of(*seq),
+        (None, Ending::Changed { seq, .. } | Ending::Taken { seq: Some(seq), .. }) => set.operation_of(*seq),
         _ => command.fresh.operation,
     };
-    if command.upload.is_none() {
+    // What a share does has no row: its run counts it, and what fails is a problem.
+    let is_shares = matches!(command.action, Action::Take(_) | Action::Pushed(_));
+    if command.upload.is_none() && !is_shares {
         keep_operation(set, command, operation, record, &ending);
     }
     let outcome = Outcome { operation, record, ending };
@@ -170,7 +184,7 @@ fn close(set: &mut WorkingSet, command: &Command, record: Option<RecordId>, endi
 fn keep_operation(set: &mut WorkingSet, command: &Command, id: OperationId, record: Option<RecordId>, ending: &Ending) {
     let state = match ending {
         Ending::Changed { version, .. } => OperationState::Completed { version: *version },
-        Ending::Unchanged => OperationState::Unchanged,
+        Ending::Unchanged | Ending::Taken { .. } => OperationState::Unchanged,
         Ending::Syncing { matched } => OperationState::Sync { matched: *matched, sent: 0, waiting: waiting(set, id) },
         Ending::Uploading => OperationState::Upload(Upload::default()),
         Ending::Failed(rejection) | Ending::Refused(rejection) => {

@@ -14,6 +14,7 @@ use crate::position::Position;
 use crate::record::{Record, RecordKey};
 use crate::rules::matching::LookupKey;
 use crate::scan::Scan;
+use crate::shadow::{Shadow, ShadowKey};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub struct Keys {
     pub idempotency: Vec<[u8; 16]>,
     /// Values to find records by.
     pub lookups: Vec<LookupKey>,
+    /// Shadows.
+    pub shadows: Vec<ShadowKey>,
 }
 
 /// What is remembered under an idempotency key.
@@ -61,6 +64,8 @@ pub struct WorkingSet {
     pub idempotency: BTreeMap<[u8; 16], Option<Remembered>>,
     /// Records by a value of theirs, as they stood before this commit; at most [`crate::limits::MATCHES_MAX`] of each.
     pub lookups: BTreeMap<LookupKey, Vec<RecordId>>,
+    /// Shadows of remote objects; none where nothing is known of one.
+    pub shadows: BTreeMap<ShadowKey, Option<Shadow>>,
     /// What is to be written.
     pub written: Written,
 }
@@ -84,6 +89,8 @@ pub struct Written {
     pub notices: Vec<Notice>,
     /// Scans that begin.
     pub scans: Vec<Scan>,
+    /// Shadows that changed.
+    pub shadows: BTreeSet<ShadowKey>,
     /// Records whose past is to be blanked, from this change back along the chain.
     pub erasures: Vec<(RecordKey, u64)>,
 }
@@ -101,6 +108,7 @@ impl WorkingSet {
             externals: BTreeMap::new(),
             idempotency: BTreeMap::new(),
             lookups: BTreeMap::new(),
+            shadows: BTreeMap::new(),
             written: Written::default(),
         }
     }
@@ -169,6 +177,20 @@ impl WorkingSet {
             };
         }
         Ok(ids)
+    }
+
+    /// What a remote object is known to hold, if that is loaded.
+    pub(super) fn shadow(&self, key: &ShadowKey) -> Result<Option<&Shadow>, Keys> {
+        match self.shadows.get(key) {
+            Some(slot) => Ok(slot.as_ref()),
+            None => Err(Keys { shadows: vec![key.clone()], ..Keys::default() }),
+        }
+    }
+
+    /// Keeps what a remote object holds, or that nothing is known of it any more.
+    pub(super) fn set_shadow(&mut self, key: ShadowKey, shadow: Option<Shadow>) {
+        self.shadows.insert(key.clone(), shadow);
+        self.written.shadows.insert(key);
     }
 
     /// Gives an external id to a record, or to none.

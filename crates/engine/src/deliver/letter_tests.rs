@@ -1,7 +1,7 @@
 //! What letters hold, format by format.
 
 use super::*;
-use lockstep_core::change::Change;
+use lockstep_core::change::{Change, Origin};
 use lockstep_core::ids::ChangeId;
 use lockstep_core::record::State;
 use serde_json::{Value, json};

@@ -63,7 +63,7 @@ async fn no_file_holds_a_byte_of_what_was_erased() {
     for secret in SECRETS {
         assert!(!holding(&folder, secret).is_empty(), "{secret} stands somewhere before");
     }
-    let erase: Command = desk.command(&desk.here, Action::Erase { target: Target::Id(record) });
+    let erase: Command = desk.command(&desk.here, Action::Erase { target: Target::Id(record), accounts: Vec::new() });
     desk.send(erase).await;
     while desk.store.erase_on().await.unwrap() {}
     desk.store.close().await;

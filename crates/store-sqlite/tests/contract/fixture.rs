@@ -95,7 +95,7 @@ async fn make_format_2(desk: &Desk<'_>) {
         desk.send(made).await;
         desk.update(there, record, json!({"city": "Delft"})).await;
     }
-    desk.send(desk.command(there, Action::Erase { target: Target::Id(EVE) })).await;
+    desk.send(desk.command(there, Action::Erase { target: Target::Id(EVE), accounts: Vec::new() })).await;
     desk.store.prune(Prune { business: there.clone(), until: 1, has_outlets: false }).await.unwrap();
     let mut begins = desk.command(there, Action::CreateMany);
     begins.fresh.operation = UPLOAD;

@@ -60,7 +60,7 @@ async fn a_dropped_store_frees_its_folder() {
 
 #[tokio::test]
 async fn a_file_of_a_later_format_is_refused_and_left_as_it_is() {
-    for (name, newest) in [("lockstep.db", 3), ("attempts.db", 1)] {
+    for (name, newest) in [("lockstep.db", 4), ("attempts.db", 1)] {
         let folder = closed().await;
         let file = folder.file(name);
         Connection::open(&file).unwrap().pragma_update(None, "user_version", 99).unwrap();

@@ -14,7 +14,7 @@ use lockstep_core::rules::matching;
 use serde_json::json;
 
 async fn erase(desk: &Desk<'_>, record: RecordId) -> Outcome {
-    desk.send(desk.command(&desk.here, Action::Erase { target: Target::Id(record) })).await
+    desk.send(desk.command(&desk.here, Action::Erase { target: Target::Id(record), accounts: Vec::new() })).await
 }
 
 async fn to_the_end(desk: &Desk<'_>) {

@@ -31,6 +31,7 @@ pub mod scans;
 pub mod settings;
 pub mod settle;
 pub mod sweep;
+pub mod turns;
 pub mod types;
 pub mod uploads;
 
@@ -225,6 +226,17 @@ macro_rules! contract {
                 commit_names_are_kept_for_their_time
                 attempts_are_kept_for_their_time
                 records_changes_and_settings_are_never_swept
+            }
+            turns {
+                only_what_differs_from_the_shadow_is_an_edit
+                an_object_is_recognised
+                a_problem_opens_and_closes_by_itself
+                a_write_is_kept_with_its_id
+                counts_and_checkpoint_come_with_the_lines
+                a_hint_is_settled_by_who_saw_the_newest
+                rows_are_paged_and_end_with_their_share
+                what_a_share_has_yet_to_follow_is_kept
+                an_erased_record_leaves_no_shadow
             }
             types {
                 a_type_is_in_force_from_its_commit_on

@@ -18,7 +18,7 @@ impl Inner {
         let position = prune.has_outlets.then(|| log.position.unwrap_or(0) + 1);
         let lanes = log.lanes.values().map(|cursor| cursor + 1).min();
         let parked = log.parked.values().map(|parked| parked.first_seq).min();
-        let needed = [scanned, position, lanes, parked].into_iter().flatten().min();
+        let needed = [scanned, position, lanes, parked, log.followed()].into_iter().flatten().min();
         let floor = next_floor(prune, log.floor, log.head().0, needed);
         log.changes.retain(|change| change.seq > floor);
         log.dead.retain(|(_, seq), _| *seq > floor);

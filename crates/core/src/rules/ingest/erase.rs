@@ -6,13 +6,14 @@
 
 use super::{Case, Decided, Next, Stop};
 use crate::change::ChangeKind;
-use crate::command::{Ending, Target};
+use crate::command::{Ending, ShadowedAccount, Target};
 use crate::external_id::ExternalKey;
 use crate::record::{Record, State};
 use crate::rules::working_set::Keys;
+use crate::shadow::ShadowKey;
 
 impl Case<'_> {
-    pub(super) fn erase(&mut self, target: &Target) -> Decided {
+    pub(super) fn erase(&mut self, target: &Target, accounts: &[ShadowedAccount]) -> Decided {
         let record = self.find(target)?;
         if record.state.is_erased {
             return Ok((Some(record.id), Ending::Unchanged));
@@ -20,6 +21,12 @@ impl Case<'_> {
         self.has_version_asked(&record)?;
         let own = self.key_of(record.id);
         for external in self.held(&record)? {
+            let is_own =
+                |account: &&ShadowedAccount| account.provider == external.provider && account.realm == external.realm;
+            for account in accounts.iter().filter(is_own) {
+                let (slot, id) = (external.object.clone(), external.id.clone());
+                self.set.set_shadow(ShadowKey { connection: account.connection, slot, id }, None);
+            }
             self.set.set_holder(external, None);
         }
         self.set.written.erasures.push((own, record.last_seq));

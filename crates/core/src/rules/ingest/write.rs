@@ -40,7 +40,7 @@ impl Case<'_> {
         Ok(Some(record))
     }
 
-    fn make(&mut self, fields: &Fields, external: Option<&ExternalId>) -> Decided {
+    pub(super) fn make(&mut self, fields: &Fields, external: Option<&ExternalId>) -> Decided {
         let command = self.command;
         if let Some(wanted) = command.if_match {
             let text =
@@ -70,7 +70,7 @@ impl Case<'_> {
     }
 
     /// The one record that a group of match fields finds among those the caller may see.
-    fn matched(&self, fields: &Fields, groups: &[MatchGroup]) -> Result<Option<Record>, Stop> {
+    pub(super) fn matched(&self, fields: &Fields, groups: &[MatchGroup]) -> Result<Option<Record>, Stop> {
         let mut found: Vec<Record> = Vec::new();
         for group in groups {
             let Some(key) = matching::key(self.shape, fields, group) else { continue };

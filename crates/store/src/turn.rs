@@ -1,0 +1,114 @@
+//! Turns of shares: what was read from a platform or written to one, taken in together with the rows that say how far
+//! that has come.
+//!
+//! One commit holds both, so a hub that is killed has done a turn or has not: no count is of what did not happen, no
+//! checkpoint stands past it, and what failed is a problem from the moment it failed.
+
+use lockstep_core::clock::Timestamp;
+use lockstep_core::command::{Command, Ending, Outcome, Taken};
+use lockstep_core::ids::{BusinessId, ProblemId, ShareId};
+use lockstep_core::problem::{Problem, Subject};
+use lockstep_core::run::{Counts, Run};
+use lockstep_core::work::{WorkKey, WorkPut, WorkRow};
+
+/// One turn of a share.
+#[derive(Debug)]
+pub struct Turn {
+    /// The business.
+    pub business: BusinessId,
+    /// The share.
+    pub share: ShareId,
+    /// When.
+    pub at: Timestamp,
+    /// What was read or written, in order.
+    pub lines: Vec<Line>,
+    /// What becomes of work rows beside.
+    pub puts: Vec<(WorkKey, WorkPut)>,
+    /// The run that it belongs to, as it stands but for the counts of these lines.
+    pub run: Option<Run>,
+    /// Whether it waits behind what is urgent.
+    pub is_bulk: bool,
+}
+
+/// One thing that was read or written.
+#[derive(Debug)]
+pub struct Line {
+    /// What it asks.
+    pub command: Command,
+    /// What is a problem if that fails, and is none any more if it does not.
+    pub subject: Subject,
+    /// As what it is counted, where the outcome does not say that.
+    pub counts_as: Option<Taken>,
+}
+
+impl Turn {
+    /// One without anything in it.
+    #[must_use]
+    pub const fn of(business: BusinessId, share: ShareId, at: Timestamp) -> Self {
+        Self { business, share, at, lines: Vec::new(), puts: Vec::new(), run: None, is_bulk: false }
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.puts.is_empty() && self.run.is_none()
+    }
+
+    /// What its lines ask, in order.
+    pub fn commands(&self) -> impl Iterator<Item = &Command> {
+        self.lines.iter().map(|line| &line.command)
+    }
+
+    /// What becomes of work rows, given what the lines came to.
+    #[must_use]
+    pub fn closed(&self, outcomes: &[Outcome]) -> Vec<(WorkKey, WorkPut)> {
+        let mut puts = self.puts.clone();
+        let mut counts = Counts::default();
+        for (line, outcome) in self.lines.iter().zip(outcomes) {
+            counts = counts.plus(counted(line, outcome));
+            puts.extend(self.problem(line, outcome));
+        }
+        if let Some(run) = &self.run {
+            let run = Run { counts: run.counts.plus(counts), ..run.clone() };
+            puts.push((WorkKey::run(self.share, run.id), WorkPut::Row(WorkRow::Run(run))));
+        }
+        puts
+    }
+
+    fn problem(&self, line: &Line, outcome: &Outcome) -> Option<(WorkKey, WorkPut)> {
+        let key = WorkKey::problem(self.share, ProblemId::of(self.share, &line.subject));
+        match &outcome.ending {
+            Ending::Failed(rejection) | Ending::Refused(rejection) => {
+                let problem = Problem::of(&self.business, self.share, &line.subject, rejection.clone(), self.at);
+                let problem = Problem { record: problem.record.or(outcome.record), ..problem };
+                Some((key, WorkPut::Row(WorkRow::Problem(problem))))
+            }
+            // It is read again, and closed by that.
+            Ending::Taken { what: Taken::Stale, .. } => None,
+            _ => Some((key, WorkPut::Gone)),
+        }
+    }
+}
+
+fn counted(line: &Line, outcome: &Outcome) -> Counts {
+    let mut counts = Counts { seen: 1, ..Counts::default() };
+    let what = match &outcome.ending {
+        Ending::Failed(_) | Ending::Refused(_) => {
+            counts.failed = 1;
+            return counts;
+        }
+        Ending::Taken { what, .. } => line.counts_as.unwrap_or(*what),
+        Ending::Changed { .. } => line.counts_as.unwrap_or(Taken::Updated),
+        _ => line.counts_as.unwrap_or(Taken::Unchanged),
+    };
+    match what {
+        Taken::Created => counts.created = 1,
+        Taken::Updated => counts.updated = 1,
+        Taken::Matched => counts.matched = 1,
+        Taken::Unchanged => counts.unchanged = 1,
+        Taken::Skipped => counts.skipped = 1,
+        // Counted when it has been read again.
+        Taken::Stale => counts.seen = 0,
+    }
+    counts
+}
