@@ -257,3 +257,10 @@ pub const TLS_HANDSHAKE_MS_MAX: u64 = 10_000;
 pub const REQUEST_READ_MS_MAX: u64 = 30_000;
 /// Time that a stopping server gives to requests and deliveries under way, in milliseconds.
 pub const DRAIN_MS_MAX: u64 = 10_000;
+
+/// Connectors in the operator's folder.
+pub const CONNECTORS_MAX: usize = 500;
+/// One file of a connector, in bytes; the longest manifests of the ecosystem are a tenth of it.
+pub const CONNECTOR_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// How long the operator's folder of connectors is not looked at again, in milliseconds.
+pub const CONNECTORS_LOOKED_AT_MS: u64 = 1_000;
