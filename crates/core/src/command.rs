@@ -157,9 +157,23 @@ pub struct Take {
     pub seen: Seen,
     /// Groups by which its record is recognised, where none is known.
     pub matching: Vec<MatchGroup>,
-    /// Whether its edits are taken into the record, and a record is made where there is none. If not, it is only
-    /// recognised.
-    pub takes_in: bool,
+    /// How far it is taken in.
+    pub intake: Intake,
+}
+
+/// How far an object is taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intake {
+    /// Not at all: what is known of it stays as it is, so that its edits count when it is wanted again.
+    Nothing,
+    /// Its record is recognised.
+    Link,
+    /// Its edits are taken into a record that is recognised; none is made.
+    Known,
+    /// The same, and a record is made of one that is new, or has changed since it was left out.
+    Changed,
+    /// The same of one that was left out before, too.
+    All,
 }
 
 /// What a write to a platform came to.

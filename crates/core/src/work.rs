@@ -115,7 +115,7 @@ impl WorkRow {
 }
 
 /// How far a share has come.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Up to where the log has been followed, where the share sends out: nothing before it is still needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,6 +6,7 @@
 
 use lockstep_core::clock::Timestamp;
 use lockstep_core::command::{Command, Ending, Outcome, Taken};
+use lockstep_core::error::Rejection;
 use lockstep_core::ids::{BusinessId, ProblemId, ShareId};
 use lockstep_core::problem::{Problem, Subject};
 use lockstep_core::run::{Counts, Run};
@@ -39,6 +40,8 @@ pub struct Line {
     pub subject: Subject,
     /// As what it is counted, where the outcome does not say that.
     pub counts_as: Option<Taken>,
+    /// What is told as a problem although the rest is taken, such as one value that does not fit.
+    pub flaw: Option<Rejection>,
 }
 
 impl Turn {
@@ -63,30 +66,44 @@ impl Turn {
     #[must_use]
     pub fn closed(&self, outcomes: &[Outcome]) -> Vec<(WorkKey, WorkPut)> {
         let mut puts = self.puts.clone();
-        let mut counts = Counts::default();
         for (line, outcome) in self.lines.iter().zip(outcomes) {
-            counts = counts.plus(counted(line, outcome));
             puts.extend(self.problem(line, outcome));
         }
         if let Some(run) = &self.run {
-            let run = Run { counts: run.counts.plus(counts), ..run.clone() };
+            let run = Run { counts: run.counts.plus(self.counts(outcomes)), ..run.clone() };
             puts.push((WorkKey::run(self.share, run.id), WorkPut::Row(WorkRow::Run(run))));
         }
         puts
+    }
+
+    /// What became of its lines, to be added to what its run counts.
+    #[must_use]
+    pub fn counts(&self, outcomes: &[Outcome]) -> Counts {
+        let each = self.lines.iter().zip(outcomes).map(|(line, outcome)| counted(line, outcome));
+        each.fold(Counts::default(), Counts::plus)
     }
 
     fn problem(&self, line: &Line, outcome: &Outcome) -> Option<(WorkKey, WorkPut)> {
         let key = WorkKey::problem(self.share, ProblemId::of(self.share, &line.subject));
         match &outcome.ending {
             Ending::Failed(rejection) | Ending::Refused(rejection) => {
-                let problem = Problem::of(&self.business, self.share, &line.subject, rejection.clone(), self.at);
-                let problem = Problem { record: problem.record.or(outcome.record), ..problem };
-                Some((key, WorkPut::Row(WorkRow::Problem(problem))))
+                Some((key, self.told(line, outcome, rejection)))
             }
             // It is read again, and closed by that.
-            Ending::Taken { what: Taken::Stale, .. } => None,
-            _ => Some((key, WorkPut::Gone)),
+            Ending::Taken { what: Taken::Stale, .. } => {
+                let Subject::Object(id) = &line.subject else { return None };
+                Some((WorkKey::hint(self.share, id), WorkPut::Raise { at: self.at, shown: None }))
+            }
+            _ => match &line.flaw {
+                Some(flaw) => Some((key, self.told(line, outcome, flaw))),
+                None => Some((key, WorkPut::Gone)),
+            },
         }
+    }
+
+    fn told(&self, line: &Line, outcome: &Outcome, reason: &Rejection) -> WorkPut {
+        let problem = Problem::of(&self.business, self.share, &line.subject, reason.clone(), self.at);
+        WorkPut::Row(WorkRow::Problem(Problem { record: problem.record.or(outcome.record), ..problem }))
     }
 }
 

@@ -230,6 +230,7 @@ macro_rules! contract {
             turns {
                 only_what_differs_from_the_shadow_is_an_edit
                 an_object_is_recognised
+                what_was_left_out_comes_when_it_changes
                 a_problem_opens_and_closes_by_itself
                 a_write_is_kept_with_its_id
                 counts_and_checkpoint_come_with_the_lines

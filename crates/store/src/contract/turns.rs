@@ -8,7 +8,7 @@ use crate::turn::{Line, Turn};
 use crate::{Commit, Committed, Work};
 use lockstep_core::change::Origin;
 use lockstep_core::clock::Timestamp;
-use lockstep_core::command::{Action, Command, Ending, Outcome, Pushed, ShadowedAccount, Take, Taken, Target};
+use lockstep_core::command::{Action, Command, Ending, Intake, Outcome, Pushed, ShadowedAccount, Take, Taken, Target};
 use lockstep_core::error::Code;
 use lockstep_core::external_id::ExternalId;
 use lockstep_core::ids::{ConnectionId, Provider, RecordId, RunId, ShareId};
@@ -36,7 +36,7 @@ fn object(id: &str) -> ShadowKey {
 
 fn asks(desk: &Desk<'_>, action: Action, subject: About) -> Line {
     let origin = Origin::Share { id: SHARE, connection: CONNECTION, provider: provider() };
-    Line { command: Command { origin, ..desk.command(&desk.here, action) }, subject, counts_as: None }
+    Line { command: Command { origin, ..desk.command(&desk.here, action) }, subject, counts_as: None, flaw: None }
 }
 
 fn take_of(desk: &Desk<'_>, id: &str, values: Value) -> Take {
@@ -45,7 +45,7 @@ fn take_of(desk: &Desk<'_>, id: &str, values: Value) -> Take {
         external_id: external(id),
         seen: Seen { values: fields(values), version: None, asked_at: desk.clock_now() },
         matching: vec![vec!["email".to_owned()]],
-        takes_in: true,
+        intake: Intake::All,
     }
 }
 
@@ -124,9 +124,9 @@ pub async fn an_object_is_recognised(subject: &impl Subject) {
     let record = desk.made(&desk.here, json!({"email": "a@b.nl"}), None).await;
     let mut line = taking(&desk, "1", json!({"email": "A@b.nl", "firstName": "Ann"}));
     let Action::Take(take) = &mut line.command.action else { panic!("a take") };
-    take.takes_in = false;
+    take.intake = Intake::Link;
     take.seen.values = fields(json!({"email": "a@b.nl", "firstName": "Ann"}));
-    let stranger = Take { takes_in: false, ..take_of(&desk, "2", json!({"email": "c@d.nl"})) };
+    let stranger = Take { intake: Intake::Link, ..take_of(&desk, "2", json!({"email": "c@d.nl"})) };
     let stranger = asks(&desk, Action::Take(Box::new(stranger)), About::Object("2".to_owned()));
     let outcomes = done(&desk, turn(&desk, vec![line, stranger])).await;
     assert_eq!(outcomes.iter().map(what).collect::<Vec<_>>(), [Taken::Matched, Taken::Skipped]);
@@ -135,6 +135,24 @@ pub async fn an_object_is_recognised(subject: &impl Subject) {
     assert!(!standing.state.fields.contains_key("firstName"), "only recognised");
     assert_eq!(shadow(&desk, "1").await.expect("kept").record, Some(record));
     assert_eq!(shadow(&desk, "2").await.expect("kept").record, None);
+}
+
+/// What stood before a share is left out until it changes there, where its share brings over no history.
+pub async fn what_was_left_out_comes_when_it_changes(subject: &impl Subject) {
+    let desk = Desk::open(subject).await;
+    let take = async |intake, phone: &str| {
+        desk.clock.advance(1);
+        let take = Take { intake, ..take_of(&desk, "1", json!({"email": "a@b.nl", "phone": phone})) };
+        let line = asks(&desk, Action::Take(Box::new(take)), About::Object("1".to_owned()));
+        what(&done(&desk, turn(&desk, vec![line])).await[0])
+    };
+    assert_eq!(take(Intake::Known, "").await, Taken::Skipped);
+    assert_eq!(take(Intake::Changed, "").await, Taken::Skipped, "seen once more, and as it was");
+    assert_eq!(take(Intake::Known, "+31201234567").await, Taken::Skipped);
+    assert_eq!(take(Intake::Changed, "+31207654321").await, Taken::Created);
+    assert_eq!(take(Intake::Nothing, "+31201111111").await, Taken::Skipped);
+    assert_eq!(shadow(&desk, "1").await.expect("kept").values["phone"], "+31207654321");
+    assert_eq!(desk.head(&desk.here).await, 1);
 }
 
 /// What cannot be taken in is a problem, leaves the shadow as it was, and is none any more once it is taken.
@@ -171,6 +189,8 @@ pub async fn a_write_is_kept_with_its_id(subject: &impl Subject) {
     let desk = desk.reopen().await;
     let stale = asks(&desk, Action::Take(Box::new(before)), About::Object("1".to_owned()));
     assert_eq!(what(&done(&desk, turn(&desk, vec![stale])).await[0]), Taken::Stale);
+    let hint = desk.store.work_row(&desk.here, &WorkKey::hint(SHARE, "1")).await.expect("read");
+    assert!(matches!(hint, Some(WorkRow::Hint(_))), "what was seen too early is read again");
     assert_eq!(what(&took(&desk, "1", json!({"email": "a@b.nl"})).await), Taken::Unchanged);
     let twice = done(&desk, turn(&desk, vec![pushing(&desk, other, "1", json!({}))])).await;
     assert_eq!(code_of(&twice[0]), Code::ExternalIdTaken);

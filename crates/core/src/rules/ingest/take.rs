@@ -9,7 +9,7 @@ use super::write::{Mode, patched};
 use super::{Case, Decided, Next, fail};
 use crate::Fields;
 use crate::change::ChangeKind;
-use crate::command::{Ending, Pushed, Take, Taken, Target};
+use crate::command::{Ending, Intake, Pushed, Take, Taken, Target};
 use crate::error::{Code, shown};
 use crate::external_id::ExternalId;
 use crate::ids::RecordId;
@@ -25,6 +25,9 @@ impl Case<'_> {
     /// Takes in an object.
     pub(super) fn take(&mut self, take: &Take) -> Decided {
         let shadow = self.set.shadow(&take.object)?.cloned();
+        if take.intake == Intake::Nothing {
+            return Ok((shadow.and_then(|shadow| shadow.record), Ending::Taken { what: Taken::Skipped, seq: None }));
+        }
         if shadow.as_ref().is_some_and(|shadow| is_stale(take, shadow)) {
             return Ok((shadow.and_then(|shadow| shadow.record), Ending::Taken { what: Taken::Stale, seq: None }));
         }
@@ -34,7 +37,7 @@ impl Case<'_> {
             .map_err(|rejection| super::Stop::Fail(None, rejection))?;
         let (record, what, seq) = match self.record_of(take)? {
             Some(record) => self.edit(record, take, &edits)?,
-            None if take.takes_in => {
+            None if self.is_wanted(take, shadow.as_ref()) => {
                 let (record, ending) = self.make(&edits, Some(&take.external_id))?;
                 (record, Taken::Created, seq_of(&ending))
             }
@@ -42,6 +45,18 @@ impl Case<'_> {
         };
         self.keep_seen(take, shadow, record);
         Ok((record, Ending::Taken { what, seq }))
+    }
+
+    /// Whether a record is made of an object that is nobody's yet.
+    fn is_wanted(&self, take: &Take, shadow: Option<&Shadow>) -> bool {
+        match (take.intake, shadow) {
+            (Intake::All, _) | (Intake::Changed, None) => true,
+            (Intake::Changed, Some(left_out)) => take.seen.values.iter().any(|(key, value)| {
+                let known = left_out.values.get(key).unwrap_or(&Value::Null);
+                !key.starts_with(REMOTE_ONLY) && !self.is_equal(key, known, value)
+            }),
+            _ => false,
+        }
     }
 
     /// What the object says that the shadow does not. Of one that was never seen, what is empty says nothing.
@@ -93,7 +108,7 @@ impl Case<'_> {
         take: &Take,
         edits: &Fields,
     ) -> Result<(Option<RecordId>, Taken, Option<u64>), super::Stop> {
-        let wanted = if take.takes_in { edits.clone() } else { Fields::new() };
+        let wanted = if take.intake == Intake::Link { Fields::new() } else { edits.clone() };
         let (fields, old) = patched(self.shape, &record.state.fields, &wanted, Mode::Whole);
         if record.state.is_deleted {
             if old.is_empty() {

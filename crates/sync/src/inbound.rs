@@ -1,0 +1,134 @@
+//! Hooks of platforms on their way in: read, proved, and kept as hints before they are answered.
+
+use crate::account;
+use crate::office::Office;
+use crate::worker::Order;
+use lockstep_connect::{Connector, Hint, HookCall, HookRefused};
+use lockstep_core::connection::Connection;
+use lockstep_core::error::{Code, Rejection, shown};
+use lockstep_core::ids::ConnectionId;
+use lockstep_core::share::Share;
+use lockstep_core::work::{WorkKey, WorkPut};
+use lockstep_engine::refusal::Refusal;
+use lockstep_engine::seal::connection_place;
+use lockstep_store::turn::Turn;
+use lockstep_store::{Commit, Work};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Public keys that hooks are signed with, as far as they were fetched; by connection and name.
+#[derive(Default)]
+pub(crate) struct Keys(Mutex<BTreeMap<(ConnectionId, String), String>>);
+
+/// Keys remembered; a platform has one or two.
+const KEYS_MAX: usize = 1_000;
+
+impl Keys {
+    fn of(&self, connection: ConnectionId) -> BTreeMap<String, String> {
+        let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = keys.iter().filter(|((id, _), _)| *id == connection);
+        own.map(|((_, name), key)| (name.clone(), key.clone())).collect()
+    }
+
+    fn keep(&self, connection: ConnectionId, name: String, key: String) {
+        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.len() < KEYS_MAX {
+            keys.insert((connection, name), key);
+        }
+    }
+}
+
+impl Office {
+    /// Takes a call of a platform. When this returns, what it said is durable.
+    ///
+    /// # Errors
+    /// `not_found` for what takes no hooks, `unauthorized` for what does not prove where it comes from, `invalid_body`
+    /// for what cannot be read, and what the store says.
+    pub async fn hook(&self, connection: &str, object: &str, call: HookCall) -> Result<(), Refusal> {
+        let unknown = || Refusal::new(Code::NotFound, format!("no hooks are taken for {}", shown(object)));
+        let id: ConnectionId = connection.parse().map_err(|_odd| unknown())?;
+        let (connection, shares) = self
+            .world()
+            .settings
+            .read(|settings| {
+                let (connection, _) = settings.sharing.connection(id)?;
+                let shares = settings.sharing.shares_on(id).map(|(share, _)| Arc::clone(share));
+                let wanted = |share: &Arc<Share>| share.object == object && share.takes_in() && share.switches.hooks;
+                Some((connection, shares.filter(wanted).collect::<Vec<_>>()))
+            })
+            .ok_or_else(unknown)?;
+        let known = self.registry().get(&connection.connector, &connection.version)?;
+        let place = connection_place(&connection.business, id, "hook-key");
+        let secret = self.world().sealer.open(&connection.hook_key, &place).unwrap_or_default();
+        let call = HookCall {
+            secret: String::from_utf8(secret).unwrap_or_default(),
+            config: account::config(self.world(), &connection).unwrap_or_default(),
+            now: self.world().clock.now(),
+            ..call
+        };
+        if shares.is_empty() {
+            return Err(unknown());
+        }
+        for share in shares {
+            let hints = self.read_hook(&connection, &known.connector, &share, &call).await?;
+            self.raise(&share, hints).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_hook(
+        &self,
+        connection: &Connection,
+        connector: &Connector,
+        share: &Share,
+        call: &HookCall,
+    ) -> Result<Vec<Hint>, Refusal> {
+        let call = HookCall { keys: self.keys.of(connection.id), ..call.clone() };
+        match connector.hook(&share.object, &share.options, &call) {
+            Err(HookRefused::NeedsKey(name)) => {
+                let unproven = |why: String| Refusal::from(Rejection::new(Code::Unauthorized, why));
+                let link = self.link(connection).ok_or_else(|| unproven("the account cannot be opened".to_owned()))?;
+                let key = link.hook_key(&share.object, &name).await;
+                let key = key.map_err(|trouble| unproven(trouble.to_string()))?;
+                self.keys.keep(connection.id, name.clone(), key.clone());
+                let mut keys = call.keys.clone();
+                keys.insert(name, key);
+                connector.hook(&share.object, &share.options, &HookCall { keys, ..call }).map_err(refused)
+            }
+            other => other.map_err(refused),
+        }
+    }
+
+    async fn raise(&self, share: &Share, hints: Vec<Hint>) -> Result<(), Refusal> {
+        if hints.is_empty() {
+            return Ok(());
+        }
+        let now = self.world().clock.now();
+        let mut puts = Vec::with_capacity(hints.len());
+        for hint in hints {
+            let key = WorkKey::hint(share.id, &hint.id);
+            // What says that an object is gone is looked after: a platform's word for it may be early or wrong.
+            let shown = hint.object.filter(|_| !hint.is_gone).and_then(|object| serde_json::to_value(object).ok());
+            puts.push((key, WorkPut::Raise { at: now, shown }));
+        }
+        let keys: Vec<WorkKey> = puts.iter().map(|(key, _)| key.clone()).collect();
+        let turn = Turn { puts, ..Turn::of(share.business.clone(), share.id, now) };
+        self.world().store.commit(Commit { id: None, work: Work::Turn(Box::new(turn)) }).await?;
+        if let Some(door) = self.door(share.connection) {
+            for key in keys {
+                drop(door.give(Order::Hinted(key)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refused(why: HookRefused) -> Refusal {
+    let code = match &why {
+        HookRefused::NotTaken(_) => Code::NotFound,
+        HookRefused::Verb(_) => Code::MethodNotAllowed,
+        HookRefused::Unproven(_) | HookRefused::NeedsKey(_) => Code::Unauthorized,
+        HookRefused::Unread(_) => Code::InvalidBody,
+    };
+    Refusal::new(code, why.to_string())
+}

@@ -1,0 +1,331 @@
+//! The office: one worker a connection, begun, ended and begun anew as settings want it; and what others ask of them.
+
+use crate::control::{Only, Workers};
+use crate::registry::Registry;
+use crate::worker::{Door, Order, Worker};
+use crate::{Halt, account};
+use async_trait::async_trait;
+use lockstep_connect::Link;
+use lockstep_core::connection::Connection;
+use lockstep_core::error::Code;
+use lockstep_core::ids::{BusinessId, ConnectionId, ShareId};
+use lockstep_core::problem::Problem;
+use lockstep_core::run::{Run, RunKind, RunState};
+use lockstep_core::share::Share;
+use lockstep_core::work::{WorkKey, WorkPut, WorkRow};
+use lockstep_engine::refusal::Refusal;
+use lockstep_engine::{World, alert};
+use lockstep_store::settings::{Audit, Control};
+use lockstep_store::turn::Turn;
+use lockstep_store::{Commit, StoreError, Work};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use url::Url;
+
+/// How long a worker that failed stays away.
+const AWAY: Duration = Duration::from_secs(1);
+
+/// Works for all shares.
+pub struct Office {
+    world: Arc<World>,
+    registry: Arc<Registry>,
+    public_url: Option<Url>,
+    desks: Mutex<BTreeMap<ConnectionId, Place>>,
+    bell: tokio::sync::Notify,
+}
+
+/// Where a connection's worker sits.
+struct Place {
+    door: Arc<Door>,
+    business: BusinessId,
+    /// What it was begun for: another is begun when that changes.
+    cause: Cause,
+    is_done: bool,
+}
+
+/// What a worker depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Cause {
+    connection: (String, String, String),
+    reopened: u64,
+    shares: Vec<(ShareId, u64)>,
+    schema: usize,
+}
+
+impl Office {
+    /// An office that nobody works in yet. `public_url` is where platforms reach this hub, where they do.
+    #[must_use]
+    pub fn new(world: Arc<World>, registry: Arc<Registry>, public_url: Option<Url>) -> Self {
+        let (desks, bell) = (Mutex::default(), tokio::sync::Notify::new());
+        Self { world, registry, public_url, desks, bell }
+    }
+
+    fn desks(&self) -> MutexGuard<'_, BTreeMap<ConnectionId, Place>> {
+        self.desks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn world(&self) -> &Arc<World> {
+        &self.world
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Works until told to stop. What is under way lands first.
+    pub async fn run(&self, mut stop: watch::Receiver<bool>) {
+        let heads = self.world.store.heads();
+        let mut workers: JoinSet<(ConnectionId, Arc<Door>, Result<(), Halt>)> = JoinSet::new();
+        loop {
+            self.staff(&mut workers);
+            tokio::select! {
+                _changed = stop.wait_for(|stop| *stop) => break,
+                () = self.bell.notified() => {}
+                () = heads.moved() => {
+                    let moves = heads.take();
+                    if moves.has_settings && let Err(error) = self.world.settings.refresh(self.world.store.as_ref()).await {
+                        tracing::warn!(%error, "settings could not be read anew");
+                    }
+                    for place in self.desks().values().filter(|place| moves.businesses.contains(&place.business)) {
+                        place.door.knock();
+                    }
+                }
+                Some(ended) = workers.join_next(), if !workers.is_empty() => self.ended(ended).await,
+            }
+        }
+        for place in self.desks().values() {
+            place.door.close();
+        }
+        while workers.join_next().await.is_some() {}
+    }
+
+    /// Begins workers that are wanted, and ends those that are not.
+    fn staff(&self, workers: &mut JoinSet<(ConnectionId, Arc<Door>, Result<(), Halt>)>) {
+        let wanted = self.wanted();
+        let mut desks = self.desks();
+        for (id, place) in desks.iter() {
+            if wanted.get(id).is_none_or(|(_, cause)| *cause != place.cause) {
+                place.door.close();
+            }
+        }
+        desks.retain(|_, place| !place.is_done);
+        for (id, (connection, cause)) in wanted {
+            if desks.contains_key(&id) {
+                continue;
+            }
+            let door = Arc::new(Door::default());
+            let business = connection.business.clone();
+            desks.insert(id, Place { door: Arc::clone(&door), business, cause, is_done: false });
+            let (world, registry) = (Arc::clone(&self.world), Arc::clone(&self.registry));
+            let public = self.public_url.clone();
+            workers.spawn(async move {
+                let worked = match Worker::open(&world, &registry, connection, Arc::clone(&door), public).await {
+                    Ok(worker) => worker.work().await,
+                    Err(halt) => Err(halt),
+                };
+                if matches!(worked, Err(Halt::Store(_))) {
+                    tokio::time::sleep(AWAY).await;
+                }
+                (id, door, worked)
+            });
+        }
+    }
+
+    /// The connections that there is work for.
+    fn wanted(&self) -> BTreeMap<ConnectionId, (Arc<Connection>, Cause)> {
+        self.world.settings.read(|settings| {
+            if settings.hold.is_some() {
+                return BTreeMap::new();
+            }
+            let sharing = &settings.sharing;
+            let cause = |connection: &Connection| Cause {
+                connection: (connection.connector.clone(), connection.version.clone(), connection.realm.clone()),
+                reopened: connection.opened,
+                shares: sharing.shares_on(connection.id).map(|(share, version)| (share.id, *version)).collect(),
+                schema: Arc::as_ptr(&settings.schema(&connection.business)) as usize,
+            };
+            let ready = sharing.connections().filter(|(connection, _)| connection.is_ready());
+            let wanted = ready.map(|(connection, _)| (connection.id, (Arc::clone(connection), cause(connection))));
+            wanted.filter(|(_, (_, cause))| !cause.shares.is_empty()).collect()
+        })
+    }
+
+    async fn ended(&self, ended: Result<(ConnectionId, Arc<Door>, Result<(), Halt>), tokio::task::JoinError>) {
+        let (id, door, worked) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::error!(%error, "a worker has broken down");
+                self.desks().retain(|_, place| !place.door.is_deserted());
+                return;
+            }
+        };
+        match worked {
+            Ok(()) => {}
+            Err(Halt::Store(error)) => tracing::warn!(connection = %id, %error, "a worker begins anew"),
+            Err(Halt::Login(reason)) => {
+                tracing::warn!(connection = %id, %reason, "somebody must log in");
+                self.lock_out(id, &reason).await;
+            }
+        }
+        for place in self.desks().values_mut().filter(|place| Arc::ptr_eq(&place.door, &door)) {
+            place.is_done = true;
+        }
+    }
+
+    async fn lock_out(&self, id: ConnectionId, reason: &str) {
+        let connection = self.world.settings.read(|settings| settings.sharing.connection(id));
+        if let Err(error) = account::needs_login(&self.world, id, reason).await {
+            tracing::warn!(connection = %id, %error, "that somebody must log in could not be kept");
+            return;
+        }
+        let Some((connection, _)) = connection else { return };
+        let message = format!("the connection {} does not take its credentials any more: {reason}", connection.label);
+        alert::tell(&self.world, "connection.needs-login", &connection.business, &id.to_string(), message);
+    }
+
+    pub(crate) fn door(&self, id: ConnectionId) -> Option<Arc<Door>> {
+        self.desks().get(&id).filter(|place| !place.is_done).map(|place| Arc::clone(&place.door))
+    }
+
+    /// Asks a connection's worker, and waits for its answer.
+    async fn ask<T>(
+        &self,
+        share: &Share,
+        order: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Order,
+    ) -> Result<T, Refusal> {
+        let away = || {
+            let text = format!(
+                "connection {} is not at work: log in if it needs that, or wait a moment and try again",
+                share.connection
+            );
+            Refusal { retry_after_s: Some(1), ..Refusal::new(Code::ConnectionNotReady, text) }
+        };
+        let door = self.door(share.connection).ok_or_else(away)?;
+        let (reply, answer) = oneshot::channel();
+        if door.give(order(reply)).is_some() {
+            return Err(away());
+        }
+        answer.await.map_err(|_gone| away())?
+    }
+
+    async fn put(&self, share: &Share, puts: Vec<(WorkKey, WorkPut)>) -> Result<(), Refusal> {
+        let turn = Turn { puts, ..Turn::of(share.business.clone(), share.id, self.world.clock.now()) };
+        self.world.store.commit(Commit { id: None, work: Work::Turn(Box::new(turn)) }).await?;
+        Ok(())
+    }
+
+    /// Brings a run that nobody works on into another state.
+    async fn turned_here(&self, run: &Run, state: RunState) -> Result<Run, Refusal> {
+        let key = WorkKey::run(run.share, run.id);
+        let standing = self.world.store.work_row(&run.business, &key).await?;
+        let Some(WorkRow::Run(standing)) = standing.filter(|row| matches!(row, WorkRow::Run(run) if run.is_open())) else {
+            return Err(Refusal::new(Code::NotFound, format!("run {} is over", run.id)));
+        };
+        let ended_at = (state == RunState::Cancelled).then(|| self.world.clock.now());
+        let next = Run { state, ended_at, ..standing };
+        let mut puts = vec![(key, WorkPut::Row(WorkRow::Run(next.clone())))];
+        let progress = self.world.store.work_row(&run.business, &WorkKey::progress(run.share)).await?;
+        if let (Some(WorkRow::Progress(progress)), false) = (progress, next.is_open()) {
+            let progress = lockstep_core::work::Progress { run: None, ..progress };
+            puts.push((WorkKey::progress(run.share), WorkPut::Row(WorkRow::Progress(progress))));
+        }
+        let turn = Turn { puts, ..Turn::of(run.business.clone(), run.share, self.world.clock.now()) };
+        self.world.store.commit(Commit { id: None, work: Work::Turn(Box::new(turn)) }).await?;
+        Ok(next)
+    }
+
+    async fn turn(&self, run: &Run, state: RunState) -> Result<Run, Refusal> {
+        let share = self.world.settings.read(|settings| settings.sharing.share(run.share));
+        let Some((share, _)) = share else {
+            return Err(Refusal::new(Code::NotFound, format!("the share of run {} is gone", run.id)));
+        };
+        if self.door(share.connection).is_none() {
+            return self.turned_here(run, state).await;
+        }
+        self.ask(&share, |reply| Order::Turn(run.share, run.id, state, reply)).await
+    }
+
+    /// Opens a connection's link for one question.
+    pub(crate) fn link(&self, connection: &Connection) -> Option<Link> {
+        account::open(&self.world, &self.registry, connection).ok()
+    }
+}
+
+#[async_trait]
+impl Workers for Office {
+    fn wake(&self, share: ShareId) {
+        let connection = self.world.settings.read(|settings| settings.sharing.share(share));
+        if let Some(door) = connection.and_then(|(share, _)| self.door(share.connection)) {
+            door.knock();
+        }
+        self.bell.notify_one();
+    }
+
+    fn reopen(&self, connection: ConnectionId) {
+        if let Some(door) = self.door(connection) {
+            door.close();
+        }
+        self.bell.notify_one();
+    }
+
+    async fn forget(&self, share: &Share, connection: &Connection) -> Result<(), Refusal> {
+        if let Some(door) = self.door(share.connection) {
+            door.close();
+        }
+        let known = connection.hooks.get(&share.slot());
+        if let (Some(known), Some(link)) = (known, self.link(connection).filter(|_| connection.is_ready())) {
+            if let Err(trouble) = link.hooks_unregister(&share.object, &share.options, known).await {
+                tracing::info!(share = %share.id, reason = %trouble, "hooks are left to lapse");
+            }
+            let slot = share.slot();
+            account::change(&self.world, connection.id, "connection.hooks", |_, connection| {
+                Ok(connection.hooks.remove(&slot).is_some())
+            })
+            .await?;
+        }
+        let audit = Audit::of(self.world.clock.now(), "system", "share.end", share.id).within(&share.business);
+        let control = Control { ended_shares: vec![(share.business.clone(), share.id)], ..Control::of(audit) };
+        self.world.store.commit(Commit { id: None, work: Work::Control(Box::new(control)) }).await?;
+        Ok(())
+    }
+
+    async fn run(&self, share: &Share, kind: RunKind, only: Option<Only>) -> Result<Run, Refusal> {
+        self.ask(share, |reply| Order::Run(share.id, kind, only, reply)).await
+    }
+
+    async fn pause_run(&self, run: &Run) -> Result<Run, Refusal> {
+        self.turn(run, RunState::Paused).await
+    }
+
+    async fn resume_run(&self, run: &Run) -> Result<Run, Refusal> {
+        self.turn(run, RunState::Running).await
+    }
+
+    async fn cancel_run(&self, run: &Run) -> Result<Run, Refusal> {
+        self.turn(run, RunState::Cancelled).await
+    }
+
+    async fn replay(&self, share: &Share, problems: &[Problem]) -> Result<(), Refusal> {
+        let subject = |problem: &Problem| match (&problem.side, &problem.remote, problem.record) {
+            (lockstep_core::problem::Side::In, Some(remote), _) => Some(Only::Object(remote.clone())),
+            (_, _, Some(record)) => Some(Only::Record(record)),
+            _ => None,
+        };
+        let subjects = problems.iter().filter_map(subject).collect();
+        self.ask(share, |reply| Order::Replay(share.id, subjects, reply)).await
+    }
+
+    async fn dismiss(&self, share: &Share, problems: &[Problem]) -> Result<(), Refusal> {
+        let key = |problem: &Problem| (WorkKey::problem(share.id, problem.id), WorkPut::Gone);
+        self.put(share, problems.iter().map(key).collect()).await
+    }
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}

@@ -1,0 +1,107 @@
+//! What is to be done about a record at the platform: a pure rule over the record, the shadow of its object, and where
+//! the records it refers to stand there.
+
+use crate::lane::{Candidate, Lane};
+use lockstep_connect::Write;
+use lockstep_core::Fields;
+use lockstep_core::error::{Code, Rejection};
+use lockstep_core::ids::RecordId;
+use lockstep_core::shadow::ShadowState;
+use lockstep_core::share::OnLeave;
+use std::collections::BTreeMap;
+
+/// On what ground a record is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ground {
+    /// Whether an object is made where there is none.
+    pub(crate) may_create: bool,
+    /// Whether what seems equal is read back first, once.
+    pub(crate) is_doubtful: bool,
+}
+
+/// Where the records stand that a record refers to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct References {
+    /// Remote ids by field.
+    pub(crate) there: BTreeMap<String, String>,
+    /// Records that have no object there, by field.
+    pub(crate) absent: BTreeMap<String, RecordId>,
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Verdict {
+    /// Nothing: the object is as it should.
+    Unchanged,
+    /// Nothing: the record is not shared, or its object is to stay away.
+    Skipped,
+    /// The object is no longer the record's.
+    Unlink(String),
+    /// It is read before anything is decided.
+    ReadBack(String),
+    /// It waits for a record that it refers to.
+    Waits(RecordId),
+    /// It cannot be written there as it is.
+    Refused(Rejection),
+    /// It is written; then it holds this.
+    Write(Box<Write>, Fields),
+}
+
+/// Decides what is to be done about one record.
+pub(crate) fn decide(lane: &Lane, candidate: &Candidate, references: &References, ground: Ground) -> Verdict {
+    let Candidate { record, object, shadow } = candidate;
+    if record.state.is_deleted || record.state.is_erased {
+        return Verdict::Skipped;
+    }
+    if !lane.holds(&record.state.fields) {
+        return match (object, lane.share.on_leave) {
+            (Some(object), OnLeave::Unlink) => Verdict::Unlink(object.clone()),
+            _ => Verdict::Skipped,
+        };
+    }
+    match (object, shadow.as_ref().map(|shadow| shadow.state)) {
+        (Some(_), Some(ShadowState::AbsentThere)) => return Verdict::Skipped,
+        (Some(object), Some(ShadowState::InDoubt)) => return Verdict::ReadBack(object.clone()),
+        (None, _) if !ground.may_create => return Verdict::Skipped,
+        _ => {}
+    }
+    let wanted = lane.mapping.outward(&record.state.fields, &references.there);
+    if let Some(problem) = wanted.problems.into_iter().next() {
+        return Verdict::Refused(problem);
+    }
+    if let Some(target) = wanted.missing.iter().find_map(|field| references.absent.get(field)) {
+        return Verdict::Waits(*target);
+    }
+    let nothing = Fields::new();
+    let shown = shadow.as_ref().map_or(&nothing, |shadow| &shadow.values);
+    let differing = lane.mapping.differing(&wanted.values, shown, object.is_none());
+    match object {
+        Some(_) if differing.is_empty() && !ground.is_doubtful => Verdict::Unchanged,
+        Some(object) if differing.is_empty() => Verdict::ReadBack(object.clone()),
+        _ => written(lane, candidate, wanted.values, &differing),
+    }
+}
+
+fn written(lane: &Lane, candidate: &Candidate, wanted: Fields, differing: &[String]) -> Verdict {
+    let is_new = candidate.object.is_none();
+    let groups: Vec<_> = lane.matching.iter().filter_map(|group| lane.mapping.group(group, &wanted)).collect();
+    if is_new && groups.is_empty() && !lane.matching.is_empty() {
+        let groups: Vec<String> = lane.matching.iter().map(|group| group.join("+")).collect();
+        let text = format!(
+            "{} {} has none of the values that it would be recognised by there: {}; give it one of them",
+            candidate.record.ty,
+            candidate.record.id,
+            groups.join(" or ")
+        );
+        return Verdict::Refused(Rejection::new(Code::InvalidValue, text));
+    }
+    let write = Write {
+        token: candidate.id().to_string(),
+        id: candidate.object.clone(),
+        changed: lane.mapping.object(&wanted, Some(differing)),
+        whole: lane.mapping.object(&wanted, None),
+        groups,
+        may_create: is_new,
+    };
+    Verdict::Write(Box::new(write), wanted)
+}

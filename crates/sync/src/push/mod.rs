@@ -1,0 +1,404 @@
+//! Records on their way out: looked at, written where they differ, and kept as they then stand.
+//!
+//! ```text
+//! records + shadows ─▶ look up what is in doubt ─▶ decide ─▶ read back ─▶ Link::write ─▶ lines and rows of one turn
+//! ```
+//! Before a creation that must not be made twice an intent is committed; what a lost answer leaves is looked up before
+//! anything is made again. This room gives a turn's content; who calls commits it, with how far it has come.
+
+mod decide;
+mod outcome;
+
+pub(crate) use decide::{Ground, References, Verdict, decide};
+
+use crate::Halt;
+use crate::intake::Desk;
+use crate::lane::Candidate;
+use futures_util::StreamExt as _;
+use lockstep_connect::{Class, Link, Object, Trouble, Write, Written};
+use lockstep_core::Fields;
+use lockstep_core::error::{Code, Rejection};
+use lockstep_core::external_id::ExternalId;
+use lockstep_core::ids::RecordId;
+use lockstep_core::problem::Subject;
+use lockstep_core::run::Counts;
+use lockstep_core::schema::Shape;
+use lockstep_core::kind::Kind;
+use lockstep_core::shadow::{Shadow, ShadowState};
+use lockstep_core::work::{Waiting, Why, WorkKey, WorkPut, WorkRow};
+use lockstep_store::turn::{Line, Turn};
+use lockstep_store::{Commit, Work};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How many objects are asked for at once.
+const ASKED_AT_ONCE: usize = 8;
+
+/// Records on their way out.
+pub(crate) struct Push<'a> {
+    pub(crate) desk: Desk<'a>,
+    pub(crate) link: &'a Link,
+    pub(crate) shape: Arc<Shape>,
+    pub(crate) ground: Ground,
+    /// The rows of those that have waited.
+    pub(crate) earlier: BTreeMap<RecordId, Waiting>,
+    /// Whether many new objects may be handed over as one import.
+    pub(crate) may_import: bool,
+}
+
+/// What came of it: what a turn is to hold.
+#[derive(Default)]
+pub(crate) struct Done {
+    pub(crate) lines: Vec<Line>,
+    pub(crate) puts: Vec<(WorkKey, WorkPut)>,
+    /// What became of those that have no line.
+    pub(crate) counts: Counts,
+    /// Why nothing could be done, where that concerns all of it: those that are left come again.
+    pub(crate) trouble: Option<Trouble>,
+    /// New objects that are to be imported.
+    pub(crate) import: Vec<(Write, Fields)>,
+}
+
+impl Done {
+    /// With what else came of it.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.lines.extend(other.lines);
+        self.puts.extend(other.puts);
+        self.counts = self.counts.plus(other.counts);
+        self.trouble = self.trouble.take().or(other.trouble);
+        self.import.extend(other.import);
+    }
+}
+
+/// A write, and whose.
+struct Errand {
+    candidate: Candidate,
+    write: Write,
+    wanted: Fields,
+}
+
+impl Push<'_> {
+    /// Brings records to the platform.
+    ///
+    /// # Errors
+    /// What the store says, or that somebody must log in.
+    pub(crate) async fn run(&self, ids: &[RecordId]) -> Result<Done, Halt> {
+        let mut done = Done::default();
+        let mut candidates = self.candidates(ids).await?;
+        self.look_up(&mut candidates, &mut done).await?;
+        let references = self.references(&candidates).await?;
+        let mut errands = Vec::new();
+        let mut doubtful = Vec::new();
+        for candidate in candidates {
+            let referred = references.get(&candidate.id()).cloned().unwrap_or_default();
+            match decide(self.desk.lane, &candidate, &referred, self.ground) {
+                Verdict::ReadBack(id) => doubtful.push((candidate, referred, id)),
+                verdict => self.settle(candidate, verdict, &mut errands, &mut done),
+            }
+        }
+        self.read_back(doubtful, &mut errands, &mut done).await?;
+        if !errands.is_empty() && done.trouble.is_none() {
+            self.write(errands, &mut done).await?;
+        }
+        Ok(done)
+    }
+
+    async fn candidates(&self, ids: &[RecordId]) -> Result<Vec<Candidate>, Halt> {
+        let (store, business, lane) = (&self.desk.world.store, &self.desk.connection.business, self.desk.lane);
+        let records = store.records_of(business, &lane.share.ty, ids).await?;
+        let known: Vec<(_, Option<String>)> = records
+            .into_iter()
+            .flatten()
+            .map(|record| {
+                let object = lane.object_of(&record).map(str::to_owned);
+                (record, object)
+            })
+            .collect();
+        let keys: Vec<_> = known.iter().filter_map(|(_, object)| Some(lane.shadow_key(object.as_deref()?))).collect();
+        let mut shadows = store.shadows(business, &keys).await?.into_iter();
+        let candidate = |(record, object): (_, Option<String>)| {
+            let shadow = if object.is_some() { shadows.next().flatten() } else { None };
+            Candidate { record, object, shadow }
+        };
+        Ok(known.into_iter().map(candidate).collect())
+    }
+
+    /// Looks up objects that may have been made already.
+    async fn look_up(&self, candidates: &mut Vec<Candidate>, done: &mut Done) -> Result<(), Halt> {
+        let in_doubt = |candidate: &Candidate| {
+            candidate.object.is_none()
+                && self.earlier.get(&candidate.id()).is_some_and(|waiting| waiting.why == Why::InDoubt)
+        };
+        if !candidates.iter().any(in_doubt) {
+            return Ok(());
+        }
+        let (doubtful, sure): (Vec<_>, Vec<_>) = std::mem::take(candidates).into_iter().partition(in_doubt);
+        *candidates = sure;
+        for candidate in doubtful {
+            if !self.link.can_find(&self.desk.lane.share.object) {
+                let text = "it may have been made there or not, and the platform offers no way to look: look there, and \
+                            give the record its external id, or replay this";
+                self.refuse(&candidate, Rejection::new(Code::RemoteInDoubt, text), done);
+                continue;
+            }
+            match self.find(&candidate).await {
+                Ok(mut found) if found.len() <= 1 => candidates.push(self.known_as(candidate, found.pop())),
+                Ok(found) => {
+                    let ids: Vec<_> = found.iter().map(|object| object.id.as_str()).collect();
+                    let text = format!("several objects there are like it: {}; merge them there", ids.join(", "));
+                    self.refuse(&candidate, Rejection::new(Code::RemoteDuplicate, text), done);
+                }
+                Err(trouble) => self.troubled(&candidate, trouble, done)?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn find(&self, candidate: &Candidate) -> Result<Vec<Object>, Trouble> {
+        let lane = self.desk.lane;
+        let wanted = lane.mapping.outward(&candidate.record.state.fields, &BTreeMap::new()).values;
+        let groups: Vec<_> = lane.matching.iter().filter_map(|group| lane.mapping.group(group, &wanted)).collect();
+        self.link.find(&lane.share.object, &lane.share.options, &groups).await
+    }
+
+    /// A candidate that was found there, or was not.
+    fn known_as(&self, candidate: Candidate, found: Option<Object>) -> Candidate {
+        let Some(found) = found else { return candidate };
+        let shadow = Shadow {
+            record: Some(candidate.id()),
+            values: self.desk.lane.mapping.shown(&found.tree),
+            version: found.version,
+            at: self.desk.world.clock.now(),
+            state: ShadowState::Known,
+        };
+        Candidate { object: Some(found.id), shadow: Some(shadow), ..candidate }
+    }
+
+    /// Where the records stand that others refer to.
+    async fn references(&self, candidates: &[Candidate]) -> Result<BTreeMap<RecordId, References>, Halt> {
+        let mut found: BTreeMap<RecordId, References> = BTreeMap::new();
+        for (field, remote) in self.desk.lane.mapping.referring() {
+            let kind = self.shape.fields.get(field).map(|field| &field.kind);
+            let (Some(Kind::Reference(target)), Some((ty, slot))) = (kind, self.desk.slots.get(remote)) else { continue };
+            let _same = target;
+            let mut wanted: BTreeMap<RecordId, Vec<RecordId>> = BTreeMap::new();
+            for candidate in candidates {
+                let value = candidate.record.state.fields.get(field).and_then(Value::as_str);
+                if let Some(target) = value.and_then(|text| text.parse().ok()) {
+                    wanted.entry(target).or_default().push(candidate.id());
+                }
+            }
+            let ids: Vec<RecordId> = wanted.keys().copied().collect();
+            let records = self.desk.world.store.records_of(&self.desk.connection.business, ty, &ids).await?;
+            let place = ExternalId {
+                provider: self.desk.connection.provider.clone(),
+                realm: self.desk.connection.realm.clone(),
+                object: slot.clone(),
+                id: String::new(),
+            };
+            for (target, record) in ids.into_iter().zip(records) {
+                let there = record.and_then(|record| {
+                    record.state.external_ids.iter().find(|held| held.has_slot_of(&place)).map(|held| held.id.clone())
+                });
+                for referring in wanted.remove(&target).unwrap_or_default() {
+                    let entry = found.entry(referring).or_default();
+                    match &there {
+                        Some(id) => drop(entry.there.insert(field.to_owned(), id.clone())),
+                        None => drop(entry.absent.insert(field.to_owned(), target)),
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads objects of which it is not known what they hold, and decides anew.
+    async fn read_back(
+        &self,
+        doubtful: Vec<(Candidate, References, String)>,
+        errands: &mut Vec<Errand>,
+        done: &mut Done,
+    ) -> Result<(), Halt> {
+        let share = &self.desk.lane.share;
+        if !self.link.can_fetch(&share.object) {
+            // It is written whole: what it holds does not matter then.
+            for (candidate, referred, _) in doubtful {
+                let blank = Candidate { shadow: None, ..candidate };
+                let ground = Ground { is_doubtful: false, ..self.ground };
+                let verdict = decide(self.desk.lane, &blank, &referred, ground);
+                self.settle(blank, verdict, errands, done);
+            }
+            return Ok(());
+        }
+        let fetched = futures_util::stream::iter(doubtful.into_iter().map(async |(candidate, referred, id)| {
+            let fetched = self.link.fetch(&share.object, &share.options, &id).await;
+            (candidate, referred, id, fetched)
+        }));
+        let fetched: Vec<_> = fetched.buffered(ASKED_AT_ONCE).collect().await;
+        for (candidate, referred, id, fetched) in fetched {
+            match fetched {
+                Ok(Some(object)) if !object.is_gone => {
+                    let candidate = self.known_as(candidate, Some(object));
+                    let ground = Ground { is_doubtful: false, ..self.ground };
+                    let verdict = decide(self.desk.lane, &candidate, &referred, ground);
+                    if verdict == Verdict::Unchanged {
+                        let values = candidate.shadow.map(|shadow| shadow.values);
+                        let line = self.desk.kept(candidate.record.id, &id, values, ShadowState::Known);
+                        self.keep(candidate.record.id, line, done);
+                    } else {
+                        self.settle(candidate, verdict, errands, done);
+                    }
+                }
+                Ok(_gone) => {
+                    let line = self.desk.kept(candidate.id(), &id, None, ShadowState::AbsentThere);
+                    self.keep(candidate.id(), line, done);
+                }
+                Err(trouble) => self.troubled(&candidate, trouble, done)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Enters a verdict.
+    fn settle(&self, candidate: Candidate, verdict: Verdict, errands: &mut Vec<Errand>, done: &mut Done) {
+        match verdict {
+            Verdict::Unchanged => {
+                self.close(candidate.id(), done);
+                done.counts.seen += 1;
+                done.counts.unchanged += 1;
+            }
+            Verdict::Skipped => {
+                self.close(candidate.id(), done);
+                done.counts.seen += 1;
+                done.counts.skipped += 1;
+            }
+            Verdict::Unlink(object) => {
+                let line = self.desk.kept(candidate.id(), &object, None, ShadowState::LeftScope);
+                self.keep(candidate.id(), line, done);
+            }
+            Verdict::Waits(record) => {
+                let text = format!("it refers to record {record}, which is not known there yet");
+                let reason = Rejection::new(Code::ReferenceMissing, text);
+                self.wait(&candidate, Why::Reference { record }, reason, None, done);
+            }
+            Verdict::Refused(reason) => self.refuse(&candidate, reason, done),
+            Verdict::Write(write, wanted) => errands.push(Errand { candidate, write: *write, wanted }),
+            // It was read back a moment ago.
+            Verdict::ReadBack(_) => {}
+        }
+    }
+
+    /// A record's line, with which nothing of it waits any more.
+    fn keep(&self, record: RecordId, line: Line, done: &mut Done) {
+        done.puts.push((WorkKey::waiting(self.desk.lane.share.id, record), WorkPut::Gone));
+        done.lines.push(line);
+    }
+
+    /// Nothing of a record waits any more, and nothing is wrong with it.
+    fn close(&self, record: RecordId, done: &mut Done) {
+        let share = self.desk.lane.share.id;
+        let problem = lockstep_core::ids::ProblemId::of(share, &Subject::Record(record));
+        done.puts.push((WorkKey::waiting(share, record), WorkPut::Gone));
+        done.puts.push((WorkKey::problem(share, problem), WorkPut::Gone));
+    }
+
+    async fn write(&self, errands: Vec<Errand>, done: &mut Done) -> Result<(), Halt> {
+        let share = &self.desk.lane.share;
+        let (imported, errands) = self.imported(errands);
+        done.import.extend(imported);
+        if errands.is_empty() {
+            return Ok(());
+        }
+        self.intend(&errands).await?;
+        let writes = errands.iter().map(|errand| errand.write.clone()).collect();
+        let written = self.link.write(&share.object, &share.options, writes).await;
+        let is_down = |written: &Written| matches!(written, Written::Refused(trouble) if outcome::is_systemic(trouble));
+        let is_all_down = written.iter().all(is_down);
+        for (errand, written) in errands.into_iter().zip(written) {
+            match written {
+                Written::Refused(trouble) if is_all_down => {
+                    // Nothing was done: those come again with whatever brought them here.
+                    self.unintend(&errand, done);
+                    done.trouble = Some(trouble);
+                }
+                Written::Refused(trouble) => self.refused(errand, trouble, done)?,
+                Written::Done { id, is_new, object } => self.written(errand, id, is_new, object.as_ref(), done),
+            }
+        }
+        Ok(())
+    }
+
+    /// New objects that are handed over as an import, and all else.
+    fn imported(&self, errands: Vec<Errand>) -> (Vec<(Write, Fields)>, Vec<Errand>) {
+        let is_new = |errand: &Errand| errand.write.id.is_none();
+        let bulk = self.link.bulk(&self.desk.lane.share.object).filter(|_| self.may_import);
+        if bulk.is_none_or(|bulk| errands.iter().filter(|errand| is_new(errand)).count() < bulk.from) {
+            return (Vec::new(), errands);
+        }
+        let (new, standing): (Vec<_>, Vec<_>) = errands.into_iter().partition(is_new);
+        (new.into_iter().map(|errand| (errand.write, errand.wanted)).collect(), standing)
+    }
+
+    /// Commits that objects may be made which must not be made twice.
+    async fn intend(&self, errands: &[Errand]) -> Result<(), Halt> {
+        let (share, now) = (&self.desk.lane.share, self.desk.world.clock.now());
+        let settled = self.link.settle_after(&share.object);
+        let is_once = |errand: &&Errand| errand.write.id.is_none() && !self.link.is_idempotent(&share.object, &errand.write);
+        let intent = |errand: &Errand| {
+            let waiting = Waiting {
+                why: Why::InDoubt,
+                since: self.earlier.get(&errand.candidate.id()).map_or(now, |waiting| waiting.since),
+                attempt: self.earlier.get(&errand.candidate.id()).map_or(0, |waiting| waiting.attempt),
+                next_at: now.plus_ms(i64::try_from(settled.as_millis()).unwrap_or(i64::MAX)),
+                reason: Rejection::new(Code::RemoteInDoubt, "it is being made there"),
+            };
+            (WorkKey::waiting(share.id, errand.candidate.id()), WorkPut::Row(WorkRow::Waiting(waiting)))
+        };
+        let puts: Vec<_> = errands.iter().filter(is_once).map(intent).collect();
+        if puts.is_empty() {
+            return Ok(());
+        }
+        let turn = Turn { puts, ..Turn::of(share.business.clone(), share.id, now) };
+        self.desk.world.store.commit(Commit { id: None, work: Work::Turn(Box::new(turn)) }).await?;
+        Ok(())
+    }
+
+    fn unintend(&self, errand: &Errand, done: &mut Done) {
+        let key = WorkKey::waiting(self.desk.lane.share.id, errand.candidate.id());
+        let put = match self.earlier.get(&errand.candidate.id()) {
+            Some(waiting) => WorkPut::Row(WorkRow::Waiting(waiting.clone())),
+            None => WorkPut::Gone,
+        };
+        done.puts.push((key, put));
+    }
+
+    /// The objects of imports that were made, as lines.
+    pub(crate) fn import_done(&self, sent: BTreeMap<RecordId, Fields>, written: Vec<(RecordId, Written)>) -> Result<Done, Halt> {
+        let mut done = Done::default();
+        let mut sent = sent;
+        for (record, written) in written {
+            let Some(wanted) = sent.remove(&record) else { continue };
+            match written {
+                Written::Done { id, is_new, object } => {
+                    self.put_written(record, &id, is_new, (None, wanted, object.as_ref()), &mut done);
+                }
+                Written::Refused(trouble) => match trouble.class {
+                    Class::Auth => return Err(Halt::Login(trouble.failure.message)),
+                    Class::Permanent | Class::Ambiguous => {
+                        let reason = outcome::told(&trouble);
+                        self.refuse_record(record, reason, &mut done);
+                    }
+                    _ => self.wait_record(record, Why::InDoubt, outcome::told(&trouble), trouble.after, &mut done),
+                },
+            }
+        }
+        Ok(done)
+    }
+}
+
+/// The records of changes, each once, in the order of their first.
+pub(crate) fn distinct(ids: impl Iterator<Item = RecordId>) -> Vec<RecordId> {
+    let mut seen = BTreeSet::new();
+    ids.filter(|id| seen.insert(*id)).collect()
+}

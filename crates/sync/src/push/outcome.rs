@@ -1,0 +1,167 @@
+//! What became of writes, as lines, waiting rows and problems.
+
+use super::{Done, Errand, Push};
+use crate::Halt;
+use crate::lane::Candidate;
+use lockstep_connect::{Class, Object, Trouble};
+use lockstep_core::Fields;
+use lockstep_core::command::Taken;
+use lockstep_core::error::{Code, Rejection};
+use lockstep_core::ids::RecordId;
+use lockstep_core::problem::Subject;
+use lockstep_core::rules::retry;
+use lockstep_core::shadow::ShadowState;
+use lockstep_core::work::{Waiting, Why, WorkKey, WorkPut, WorkRow};
+use lockstep_store::turn::Line;
+use std::time::Duration;
+
+/// How often an object is looked for that the platform says is there already.
+const LOOKED_FOR: u32 = 5;
+
+/// Whether a trouble concerns the account rather than an object.
+pub(super) fn is_systemic(trouble: &Trouble) -> bool {
+    matches!(trouble.class, Class::Down) || (trouble.class == Class::Retry && trouble.after.is_some())
+}
+
+/// A trouble in the words of a problem.
+pub(super) fn told(trouble: &Trouble) -> Rejection {
+    let code = match trouble.class {
+        Class::Duplicate | Class::Ambiguous => Code::RemoteDuplicate,
+        Class::Unknown => Code::RemoteInDoubt,
+        Class::Retry | Class::Down => Code::RemoteUnavailable,
+        Class::Permanent | Class::Gone | Class::Auth => Code::RemoteRefused,
+    };
+    Rejection::new(code, trouble.failure.message.clone())
+}
+
+impl Push<'_> {
+    /// A write that was done.
+    pub(super) fn written(&self, errand: Errand, id: String, is_new: bool, object: Option<&Object>, done: &mut Done) {
+        let Errand { candidate, wanted, .. } = errand;
+        let before = candidate.shadow.as_ref().map(|shadow| &shadow.values);
+        self.put_written(candidate.id(), &id, is_new, (before, wanted, object), done);
+    }
+
+    /// What an object holds after a write: what it held, with what was written, with what the platform says of it.
+    pub(super) fn put_written(
+        &self,
+        record: RecordId,
+        id: &str,
+        is_new: bool,
+        (before, wanted, object): (Option<&Fields>, Fields, Option<&Object>),
+        done: &mut Done,
+    ) {
+        let mut values = before.cloned().unwrap_or_default();
+        values.extend(wanted);
+        if let Some(object) = object {
+            values.extend(self.desk.lane.mapping.shown(&object.tree));
+        }
+        let line = self.desk.kept(record, id, Some(values), ShadowState::Known);
+        let counts_as = Some(if is_new { Taken::Created } else { Taken::Updated });
+        self.keep(record, Line { counts_as, ..line }, done);
+    }
+
+    /// A write that was not done, or not for certain.
+    pub(super) fn refused(&self, errand: Errand, trouble: Trouble, done: &mut Done) -> Result<(), Halt> {
+        let Errand { candidate, write, .. } = errand;
+        let reason = told(&trouble);
+        match (trouble.class, &candidate.object) {
+            (Class::Gone, Some(object)) => {
+                let line = self.desk.kept(candidate.id(), object, None, ShadowState::AbsentThere);
+                self.keep(candidate.id(), line, done);
+            }
+            (Class::Unknown, Some(object)) => {
+                let line = self.desk.kept(candidate.id(), object, None, ShadowState::InDoubt);
+                done.lines.push(Line { counts_as: Some(Taken::Stale), ..line });
+                self.wait(&candidate, Why::Retry, reason, trouble.after, done);
+            }
+            (Class::Unknown, None) => {
+                let why = if self.link.is_idempotent(&self.desk.lane.share.object, &write) {
+                    Why::Retry
+                } else {
+                    Why::InDoubt
+                };
+                let settled = self.link.settle_after(&self.desk.lane.share.object);
+                self.wait(&candidate, why, reason, trouble.after.or(Some(settled)), done);
+            }
+            (Class::Duplicate, None) if self.link.can_find(&self.desk.lane.share.object) => {
+                let attempt = self.earlier.get(&candidate.id()).map_or(0, |waiting| waiting.attempt);
+                if attempt < LOOKED_FOR {
+                    self.wait(&candidate, Why::InDoubt, reason, trouble.after.or(Some(Duration::ZERO)), done);
+                } else {
+                    self.refuse(&candidate, reason, done);
+                }
+            }
+            _ => self.troubled(&candidate, trouble, done)?,
+        }
+        Ok(())
+    }
+
+    /// A question or write that came to nothing, whichever it was.
+    pub(super) fn troubled(&self, candidate: &Candidate, trouble: Trouble, done: &mut Done) -> Result<(), Halt> {
+        let reason = told(&trouble);
+        match trouble.class {
+            Class::Auth => return Err(Halt::Login(trouble.failure.message)),
+            Class::Retry | Class::Down | Class::Unknown => {
+                let why = self.earlier.get(&candidate.id()).map_or(Why::Retry, |waiting| waiting.why.clone());
+                self.wait(candidate, why, reason, trouble.after, done);
+            }
+            Class::Permanent | Class::Ambiguous | Class::Duplicate | Class::Gone => {
+                self.refuse(candidate, reason, done);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn wait(
+        &self,
+        candidate: &Candidate,
+        why: Why,
+        reason: Rejection,
+        after: Option<Duration>,
+        done: &mut Done,
+    ) {
+        self.wait_record(candidate.id(), why, reason, after, done);
+    }
+
+    /// Puts a record off; one that has been put off for too long is a problem.
+    pub(super) fn wait_record(
+        &self,
+        record: RecordId,
+        why: Why,
+        reason: Rejection,
+        after: Option<Duration>,
+        done: &mut Done,
+    ) {
+        let now = self.desk.world.clock.now();
+        let earlier = self.earlier.get(&record);
+        let attempt = earlier.map_or(0, |waiting| waiting.attempt) + 1;
+        let Some(patience) = retry::wait_after(attempt, self.desk.world.ids.fraction()) else {
+            return self.refuse_record(record, reason, done);
+        };
+        let wait = match (&why, after) {
+            (Why::InDoubt, Some(after)) if attempt <= LOOKED_FOR => after,
+            (_, after) => after.unwrap_or_default().max(patience),
+        };
+        let next_at = now.plus_ms(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+        let waiting = Waiting { why, since: earlier.map_or(now, |waiting| waiting.since), attempt, next_at, reason };
+        let key = WorkKey::waiting(self.desk.lane.share.id, record);
+        done.puts.push((key, WorkPut::Row(WorkRow::Waiting(waiting))));
+        done.counts.seen += 1;
+        done.counts.waiting += 1;
+    }
+
+    pub(super) fn refuse(&self, candidate: &Candidate, reason: Rejection, done: &mut Done) {
+        self.refuse_record(candidate.id(), reason, done);
+    }
+
+    /// Makes a record a problem.
+    pub(super) fn refuse_record(&self, record: RecordId, reason: Rejection, done: &mut Done) {
+        let share = self.desk.lane.share.id;
+        let problem = self.desk.failed(&Subject::Record(record), reason);
+        done.puts.push((WorkKey::waiting(share, record), WorkPut::Gone));
+        done.puts.push((WorkKey::problem(share, problem.id), WorkPut::Row(WorkRow::Problem(problem))));
+        done.counts.seen += 1;
+        done.counts.failed += 1;
+    }
+}

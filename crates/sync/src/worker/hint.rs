@@ -1,0 +1,180 @@
+//! Hints: remote objects that are said to have changed. They are asked for, a few at a time, and taken in.
+
+use super::Worker;
+use crate::Halt;
+use crate::intake::Shown;
+use futures_util::StreamExt as _;
+use lockstep_connect::{Class, Object, Trouble};
+use lockstep_core::clock::Timestamp;
+use lockstep_core::error::{Code, Rejection};
+use lockstep_core::ids::ShareId;
+use lockstep_core::problem::Subject;
+use lockstep_core::rules::retry;
+use lockstep_core::run::{Run, RunKind};
+use lockstep_core::shadow::is_newer;
+use lockstep_core::work::{Hint, WorkKey, WorkKind, WorkPut, WorkRow};
+use lockstep_store::turn::Turn;
+
+/// Hints worked on in one turn.
+const HINTS: usize = 64;
+/// How many objects are asked for at once.
+const ASKED_AT_ONCE: usize = 8;
+/// How long an object waits that refers to one that nobody knows yet, in milliseconds.
+const UNRESOLVED_MS: i64 = 30_000;
+/// An object was asked for a little earlier than the clock says: what is written in the same millisecond is newer.
+const CAUTION_MS: i64 = -1;
+
+/// What asking for an object came to.
+enum Asked {
+    Shown(Object, Timestamp),
+    Gone,
+    Troubled(Trouble),
+}
+
+impl Worker {
+    /// Takes up hints that are due, of one share.
+    pub(super) async fn follow_hints(&mut self) -> Result<bool, Halt> {
+        let now = self.world.clock.now();
+        let workable = |key: &&WorkKey| self.lanes.get(&key.share).is_some_and(|lane| lane.may_work(now));
+        let Some(share) = self.agenda.due(WorkKind::Hint, now).find(workable).map(|key| key.share) else {
+            return Ok(false);
+        };
+        let due = self.agenda.due(WorkKind::Hint, now).filter(|key| key.share == share);
+        let keys: Vec<WorkKey> = due.take(HINTS).cloned().collect();
+        let mut hints = Vec::with_capacity(keys.len());
+        for key in keys {
+            match self.world.store.work_row(&self.connection.business, &key).await? {
+                Some(WorkRow::Hint(hint)) => hints.push((key, hint)),
+                _ => self.agenda.drop(&key),
+            }
+        }
+        self.take_hinted(share, hints).await?;
+        Ok(true)
+    }
+
+    async fn take_hinted(&mut self, share: ShareId, hints: Vec<(WorkKey, Hint)>) -> Result<(), Halt> {
+        let Some(lane) = self.lanes.get(&share) else { return Ok(()) };
+        let keys: Vec<_> = hints.iter().map(|(key, _)| lane.shadow_key(&key.about)).collect();
+        let shadows = self.world.store.shadows(&self.connection.business, &keys).await?;
+        let asking = hints.into_iter().zip(shadows).map(async |((key, hint), shadow)| {
+            let shown = hint.shown.clone().and_then(|shown| serde_json::from_value::<Object>(shown).ok());
+            let is_news = |object: &Object| {
+                let known = shadow.as_ref().and_then(|shadow| shadow.version.as_deref());
+                let is_first = shadow.is_none() && object.version.is_some();
+                is_first || object.version.as_deref().is_some_and(|new| known.is_some_and(|known| is_newer(new, known)))
+            };
+            let asked = match shown.filter(is_news) {
+                // The newest word of it came when it was raised.
+                Some(object) => Asked::Shown(object, hint.next_at),
+                None => self.ask(share, &key.about).await,
+            };
+            (key, hint, asked)
+        });
+        let asked: Vec<_> = futures_util::stream::iter(asking).buffered(ASKED_AT_ONCE).collect().await;
+        self.enter_hinted(share, asked).await
+    }
+
+    async fn ask(&self, share: ShareId, id: &str) -> Asked {
+        let Some(lane) = self.lanes.get(&share) else { return Asked::Gone };
+        let asked_at = self.world.clock.now().plus_ms(CAUTION_MS);
+        match self.link.fetch(&lane.share.object, &lane.share.options, id).await {
+            Ok(Some(object)) => Asked::Shown(object, asked_at),
+            Ok(None) => Asked::Gone,
+            Err(trouble) => Asked::Troubled(trouble),
+        }
+    }
+
+    async fn enter_hinted(&mut self, share: ShareId, asked: Vec<(WorkKey, Hint, Asked)>) -> Result<(), Halt> {
+        let is_down = |asked: &Asked| matches!(asked, Asked::Troubled(Trouble { class: Class::Down, .. }));
+        if asked.iter().all(|(_, _, asked)| is_down(asked))
+            && let Some((_, _, Asked::Troubled(trouble))) = asked.first()
+        {
+            return self.fail(share, trouble).await;
+        }
+        let Some(lane) = self.lanes.get(&share) else { return Ok(()) };
+        let (mut objects, mut puts) = (Vec::new(), Vec::new());
+        for (key, hint, asked) in asked {
+            let settled = WorkPut::Settle { count: hint.count };
+            match asked {
+                Asked::Shown(object, asked_at) => {
+                    objects.push(Shown { object, asked_at });
+                    puts.push((key, settled));
+                }
+                Asked::Gone => {
+                    let id = key.about.clone();
+                    let object = Object { id, is_gone: true, tree: serde_json::Value::Null, version: None, changed_at: None };
+                    objects.push(Shown { object, asked_at: self.world.clock.now() });
+                    puts.push((key, settled));
+                }
+                Asked::Troubled(trouble) if trouble.class == Class::Auth => {
+                    return Err(Halt::Login(trouble.failure.message));
+                }
+                Asked::Troubled(trouble) => puts.extend(self.put_off(share, key, hint, &trouble)),
+            }
+        }
+        let taking = self.desk(lane, None).take(objects).await?;
+        puts.extend(self.unresolved(share, &taking.unresolved));
+        let turn = Turn { lines: taking.lines, puts, ..self.blank(share) };
+        self.commit(turn).await?;
+        self.recovered(share).await
+    }
+
+    /// An object that could not be asked for comes again later, or is a problem.
+    fn put_off(&self, share: ShareId, key: WorkKey, hint: Hint, trouble: &Trouble) -> Vec<(WorkKey, WorkPut)> {
+        let attempt = hint.attempt + 1;
+        let patience = retry::wait_after(attempt, self.world.ids.fraction());
+        let is_lasting = matches!(trouble.class, Class::Permanent | Class::Ambiguous | Class::Duplicate | Class::Gone);
+        match patience.filter(|_| !is_lasting) {
+            Some(patience) => {
+                let wait = trouble.after.unwrap_or_default().max(patience);
+                let ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+                let next_at = self.world.clock.now().plus_ms(ms);
+                let hint = Hint { attempt, next_at, shown: None, ..hint };
+                vec![(key, WorkPut::Row(WorkRow::Hint(hint)))]
+            }
+            None => {
+                let reason = Rejection::new(Code::RemoteRefused, trouble.failure.message.clone());
+                let subject = Subject::Object(key.about.clone());
+                let now = self.world.clock.now();
+                let problem =
+                    lockstep_core::problem::Problem::of(&self.connection.business, share, &subject, reason, now);
+                let place = WorkKey::problem(share, problem.id);
+                vec![
+                    (key, WorkPut::Settle { count: hint.count }),
+                    (place, WorkPut::Row(WorkRow::Problem(problem))),
+                ]
+            }
+        }
+    }
+
+    /// Objects that refer to others that nobody knows yet are read again.
+    pub(super) fn unresolved(&self, share: ShareId, ids: &[String]) -> Vec<(WorkKey, WorkPut)> {
+        let now = self.world.clock.now();
+        let hint = Hint { count: 0, since: now, attempt: 0, next_at: now.plus_ms(UNRESOLVED_MS), shown: None };
+        ids.iter().map(|id| (WorkKey::hint(share, id), WorkPut::Row(WorkRow::Hint(hint.clone())))).collect()
+    }
+
+    /// Reads one object and takes it in, as a run of its own. Gives why it could not.
+    pub(super) async fn take_one(&mut self, share: ShareId, id: &str, run: Run) -> Result<Option<Trouble>, Halt> {
+        let object = match self.ask(share, id).await {
+            Asked::Shown(object, asked_at) => Shown { object, asked_at },
+            Asked::Gone => {
+                let object =
+                    Object { id: id.to_owned(), is_gone: true, tree: serde_json::Value::Null, version: None, changed_at: None };
+                Shown { object, asked_at: self.world.clock.now() }
+            }
+            Asked::Troubled(trouble) => return Ok(Some(trouble)),
+        };
+        let Some(lane) = self.lanes.get(&share) else { return Ok(None) };
+        let asked = Run { kind: RunKind::Incremental, ..run.clone() };
+        let taking = self.desk(lane, Some(&asked)).take(vec![object]).await?;
+        let standing = lane.run.clone();
+        let mut puts = self.unresolved(share, &taking.unresolved);
+        puts.push((WorkKey::hint(share, id), WorkPut::Gone));
+        self.commit(Turn { lines: taking.lines, puts, run: Some(run), ..self.blank(share) }).await?;
+        if let Some(lane) = self.lanes.get_mut(&share) {
+            lane.run = standing;
+        }
+        Ok(None)
+    }
+}

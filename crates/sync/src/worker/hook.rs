@@ -1,0 +1,69 @@
+//! Our hooks at the platform: made where a share wants them, looked after, and taken back.
+
+use super::Worker;
+use crate::Halt;
+use crate::account;
+use crate::lane::Lane;
+use lockstep_connect::Class;
+use lockstep_core::ids::ShareId;
+use lockstep_engine::seal::connection_place;
+use serde_json::Value;
+
+/// How often the platform is asked whether it still knows our hooks, in milliseconds.
+const EVERY_MS: u64 = 3_600_000;
+
+impl Worker {
+    /// Makes and mends the hooks of all shares, once in a while.
+    pub(super) async fn keep_hooks(&mut self) -> Result<bool, Halt> {
+        let now = self.world.clock.now();
+        if self.hooks_looked_at.is_some_and(|at| now.ms_since(at) < EVERY_MS) {
+            return Ok(false);
+        }
+        self.hooks_looked_at = Some(now);
+        let wants = |lane: &&Lane| lane.share.takes_in() && lane.share.switches.hooks && !lane.share.is_paused;
+        let ids: Vec<ShareId> = self.lanes.values().filter(wants).map(|lane| lane.share.id).collect();
+        for id in ids {
+            self.keep_hooks_of(id).await?;
+        }
+        Ok(true)
+    }
+
+    async fn keep_hooks_of(&mut self, share: ShareId) -> Result<(), Halt> {
+        let (Some(lane), Some(public)) = (self.lanes.get(&share), &self.public_url) else { return Ok(()) };
+        let (object, options) = (&lane.share.object, &lane.share.options);
+        let Some(url) = hook_url(public, &self.connection.id.to_string(), object) else { return Ok(()) };
+        let place = connection_place(&self.connection.business, self.connection.id, "hook-key");
+        let key = self.world.sealer.open(&self.connection.hook_key, &place).unwrap_or_default();
+        let key = String::from_utf8(key).unwrap_or_default();
+        let known = self.connection.hooks.get(&lane.slot).cloned().unwrap_or_default();
+        let kept = match known {
+            Value::Null => self.link.hooks_register(object, options, &url, &key, &known).await,
+            _ => self.link.hooks_check(object, options, &url, &key, &known).await,
+        };
+        match kept {
+            Ok(kept) if kept != known => {
+                let slot = lane.slot.clone();
+                let changed = account::change(&self.world, self.connection.id, "connection.hooks", |_, connection| {
+                    connection.hooks.insert(slot.clone(), kept.clone());
+                    Ok(true)
+                });
+                changed.await?;
+                Ok(())
+            }
+            Ok(_as_it_was) => Ok(()),
+            Err(trouble) if trouble.class == Class::Auth => Err(Halt::Login(trouble.failure.message)),
+            // People set them up there, or it is tried again: pulls bring what hooks would have.
+            Err(trouble) => {
+                tracing::info!(share = %share, reason = %trouble, "hooks are not set up by the hub");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Where a platform calls for an object of a connection.
+pub(crate) fn hook_url(public: &url::Url, connection: &str, object: &str) -> Option<String> {
+    let mut url = public.clone();
+    url.path_segments_mut().ok()?.pop_if_empty().extend(["hook", connection, object]);
+    Some(url.into())
+}

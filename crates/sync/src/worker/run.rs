@@ -1,0 +1,460 @@
+//! Runs: the remote is listed and taken in page by page, then records are compared and written, also page by page.
+//!
+//! The listing is read ahead while a page is committed, and stands still while there is anything more urgent. A run is
+//! a row: a hub that was killed goes on from its last page.
+
+use super::Worker;
+use crate::Halt;
+use crate::intake::Shown;
+use crate::push::{Done, Ground, Push};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Either, select};
+use lockstep_connect::{Ask, Class, Event, Failure, FailureType, Job, Link, Trouble, Write, Written};
+use lockstep_core::Fields;
+use lockstep_core::clock::Timestamp;
+use lockstep_core::error::{Code, Rejection};
+use lockstep_core::ids::{RecordId, ShareId};
+use lockstep_core::problem::Subject;
+use lockstep_core::run::{Run, RunKind, RunState, Stage};
+use lockstep_core::share::History;
+use lockstep_core::work::{Progress, WorkKey, WorkPut, WorkRow};
+use lockstep_store::index::Walk;
+use lockstep_store::turn::Turn;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Pages read ahead of the one that is taken in.
+const PAGES_AHEAD: usize = 4;
+/// Records compared in one turn.
+const RECORDS: usize = 500;
+/// Imports under way at once.
+const IMPORTS: usize = 4;
+/// How long until an import is asked about, in milliseconds.
+const IMPORT_MS: i64 = 1_000;
+/// A page was asked for a little earlier than the clock says.
+const CAUTION_MS: i64 = -1;
+
+/// A listing that is being read.
+pub(super) struct Listing {
+    reading: Option<BoxFuture<'static, Result<(), Failure>>>,
+    events: mpsc::Receiver<Event>,
+    asked_at: Timestamp,
+    is_whole: bool,
+    /// What could not be read.
+    gap: Option<Failure>,
+    /// Where the next reading begins, as the last state said.
+    state: Option<Value>,
+}
+
+/// What is the next of a listing.
+enum Next {
+    Event(Event),
+    /// Something else is more urgent.
+    Later,
+    End(Result<(), Failure>),
+}
+
+/// An import that is asked about until it is done.
+#[derive(Serialize, Deserialize)]
+struct Import {
+    job: Job,
+    /// What was sent of each record, in the order of the job.
+    sent: Vec<(RecordId, Fields)>,
+}
+
+impl Listing {
+    fn of(link: &Link, stream: &str, state: Value, now: Timestamp) -> Self {
+        let (sender, events) = mpsc::channel(PAGES_AHEAD);
+        let (session, stream) = (link.session().clone(), stream.to_owned());
+        let reading = async move {
+            let ask = Ask { streams: Some(vec![(stream, state)]), ..Ask::default() };
+            session.read(ask, &sender).await
+        };
+        let asked_at = now.plus_ms(CAUTION_MS);
+        Self { reading: Some(reading.boxed()), events, asked_at, is_whole: true, gap: None, state: None }
+    }
+
+    /// The next event, unless something is more urgent.
+    async fn next(&mut self, urgent: impl Future<Output = ()> + Send) -> Next {
+        let urgent = std::pin::pin!(urgent);
+        let event = async {
+            loop {
+                let Some(reading) = &mut self.reading else {
+                    return match self.events.recv().await {
+                        Some(event) => Next::Event(event),
+                        None => Next::End(Ok(())),
+                    };
+                };
+                tokio::select! {
+                    biased;
+                    event = self.events.recv() => match event {
+                        Some(event) => return Next::Event(event),
+                        None => self.reading = None,
+                    },
+                    ended = reading => {
+                        self.reading = None;
+                        if ended.is_err() {
+                            return Next::End(ended);
+                        }
+                    }
+                }
+            }
+        };
+        match select(std::pin::pin!(event), urgent).await {
+            Either::Left((next, _)) => next,
+            Either::Right(((), _)) => Next::Later,
+        }
+    }
+
+    /// Reads ahead while something else is done.
+    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            let Some(reading) = &mut self.reading else { return work.await };
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                _ended = reading => self.reading = None,
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// When a share next pulls by itself.
+    pub(super) fn pulls_at(&self, lane: &crate::lane::Lane) -> Option<Timestamp> {
+        let share = &lane.share;
+        let is_on = share.takes_in() && share.switches.pull && !share.is_paused;
+        if !is_on || !lane.progress.is_live || lane.run.is_some() {
+            return None;
+        }
+        let last = lane.progress.scheduled_at.unwrap_or(share.created_at);
+        share.schedule.as_ref()?.next_after(share.id, last)
+    }
+
+    /// Begins the incremental runs whose time has come.
+    pub(super) async fn start_scheduled(&mut self) -> Result<bool, Halt> {
+        let now = self.world.clock.now();
+        let due = self.lanes.values().filter(|lane| lane.may_work(now));
+        let due = due.filter(|lane| self.pulls_at(lane).is_some_and(|at| at <= now));
+        let Some(share) = due.map(|lane| lane.share.id).next() else { return Ok(false) };
+        self.keep_progress(share, |progress| progress.scheduled_at = Some(now)).await?;
+        self.begin(share, RunKind::Incremental).await?;
+        Ok(true)
+    }
+
+    /// Does one step of one run; runs take turns.
+    pub(super) async fn step(&mut self) -> Result<bool, Halt> {
+        let now = self.world.clock.now();
+        let is_next = |lane: &&crate::lane::Lane| {
+            lane.may_work(now)
+                && lane.looks_at.is_none_or(|at| at <= now)
+                && lane.run.as_ref().is_some_and(|run| run.state == RunState::Running)
+        };
+        let after = self.last_run;
+        let later = self.lanes.iter().filter(|(id, _)| after.is_none_or(|after| **id > after));
+        let found = later.chain(self.lanes.iter()).find(|(_, lane)| is_next(lane));
+        let Some((share, run)) = found.and_then(|(id, lane)| Some((*id, lane.run.clone()?))) else { return Ok(false) };
+        self.last_run = Some(share);
+        match run.stage.clone() {
+            Stage::Listing { state } => self.list(share, run, state).await?,
+            Stage::Writing { done, job } => self.compare(share, run, &done, job).await?,
+            Stage::Over => self.end_run(share, Run { state: RunState::Completed, ..run }, |_| {}).await?,
+        }
+        Ok(true)
+    }
+
+    async fn list(&mut self, share: ShareId, run: Run, state: Value) -> Result<(), Halt> {
+        let Some(lane) = self.lanes.get(&share) else { return Ok(()) };
+        let mut listing = match (self.listings.remove(&share), &lane.stream) {
+            (Some(listing), _) => listing,
+            (None, Some(stream)) => Listing::of(&self.link, stream, state, self.world.clock.now()),
+            // What cannot be listed is matched as it is written.
+            (None, None) => return self.listed(share, run, Value::Null).await,
+        };
+        let next = listing.next(self.door.knocked()).await;
+        match next {
+            Next::Later => drop(self.listings.insert(share, listing)),
+            Next::Event(event) => {
+                if self.listed_event(share, run, &mut listing, event).await? {
+                    self.listings.insert(share, listing);
+                }
+            }
+            Next::End(Err(failure)) => self.listing_failed(share, run, &failure).await?,
+            Next::End(Ok(())) => match listing.gap.take() {
+                Some(failure) => self.listing_failed(share, run, &failure).await?,
+                None => {
+                    let state = listing.state.unwrap_or_default();
+                    let run = if listing.is_whole { run } else { Run { reason: incomplete(), ..run } };
+                    self.listed(share, run, state).await?;
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// Takes in what happened in a listing. Says whether it goes on.
+    async fn listed_event(
+        &mut self,
+        share: ShareId,
+        run: Run,
+        listing: &mut Listing,
+        event: Event,
+    ) -> Result<bool, Halt> {
+        match event {
+            Event::Began { .. } => {}
+            Event::Ended { is_whole, .. } => listing.is_whole &= is_whole,
+            Event::State { state, .. } => {
+                listing.state = Some(state.clone());
+                if let Some(lane) = self.lanes.get_mut(&share) {
+                    // Kept with the next page: all before it has been taken in.
+                    lane.run = Some(Run { stage: Stage::Listing { state }, ..run });
+                }
+            }
+            Event::Records { records, .. } => {
+                let asked_at = listing.asked_at;
+                listing.asked_at = self.world.clock.now().plus_ms(CAUTION_MS);
+                let taking = self.take_page(share, run, records, asked_at);
+                listing.beside(taking).await?;
+            }
+            Event::Problem { failure, is_gap: true, .. } => {
+                listing.gap.get_or_insert(failure);
+            }
+            Event::Problem { failure, .. } => {
+                let reason = Some(format!("some rows could not be read; the last: {}", failure.message));
+                let counts = lockstep_core::run::Counts { seen: 1, failed: 1, ..lockstep_core::run::Counts::default() };
+                let run = Run { counts: run.counts.plus(counts), reason, ..run };
+                self.commit(Turn { run: Some(run), ..self.blank(share) }).await?;
+            }
+        }
+        Ok(true)
+    }
+
+    async fn take_page(
+        &mut self,
+        share: ShareId,
+        run: Run,
+        records: Vec<Arc<Value>>,
+        asked_at: Timestamp,
+    ) -> Result<(), Halt> {
+        let Some(lane) = self.lanes.get(&share) else { return Ok(()) };
+        let (mut objects, mut puts, mut failed) = (Vec::with_capacity(records.len()), Vec::new(), 0);
+        for raw in records {
+            let raw = Arc::unwrap_or_clone(raw);
+            match self.link.shaped(&lane.share.object, &lane.share.options, raw) {
+                Ok(object) => objects.push(Shown { object, asked_at }),
+                Err(failure) => {
+                    failed += 1;
+                    let subject = Subject::Object(String::new());
+                    let reason = Rejection::new(Code::RemoteRefused, failure.message);
+                    let problem = self.desk(lane, None).failed(&subject, reason);
+                    puts.push((WorkKey::problem(share, problem.id), WorkPut::Row(WorkRow::Problem(problem))));
+                }
+            }
+        }
+        let taking = self.desk(lane, Some(&run)).take(objects).await?;
+        puts.extend(self.unresolved(share, &taking.unresolved));
+        let counts = lockstep_core::run::Counts { seen: failed, failed, ..lockstep_core::run::Counts::default() };
+        let run = Run { counts: run.counts.plus(counts), ..run };
+        let turn = Turn { lines: taking.lines, puts, run: Some(run), is_bulk: true, ..self.blank(share) };
+        self.commit(turn).await?;
+        self.recovered(share).await
+    }
+
+    /// A listing could not be read to its end: it is read on later, or the run is over.
+    async fn listing_failed(&mut self, share: ShareId, run: Run, failure: &Failure) -> Result<(), Halt> {
+        let class = match failure.kind {
+            FailureType::Config => Class::Auth,
+            FailureType::Transient => Class::Down,
+            FailureType::System => {
+                let run = Run { state: RunState::Stopped, reason: Some(failure.message.clone()), ..run };
+                self.end_run(share, run, |_| {}).await?;
+                self.tell(share, "run.stopped");
+                return Ok(());
+            }
+        };
+        self.fail(share, &Trouble { class, failure: failure.clone(), after: None }).await
+    }
+
+    /// The remote has been listed: what comes in is over, what goes out begins.
+    async fn listed(&mut self, share: ShareId, run: Run, state: Value) -> Result<(), Halt> {
+        let Some(lane) = self.lanes.get(&share) else { return Ok(()) };
+        if lane.share.takes_in() {
+            let end = if run.reason.is_some() { RunState::Incomplete } else { RunState::Completed };
+            return self.end_run(share, Run { state: end, ..run }, |progress| progress.pulled = state).await;
+        }
+        let head = self.world.store.head(&self.connection.business).await?;
+        let follow = lane.progress.follow.unwrap_or(head);
+        let progress = Progress { is_matched: true, follow: Some(follow), pulled: state, ..lane.progress.clone() };
+        let run = Run { stage: Stage::Writing { done: String::new(), job: None }, ..run };
+        let puts = vec![(WorkKey::progress(share), WorkPut::Row(WorkRow::Progress(progress)))];
+        self.commit(Turn { puts, run: Some(run), ..self.blank(share) }).await?;
+        Ok(())
+    }
+
+    /// Ends a run, with what is kept of it for the next.
+    pub(super) async fn end_run(
+        &mut self,
+        share: ShareId,
+        run: Run,
+        keep: impl FnOnce(&mut Progress),
+    ) -> Result<(), Halt> {
+        let Some(lane) = self.lanes.get(&share) else { return Ok(()) };
+        let mut progress = Progress { run: None, ..lane.progress.clone() };
+        if matches!(run.state, RunState::Completed | RunState::Incomplete) {
+            progress.is_matched = true;
+            progress.is_live = true;
+            keep(&mut progress);
+        }
+        let stage = if run.state == RunState::Completed { Stage::Over } else { run.stage };
+        let run = Run { stage, ended_at: Some(self.world.clock.now()), ..run };
+        tracing::info!(share = %share, run = %run.id, state = ?run.state, seen = run.counts.seen, "a run has ended");
+        let puts = vec![(WorkKey::progress(share), WorkPut::Row(WorkRow::Progress(progress)))];
+        self.commit(Turn { puts, run: Some(run), ..self.blank(share) }).await?;
+        self.listings.remove(&share);
+        Ok(())
+    }
+
+    /// Compares the next records with what the platform is known to hold, and writes what differs.
+    async fn compare(&mut self, share: ShareId, run: Run, done: &str, job: Option<Value>) -> Result<(), Halt> {
+        let mut imports: Vec<Import> = job.and_then(|job| serde_json::from_value(job).ok()).unwrap_or_default();
+        let Some(lane) = self.lanes.get(&share) else { return Ok(()) };
+        let ty = lane.share.ty.clone();
+        let after = done.parse().map_or(Walk::OLDEST, Walk::Up);
+        let is_full = imports.len() >= IMPORTS;
+        let page = match is_full {
+            true => None,
+            false => Some(self.world.store.records(&self.connection.business, &ty, after, RECORDS).await?),
+        };
+        let ids: Vec<RecordId> = page.iter().flat_map(|page| &page.records).map(|record| record.id).collect();
+        let Some(last) = ids.last().copied() else {
+            return match imports.is_empty() {
+                false => self.ask_import(share, run, done, imports).await,
+                true => self.end_run(share, Run { state: ended(&run), ..run }, |_| {}).await,
+            };
+        };
+        let free: Vec<RecordId> =
+            ids.into_iter().filter(|id| self.agenda.at(&WorkKey::waiting(share, *id)).is_none()).collect();
+        let may_create = lane.share.history == History::All;
+        let mut done_now = self.push(share, &free, Ground { may_create, is_doubtful: false }, Some(&run)).await?;
+        if let Some(trouble) = done_now.trouble.take() {
+            self.commit(Turn { lines: done_now.lines, puts: done_now.puts, ..self.blank(share) }).await?;
+            return self.fail(share, &trouble).await;
+        }
+        if let Some(trouble) = self.begin_imports(share, done_now.import, &mut imports).await? {
+            return self.fail(share, &trouble).await;
+        }
+        let job = (!imports.is_empty()).then(|| serde_json::to_value(&imports).unwrap_or_default());
+        let stage = Stage::Writing { done: last.to_string(), job };
+        let run = Run { stage, counts: run.counts.plus(done_now.counts), ..run };
+        self.note_imports(share, &imports);
+        let turn = Turn {
+            lines: done_now.lines,
+            puts: done_now.puts,
+            run: Some(run),
+            is_bulk: true,
+            ..self.blank(share)
+        };
+        self.commit(turn).await?;
+        self.recovered(share).await
+    }
+
+    /// Reads which records are being imported, from a run that goes on.
+    pub(super) fn resume_imports(&mut self, share: ShareId) {
+        let run = self.lanes.get(&share).and_then(|lane| lane.run.as_ref());
+        let Some(Stage::Writing { job: Some(job), .. }) = run.map(|run| &run.stage) else { return };
+        let imports: Vec<Import> = serde_json::from_value(job.clone()).unwrap_or_default();
+        self.note_imports(share, &imports);
+    }
+
+    fn note_imports(&mut self, share: ShareId, imports: &[Import]) {
+        if let Some(lane) = self.lanes.get_mut(&share) {
+            lane.importing = imports.iter().flat_map(|import| import.sent.iter().map(|(record, _)| *record)).collect();
+        }
+    }
+
+    /// Hands new objects over, as many at once as the platform takes.
+    async fn begin_imports(
+        &self,
+        share: ShareId,
+        new: Vec<(Write, Fields)>,
+        imports: &mut Vec<Import>,
+    ) -> Result<Option<Trouble>, Halt> {
+        let Some(lane) = self.lanes.get(&share).filter(|_| !new.is_empty()) else { return Ok(None) };
+        let size = self.link.bulk(&lane.share.object).map_or(1, |bulk| bulk.size.max(1));
+        for part in new.chunks(size) {
+            let writes: Vec<Write> = part.iter().map(|(write, _)| write.clone()).collect();
+            match self.link.submit(&lane.share.object, &lane.share.options, writes).await {
+                Ok(job) => {
+                    let sent = part.iter().filter_map(|(write, wanted)| Some((write.token.parse().ok()?, wanted.clone())));
+                    imports.push(Import { job, sent: sent.collect() });
+                }
+                // What was handed over of this page is handed over once more: an import finds what it made before.
+                Err(trouble) => return Ok(Some(trouble)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Asks about the oldest import; one that is under way is asked about again later.
+    async fn ask_import(&mut self, share: ShareId, run: Run, done: &str, imports: Vec<Import>) -> Result<(), Halt> {
+        let mut imports = imports.into_iter();
+        let (Some(oldest), Some(lane)) = (imports.next(), self.lanes.get(&share)) else { return Ok(()) };
+        let written = match self.link.poll(&lane.share.object, &lane.share.options, &oldest.job).await {
+            Ok(Some(written)) => written,
+            Ok(None) => {
+                let later = self.world.clock.now().plus_ms(IMPORT_MS);
+                if let Some(lane) = self.lanes.get_mut(&share) {
+                    lane.looks_at = Some(later);
+                }
+                return Ok(());
+            }
+            Err(trouble) => return self.fail(share, &trouble).await,
+        };
+        let written = oldest.sent.iter().map(|(record, _)| *record).zip(written).collect();
+        let sent: BTreeMap<RecordId, Fields> = oldest.sent.into_iter().collect();
+        let Some(made) = self.imported(share, &run, sent, written)? else { return Ok(()) };
+        let rest: Vec<Import> = imports.collect();
+        self.note_imports(share, &rest);
+        let job = (!rest.is_empty()).then(|| serde_json::to_value(&rest).unwrap_or_default());
+        let stage = Stage::Writing { done: done.to_owned(), job };
+        let run = Run { stage, counts: run.counts.plus(made.counts), ..run };
+        if let Some(lane) = self.lanes.get_mut(&share) {
+            lane.looks_at = None;
+        }
+        let turn =
+            Turn { lines: made.lines, puts: made.puts, run: Some(run), is_bulk: true, ..self.blank(share) };
+        self.commit(turn).await?;
+        Ok(())
+    }
+
+    fn imported(
+        &self,
+        share: ShareId,
+        run: &Run,
+        sent: BTreeMap<RecordId, Fields>,
+        written: Vec<(RecordId, Written)>,
+    ) -> Result<Option<Done>, Halt> {
+        let Some(lane) = self.lanes.get(&share) else { return Ok(None) };
+        let push = Push {
+            desk: self.desk(lane, Some(run)),
+            link: &self.link,
+            shape: self.shape(lane)?,
+            ground: Ground { may_create: true, is_doubtful: false },
+            earlier: BTreeMap::new(),
+            may_import: false,
+        };
+        push.import_done(sent, written).map(Some)
+    }
+}
+
+fn incomplete() -> Option<String> {
+    Some("something could not be read; the next run reads it again".to_owned())
+}
+
+const fn ended(run: &Run) -> RunState {
+    if run.reason.is_some() { RunState::Incomplete } else { RunState::Completed }
+}
