@@ -11,6 +11,7 @@ use lockstep_core::clock::Clock;
 use lockstep_sim::platforms::activecampaign::ActiveCampaign;
 use lockstep_sim::platforms::blueconic::BlueConic;
 use lockstep_sim::platforms::copernica::Copernica;
+use lockstep_sim::platforms::platform_x::PlatformX;
 use lockstep_sim::platforms::rest::{Auth, Rest};
 use lockstep_sim::platforms::{Faults, Platform, ScaledClock, Site, serve};
 use std::sync::Arc;
@@ -29,7 +30,7 @@ struct Wanted {
 
 fn read_arguments() -> anyhow::Result<Wanted> {
     let mut words = std::env::args().skip(1);
-    let platform = words.next().context("name a platform: blueconic, copernica, activecampaign or rest")?;
+    let platform = words.next().context("name a platform: blueconic, copernica, activecampaign, rest or platform-x")?;
     let mut wanted =
         Wanted { platform, port: 0, people: 250, seed: 1, speed: 1, faults: Faults::default(), auth: Auth::Bearer };
     while let Some(flag) = words.next() {
@@ -79,7 +80,17 @@ async fn main() -> anyhow::Result<()> {
             let said = format!("{:?}: key {}, user or client {}", wanted.auth, Auth::KEY, Auth::USER);
             stand(Rest::new(seed, wanted.auth).with_people(people, seed, now), &wanted, clock, &said).await
         }
-        other => bail!("{other} is no platform: blueconic, copernica, activecampaign or rest"),
+        "platform-x" => {
+            let said = format!(
+                "OAuth 1.0a with HMAC-SHA1: consumer {} and {}, token {} and {}",
+                PlatformX::CONSUMER_KEY,
+                PlatformX::CONSUMER_SECRET,
+                PlatformX::TOKEN,
+                PlatformX::TOKEN_SECRET
+            );
+            stand(PlatformX::new().with_people(people, seed, now), &wanted, clock, &said).await
+        }
+        other => bail!("{other} is no platform: blueconic, copernica, activecampaign, rest or platform-x"),
     }
 }
 

@@ -2,7 +2,7 @@
 //! it. Reached in the process as a [`Transport`], and over HTTP by [`super::serve`].
 //! It must not know what any platform means by a call.
 
-use super::{Answer, Call, Faults, Hook, Platform};
+use super::{Answer, Call, Faults, Hook, Platform, Write};
 use crate::chance::Chance;
 use crate::time::BEGINNING;
 use async_trait::async_trait;
@@ -97,6 +97,12 @@ impl<P: Platform> Site<P> {
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
         self.lock().seen.clone()
+    }
+
+    /// What was written to it from the outside so far.
+    #[must_use]
+    pub fn writes(&self) -> Vec<Write> {
+        self.lock().platform.writes().to_vec()
     }
 
     fn strikes(&self, one_in: u64) -> bool {

@@ -9,5 +9,7 @@ mod connectors;
 mod copernica;
 mod faults;
 mod golden;
+mod ledger;
+mod platform_x;
 mod reading;
 mod rest;

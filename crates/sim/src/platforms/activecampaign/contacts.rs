@@ -4,6 +4,7 @@
 use super::answers::{body, invalid, list};
 use super::links::FieldValue;
 use super::{ActiveCampaign, Origin, hex, zone};
+use crate::platforms::ledger::Effect;
 use crate::platforms::{Answer, Call};
 use http::StatusCode;
 use lockstep_core::clock::Timestamp;
@@ -75,8 +76,8 @@ impl ActiveCampaign {
         Answer::json(status, &json!({"fieldValues": values, "contact": self.shown(contact)}))
     }
 
-    fn with_email(&self, email: &str) -> Option<u64> {
-        self.contacts.values().find(|contact| contact.email.eq_ignore_ascii_case(email)).map(|contact| contact.id)
+    pub(super) fn with_email(&self, email: &str) -> Option<u64> {
+        self.by_email.get(&email.to_lowercase()).copied()
     }
 
     /// The upsert: by address.
@@ -89,6 +90,7 @@ impl ActiveCampaign {
             return Ok(self.written(StatusCode::OK, id));
         }
         let id = self.create_contact(&told, now);
+        self.ledger.note(now, "contact", &id, Effect::Made);
         Ok(self.written(StatusCode::CREATED, id))
     }
 
@@ -99,6 +101,7 @@ impl ActiveCampaign {
             return Err(duplicate());
         }
         let id = self.create_contact(&told, now);
+        self.ledger.note(now, "contact", &id, Effect::Made);
         Ok(self.written(StatusCode::CREATED, id))
     }
 
@@ -125,15 +128,6 @@ impl ActiveCampaign {
             "contact": self.listed(contact),
         });
         Answer::json(StatusCode::OK, &body)
-    }
-
-    pub(super) fn delete_contact(&mut self, id: u64) -> Answer {
-        self.contacts.remove(&id);
-        self.values.retain(|_, value| value.contact != id);
-        self.values_of.remove(&id);
-        self.contact_tags.retain(|_, link| link.contact != id);
-        self.contact_lists.retain(|_, link| link.contact != id);
-        Answer::json(StatusCode::OK, &json!({}))
     }
 
     pub(super) fn list_contacts(&self, call: &Call) -> Answer {
@@ -207,9 +201,11 @@ impl ActiveCampaign {
         id
     }
 
-    /// Changes a contact, and tells of it where something is other than before.
+    /// Changes a contact by a call, and tells of it where something is other than before.
     pub(super) fn update_contact(&mut self, id: u64, told: &Value, origin: Origin, now: Timestamp) {
-        if self.apply(id, told, now) {
+        let is_changed = self.apply(id, told, now);
+        self.ledger.note(now, "contact", &id, Effect::changed(is_changed));
+        if is_changed {
             self.notify("update", id, None, origin, now);
         }
     }
@@ -218,6 +214,7 @@ impl ActiveCampaign {
     pub(super) fn apply(&mut self, id: u64, told: &Value, now: Timestamp) -> bool {
         let Some(contact) = self.contacts.get_mut(&id) else { return false };
         let mut is_changed = false;
+        let before = contact.email.clone();
         let mut put = |name: &str, place: &mut String| {
             if let Some(value) = told[name].as_str().filter(|value| *value != place.as_str()) {
                 value.clone_into(place);
@@ -228,6 +225,10 @@ impl ActiveCampaign {
         put("firstName", &mut contact.first);
         put("lastName", &mut contact.last);
         put("phone", &mut contact.phone);
+        if contact.email != before {
+            self.by_email.remove(&before.to_lowercase());
+            self.by_email.insert(contact.email.to_lowercase(), id);
+        }
         for value in told["fieldValues"].as_array().into_iter().flatten() {
             let field = super::links::number(&value["field"]).filter(|field| self.fields.contains_key(field));
             if let Some(field) = field {

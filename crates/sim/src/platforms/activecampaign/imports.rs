@@ -7,6 +7,7 @@ use super::limit::Window;
 use super::links::{ContactList, ContactTag, Tag, number};
 use super::{ActiveCampaign, hex, zone};
 use crate::platforms::call::insert;
+use crate::platforms::ledger::Effect;
 use crate::platforms::{Answer, Call, Hook};
 use http::{HeaderMap, Method, StatusCode};
 use lockstep_core::clock::Timestamp;
@@ -134,47 +135,50 @@ impl ActiveCampaign {
         let values: Vec<Value> = fields.map(|field| json!({"field": field["id"], "value": field["value"]})).collect();
         told.insert("fieldValues".to_owned(), Value::from(values));
         let told = Value::Object(told);
-        let known = self.contacts.values().find(|contact| contact.email.eq_ignore_ascii_case(email)).map(|it| it.id);
-        let contact = match known {
-            Some(id) => {
-                self.apply(id, &told, now);
-                id
-            }
-            None => self.create_contact(&told, now),
+        let known = self.with_email(email);
+        let (contact, mut is_changed) = match known {
+            Some(id) => (id, self.apply(id, &told, now)),
+            None => (self.create_contact(&told, now), true),
         };
         for tag in row["tags"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            self.import_tag(contact, tag, now);
+            is_changed |= self.import_tag(contact, tag, now);
         }
         for (name, status) in [("subscribe", 1), ("unsubscribe", 2)] {
             for list in row[name].as_array().into_iter().flatten().filter_map(|entry| number(&entry["listid"])) {
-                self.import_list(contact, list, status);
+                is_changed |= self.import_list(contact, list, status);
             }
         }
+        let effect = if known.is_none() { Effect::Made } else { Effect::changed(is_changed) };
+        self.ledger.note(now, "contact", &contact, effect);
         contact
     }
 
-    fn import_tag(&mut self, contact: u64, name: &str, now: Timestamp) {
+    /// Puts a tag on a contact, and says whether it had it not.
+    fn import_tag(&mut self, contact: u64, name: &str, now: Timestamp) -> bool {
         let known = self.tags.iter().find(|(_, tag)| tag.tag == name).map(|(id, _)| *id);
         let tag = known.unwrap_or_else(|| {
             let id = self.fresh_id();
             self.tags.insert(id, Tag::new(id, name));
             id
         });
-        if !self.contact_tags.values().any(|link| link.contact == contact && link.tag == tag) {
+        let is_new = !self.contact_tags.values().any(|link| link.contact == contact && link.tag == tag);
+        if is_new {
             let id = self.fresh_id();
             self.contact_tags.insert(id, ContactTag { contact, tag, created_at: now });
         }
+        is_new
     }
 
-    /// Somebody who left a list is not brought back.
-    fn import_list(&mut self, contact: u64, list: u64, status: u64) {
+    /// Puts a contact on a list or off it, and says whether that is new. Somebody who left a list is not brought back.
+    fn import_list(&mut self, contact: u64, list: u64, status: u64) -> bool {
         let known = self.contact_lists.values_mut().find(|link| link.contact == contact && link.list == list);
         match known {
-            Some(link) if link.status == 2 => {}
-            Some(link) => link.status = status,
+            Some(link) if link.status == 2 => false,
+            Some(link) => std::mem::replace(&mut link.status, status) != status,
             None => {
                 let id = self.fresh_id();
                 self.contact_lists.insert(id, ContactList { contact, list, status });
+                true
             }
         }
     }

@@ -4,6 +4,7 @@
 use super::answers::{body, invalid, list, missing, page};
 use super::contacts::links;
 use super::{ActiveCampaign, Origin, zone};
+use crate::platforms::ledger::Effect;
 use crate::platforms::{Answer, Call};
 use http::StatusCode;
 use lockstep_core::clock::Timestamp;
@@ -197,12 +198,14 @@ impl ActiveCampaign {
         let tag = tag.ok_or_else(|| missing("Tag", &told["tag"].to_string()))?;
         let known = self.contact_tags.iter().find(|(_, link)| link.contact == contact && link.tag == tag);
         if let Some((id, link)) = known {
+            self.ledger.note(now, "contactTag", id, Effect::Nothing);
             return Ok(Answer::json(StatusCode::OK, &json!({"contactTag": link.shown(*id)})));
         }
         let id = self.fresh_id();
         let link = ContactTag { contact, tag, created_at: now };
         let answer = Answer::json(StatusCode::CREATED, &json!({"contactTag": link.shown(id)}));
         self.contact_tags.insert(id, link);
+        self.ledger.note(now, "contactTag", &id, Effect::Made);
         self.touch(contact, now);
         self.notify("contact_tag_added", contact, Some(tag), Origin::Api, now);
         Ok(answer)
@@ -211,6 +214,7 @@ impl ActiveCampaign {
     pub(super) fn delete_contact_tag(&mut self, id: &str, now: Timestamp) -> Result<Answer, Answer> {
         let link = id.parse().ok().and_then(|id: u64| self.contact_tags.remove(&id));
         let link = link.ok_or_else(|| missing("SubscriberTag", id))?;
+        self.ledger.note(now, "contactTag", id, Effect::Changed);
         self.touch(link.contact, now);
         self.notify("contact_tag_removed", link.contact, Some(link.tag), Origin::Api, now);
         Ok(Answer::json(StatusCode::OK, &json!({})))
@@ -259,6 +263,8 @@ impl ActiveCampaign {
         let answer = Answer::json(made, &json!({"contacts": [], "contactList": link.shown(id)}));
         let event = if link.status == 1 { "subscribe" } else { "unsubscribe" };
         self.contact_lists.insert(id, link);
+        let effect = if known.is_some() { Effect::changed(is_changed) } else { Effect::Made };
+        self.ledger.note(now, "contactList", &id, effect);
         if is_changed {
             self.notify(event, contact, Some(list), Origin::Api, now);
         }

@@ -14,6 +14,7 @@ mod links;
 
 pub use contacts::Contact;
 
+use super::ledger::{Effect, Ledger, Write};
 use super::people::{Person, hex};
 use super::{Answer, Call, Hook, Platform, zone};
 use crate::chance::Chance;
@@ -36,6 +37,8 @@ pub struct ActiveCampaign {
     calls: Window,
     next_id: u64,
     contacts: BTreeMap<u64, Contact>,
+    /// Who has an address, in lower case.
+    by_email: BTreeMap<String, u64>,
     fields: BTreeMap<u64, Field>,
     values: BTreeMap<u64, FieldValue>,
     /// Of each contact, the row of each field.
@@ -50,6 +53,7 @@ pub struct ActiveCampaign {
     webhooks: BTreeMap<u64, Webhook>,
     takes_any_url: bool,
     hooks: Vec<Hook>,
+    ledger: Ledger,
 }
 
 /// Who caused a change, as webhooks tell it.
@@ -93,6 +97,7 @@ impl ActiveCampaign {
             calls: Window::new(CALLS_PER_SECOND, 1000),
             next_id: 400,
             contacts: BTreeMap::new(),
+            by_email: BTreeMap::new(),
             fields,
             values: BTreeMap::new(),
             values_of: BTreeMap::new(),
@@ -106,6 +111,7 @@ impl ActiveCampaign {
             webhooks: BTreeMap::new(),
             takes_any_url: false,
             hooks: Vec::new(),
+            ledger: Ledger::default(),
         }
     }
 
@@ -169,6 +175,26 @@ impl ActiveCampaign {
         &self.contacts
     }
 
+    /// Somebody other than the API makes a contact and puts it on the first list, of which webhooks tell; gives its id.
+    pub fn add(&mut self, told: &Value, origin: Origin, now: Timestamp) -> u64 {
+        let contact = self.create_contact(told, now);
+        let id = self.fresh_id();
+        self.contact_lists.insert(id, ContactList { contact, list: 1, status: 1 });
+        self.notify("subscribe", contact, Some(1), origin, now);
+        contact
+    }
+
+    /// A user removes a contact, of which no webhook tells. Gives whether it was there.
+    pub fn remove(&mut self, contact: u64) -> bool {
+        let Some(removed) = self.contacts.remove(&contact) else { return false };
+        self.by_email.remove(&removed.email.to_lowercase());
+        self.values.retain(|_, value| value.contact != contact);
+        self.values_of.remove(&contact);
+        self.contact_tags.retain(|_, link| link.contact != contact);
+        self.contact_lists.retain(|_, link| link.contact != contact);
+        true
+    }
+
     /// Somebody other than the API changes a contact. Gives whether it is there.
     pub fn edit(&mut self, contact: u64, told: &Value, origin: Origin, now: Timestamp) -> bool {
         let is_there = self.contacts.contains_key(&contact);
@@ -222,7 +248,11 @@ impl ActiveCampaign {
         match (call.method.as_str(), path) {
             ("GET", []) => Ok(self.get_contact(id)),
             ("PUT", []) => self.put_contact(call, id, now),
-            ("DELETE", []) => Ok(self.delete_contact(id)),
+            ("DELETE", []) => {
+                self.remove(id);
+                self.ledger.note(now, "contact", &id, Effect::Changed);
+                Ok(Answer::json(StatusCode::OK, &json!({})))
+            }
             ("GET", ["contactTags"]) => Ok(self.list_contact_tags(id)),
             ("GET", ["contactLists"]) => Ok(self.list_contact_lists(id)),
             ("GET", ["fieldValues"]) => Ok(self.list_field_values(id)),
@@ -288,5 +318,9 @@ impl Platform for ActiveCampaign {
         if let Some(webhook) = webhook.filter(|_| status == Some(410)) {
             webhook.is_active = false;
         }
+    }
+
+    fn writes(&self) -> &[Write] {
+        self.ledger.writes()
     }
 }

@@ -19,6 +19,7 @@ pub use hooks::WebhookConnection;
 pub use profile::Profile;
 pub use properties::Property;
 
+use super::ledger::{Ledger, Write};
 use super::people::{Person, uuid};
 use super::{Answer, Call, Hook, Platform};
 use crate::chance::Chance;
@@ -43,6 +44,7 @@ pub struct BlueConic {
     segments: Segments,
     webhooks: Vec<WebhookConnection>,
     hooks: Vec<Hook>,
+    ledger: Ledger,
 }
 
 impl BlueConic {
@@ -57,6 +59,7 @@ impl BlueConic {
             segments: Segments::new(),
             webhooks: Vec::new(),
             hooks: Vec::new(),
+            ledger: Ledger::default(),
         }
     }
 
@@ -102,14 +105,39 @@ impl BlueConic {
 
     /// A visitor changes a property of theirs. Gives whether the profile exists.
     pub fn visit(&mut self, profile: &str, property: &str, values: &[&str], now: Timestamp) -> bool {
-        let Some(mut visited) = self.profiles.get(profile).cloned() else { return false };
-        let values = values.iter().map(|&value| value.to_owned()).collect();
-        if visited.set(property, values, now) {
-            self.profiles.insert(visited);
+        self.edit(profile, &[(property, values)], now)
+    }
+
+    /// A visitor or a user makes a profile with these properties; gives its id, or that of the profile that it became
+    /// part of.
+    pub fn add(&mut self, properties: &[(&str, &[&str])], now: Timestamp) -> String {
+        let id = uuid(&self.chance);
+        self.profiles.insert(Profile::new(id.clone(), now));
+        self.edit(&id, properties, now);
+        let part_of = self.profiles.all().values().find(|profile| profile.replaces.contains(&id));
+        part_of.map_or(id, |profile| profile.id.clone())
+    }
+
+    /// A visitor or a user changes properties of a profile. Gives whether it exists.
+    pub fn edit(&mut self, profile: &str, properties: &[(&str, &[&str])], now: Timestamp) -> bool {
+        let Some(mut edited) = self.profiles.get(profile).cloned() else { return false };
+        let mut changed = Vec::new();
+        for (property, values) in properties {
+            if edited.set(property, values.iter().map(|&value| value.to_owned()).collect(), now) {
+                changed.push((*property).to_owned());
+            }
+        }
+        if !changed.is_empty() {
+            self.profiles.insert(edited);
             let kept = self.profiles.merge(profile, &self.registry, now);
-            self.trigger(&kept, &[property.to_owned()], now);
+            self.trigger(&kept, &changed, now);
         }
         true
+    }
+
+    /// A user removes a profile, of which no webhook tells. Gives whether it was there.
+    pub fn remove(&mut self, profile: &str) -> bool {
+        self.profiles.remove(profile).is_some()
     }
 
     /// All profiles by their id.
@@ -177,4 +205,8 @@ impl Platform for BlueConic {
 
     /// Whether a failed hook is sent again is not known, so it is not.
     fn hook_answered(&mut self, _: &Hook, _: Option<u16>) {}
+
+    fn writes(&self) -> &[Write] {
+        self.ledger.writes()
+    }
 }

@@ -5,6 +5,7 @@ use super::answers::error;
 use super::profile::{Profile, number, sum, union};
 use super::segments::chosen;
 use super::{BlueConic, ENTRIES_MAX};
+use crate::platforms::ledger::Effect;
 use crate::platforms::people::uuid;
 use crate::platforms::{Answer, Call};
 use http::StatusCode;
@@ -43,6 +44,7 @@ impl BlueConic {
             .take(ENTRIES_MAX)
             .map(|entry| {
                 let outcome = self.put_profile(entry, &objectives, now);
+                self.note(&outcome, now);
                 let mut result = json!({"state": outcome.state});
                 if let Some(profile) = outcome.profile {
                     result["profileId"] = Value::from(profile);
@@ -59,6 +61,17 @@ impl BlueConic {
         let is_too_many = entries.len() > ENTRIES_MAX;
         let status = if is_too_many { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::OK };
         Answer::json(status, &Value::from(results))
+    }
+
+    /// Keeps in mind what an entry did; one that was refused did nothing to anybody.
+    fn note(&mut self, outcome: &Outcome, now: Timestamp) {
+        let effect = match outcome.state {
+            "CREATED" => Effect::Made,
+            "MODIFIED" | "DELETED" => Effect::Changed,
+            "UNCHANGED" => Effect::Nothing,
+            _ => return,
+        };
+        self.ledger.note(now, "profile", outcome.profile.as_deref().unwrap_or_default(), effect);
     }
 
     fn put_profile(&mut self, entry: &Value, objectives: &[String], now: Timestamp) -> Outcome {

@@ -18,6 +18,7 @@ pub use hooks::Caller;
 pub use profiles::Profile;
 pub use schema::{Collection, Database};
 
+use super::ledger::{Ledger, Write};
 use super::people::{Person, hex};
 use super::{Answer, Call, Hook, Platform, zone};
 use crate::chance::Chance;
@@ -48,6 +49,7 @@ pub struct Copernica {
     /// Hosts whose owner was proved by a DNS record.
     validated: BTreeSet<String>,
     hooks: Vec<Hook>,
+    ledger: Ledger,
     later: Vec<Later>,
 }
 
@@ -83,6 +85,7 @@ impl Copernica {
             webhooks: BTreeMap::new(),
             validated: BTreeSet::new(),
             hooks: Vec::new(),
+            ledger: Ledger::default(),
             later: Vec::new(),
         }
     }
@@ -107,6 +110,7 @@ impl Copernica {
             }
         }
         self.hooks.clear();
+        self.ledger.clear();
         self
     }
 
@@ -121,13 +125,40 @@ impl Copernica {
         self.validated.insert(host.to_owned());
     }
 
-    /// A user changes a profile on a screen. Gives whether it is there.
+    /// A user makes a profile in a database on a screen, of `fields` and `interests`; gives its id.
+    pub fn add(&mut self, database: u64, body: &Value, now: Timestamp) -> u64 {
+        self.create(database, body, Caller::Publisher, now)
+    }
+
+    /// A user changes the fields of a profile on a screen. Gives whether it is there.
     pub fn edit(&mut self, profile: u64, fields: &Value, now: Timestamp) -> bool {
-        let is_there = self.profiles.get(&profile).is_some_and(|profile| profile.removed_at.is_none());
+        self.edit_both(profile, &json!({"fields": fields}), now)
+    }
+
+    /// A user switches interests of a profile on and off: names with 1 or 0. Gives whether it is there.
+    pub fn edit_interests(&mut self, profile: u64, interests: &Value, now: Timestamp) -> bool {
+        self.edit_both(profile, &json!({"interests": interests}), now)
+    }
+
+    fn edit_both(&mut self, profile: u64, body: &Value, now: Timestamp) -> bool {
+        let is_there = self.is_present(profile);
         if is_there {
-            self.update(profile, &json!({"fields": fields}), Caller::Publisher, now);
+            self.update(profile, body, Caller::Publisher, now);
         }
         is_there
+    }
+
+    /// A user removes a profile. Gives whether it was there.
+    pub fn remove_by_user(&mut self, profile: u64, now: Timestamp) -> bool {
+        let was_there = self.is_present(profile);
+        if was_there {
+            self.remove(profile, Caller::Publisher, now);
+        }
+        was_there
+    }
+
+    fn is_present(&self, profile: u64) -> bool {
+        self.profiles.get(&profile).is_some_and(|profile| profile.removed_at.is_none())
     }
 
     fn fresh_id(&mut self) -> u64 {
@@ -258,4 +289,8 @@ impl Platform for Copernica {
 
     /// Whether a failed webhook is sent again is not known, so it is not.
     fn hook_answered(&mut self, _: &Hook, _: Option<u16>) {}
+
+    fn writes(&self) -> &[Write] {
+        self.ledger.writes()
+    }
 }

@@ -5,6 +5,7 @@ use super::answers::{changed, created, deleted, is_on, page, refusal};
 use super::filter::Filter;
 use super::hooks::{Caller, Event};
 use super::{ASYNC_MS, Copernica, Later, Place, hex, zone};
+use crate::platforms::ledger::Effect;
 use crate::platforms::{Answer, Call};
 use http::StatusCode;
 use lockstep_core::clock::Timestamp;
@@ -200,8 +201,7 @@ impl Copernica {
 
     /// Refuses a profile that was removed.
     fn check_present(&self, id: u64) -> Result<(), Answer> {
-        let is_removed = self.profiles.get(&id).is_none_or(|profile| profile.removed_at.is_some());
-        if is_removed { Err(refusal("This profile has already been removed")) } else { Ok(()) }
+        if self.is_present(id) { Ok(()) } else { Err(refusal("This profile has already been removed")) }
     }
 
     pub(super) fn update_profile(&mut self, place: &Place<'_>, id: u64) -> Result<Answer, Answer> {
@@ -259,6 +259,13 @@ impl Copernica {
         Ok(changed(place.version))
     }
 
+    /// Keeps in mind what was written, unless a user did it on a screen.
+    pub(super) fn note(&mut self, object: &'static str, id: u64, effect: Effect, caller: Caller, now: Timestamp) {
+        if caller != Caller::Publisher {
+            self.ledger.note(now, object, &id, effect);
+        }
+    }
+
     /// Makes a profile, always; gives its id.
     pub(super) fn create(&mut self, database: u64, body: &Value, caller: Caller, now: Timestamp) -> u64 {
         let id = self.fresh_id();
@@ -276,13 +283,16 @@ impl Copernica {
         };
         self.profiles.insert(id, profile);
         self.apply(id, body, now);
+        self.note("profile", id, Effect::Made, caller, now);
         self.notify(&Event::profile("create", id, parameters(body)), caller, now);
         id
     }
 
     /// Changes a profile, and tells of it where something is other than before.
     pub(super) fn update(&mut self, id: u64, body: &Value, caller: Caller, now: Timestamp) {
-        if self.apply(id, body, now) {
+        let is_changed = self.apply(id, body, now);
+        self.note("profile", id, Effect::changed(is_changed), caller, now);
+        if is_changed {
             self.notify(&Event::profile("update", id, parameters(body)), caller, now);
         }
     }
@@ -316,6 +326,7 @@ impl Copernica {
     }
 
     pub(super) fn remove(&mut self, id: u64, caller: Caller, now: Timestamp) {
+        self.note("profile", id, Effect::Changed, caller, now);
         self.notify(&Event::profile("delete", id, Map::new()), caller, now);
         self.subprofiles.retain(|_, subprofile| subprofile.profile != id);
         if let Some(profile) = self.profiles.get_mut(&id) {

@@ -7,6 +7,7 @@ use super::profiles::text;
 use super::schema::field;
 use super::{Copernica, Place, zone};
 use crate::platforms::Answer;
+use crate::platforms::ledger::Effect;
 use http::StatusCode;
 use lockstep_core::clock::Timestamp;
 use serde_json::{Value, json};
@@ -99,6 +100,7 @@ impl Copernica {
             ("DELETE", []) => {
                 self.notify(&Event::subprofile("delete", &subprofile, &Value::Null), Caller::Rest, place.now);
                 self.subprofiles.remove(&subprofile.id);
+                self.note("subprofile", subprofile.id, Effect::Changed, Caller::Rest, place.now);
                 Ok(deleted(place.version, "subprofile", subprofile.id))
             }
             _ => Err(refusal("Invalid method")),
@@ -119,6 +121,7 @@ impl Copernica {
         let subprofile = Subprofile { id, profile, collection, fields, created_at: now, modified_at: now };
         self.subprofiles.insert(id, subprofile);
         self.apply_subprofile(id, body, now);
+        self.note("subprofile", id, Effect::Made, caller, now);
         if let Some(subprofile) = self.subprofiles.get(&id).cloned() {
             self.notify(&Event::subprofile("create", &subprofile, body), caller, now);
         }
@@ -127,6 +130,7 @@ impl Copernica {
 
     fn update_subprofile(&mut self, id: u64, body: &Value, caller: Caller, now: Timestamp) {
         let is_changed = self.apply_subprofile(id, body, now);
+        self.note("subprofile", id, Effect::changed(is_changed), caller, now);
         if let Some(subprofile) = self.subprofiles.get(&id).cloned().filter(|_| is_changed) {
             self.notify(&Event::subprofile("update", &subprofile, body), caller, now);
         }

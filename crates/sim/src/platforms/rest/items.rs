@@ -2,6 +2,7 @@
 
 use super::{Rest, fault};
 use crate::platforms::call::insert;
+use crate::platforms::ledger::Effect;
 use crate::platforms::{Answer, Call, Hook};
 use http::{HeaderMap, Method, StatusCode};
 use lockstep_core::clock::Timestamp;
@@ -35,7 +36,7 @@ impl Item {
 }
 
 impl Rest {
-    /// Makes an item; gives its id.
+    /// A user makes an item; gives its id.
     pub fn insert(&mut self, body: Value, now: Timestamp) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
@@ -44,7 +45,7 @@ impl Rest {
         id
     }
 
-    /// Changes an item. Gives whether it is there.
+    /// A user changes an item. Gives whether it is there.
     pub fn update(&mut self, id: u64, told: &Value, now: Timestamp) -> bool {
         let Some(item) = self.items.get_mut(&id) else { return false };
         for (name, value) in told.as_object().into_iter().flatten() {
@@ -53,6 +54,15 @@ impl Rest {
         item.updated_at = now;
         self.notify("updated", id);
         true
+    }
+
+    /// A user removes an item. Gives whether it was there.
+    pub fn remove(&mut self, id: u64) -> bool {
+        let was_there = self.items.remove(&id).is_some();
+        if was_there {
+            self.notify("deleted", id);
+        }
+        was_there
     }
 
     fn notify(&mut self, event: &str, id: u64) {
@@ -125,6 +135,7 @@ impl Rest {
             return fault(StatusCode::CONFLICT, "an item with this email exists");
         }
         let id = self.insert(body, now);
+        self.ledger.note(now, "item", &id, Effect::Made);
         self.shown(StatusCode::CREATED, id)
     }
 
@@ -134,18 +145,21 @@ impl Rest {
         };
         match self.item_id(id) {
             Ok(id) => {
+                let before = self.items.get(&id).map(|item| item.body.clone());
                 self.update(id, &body, now);
+                let is_changed = self.items.get(&id).map(|item| &item.body) != before.as_ref();
+                self.ledger.note(now, "item", &id, Effect::changed(is_changed));
                 self.shown(StatusCode::OK, id)
             }
             Err(fault) => fault,
         }
     }
 
-    pub(super) fn delete_item(&mut self, id: &str, _: Timestamp) -> Answer {
+    pub(super) fn delete_item(&mut self, id: &str, now: Timestamp) -> Answer {
         match self.item_id(id) {
             Ok(id) => {
-                self.items.remove(&id);
-                self.notify("deleted", id);
+                self.remove(id);
+                self.ledger.note(now, "item", &id, Effect::Changed);
                 Answer::empty(StatusCode::NO_CONTENT)
             }
             Err(fault) => fault,

@@ -11,6 +11,7 @@ mod items;
 pub use auth::Auth;
 pub use items::Item;
 
+use super::ledger::{Ledger, Write};
 use super::people::Person;
 use super::{Answer, Call, Hook, Platform};
 use crate::chance::Chance;
@@ -29,6 +30,7 @@ pub struct Rest {
     items: BTreeMap<u64, Item>,
     webhooks: BTreeMap<u64, Url>,
     hooks: Vec<Hook>,
+    ledger: Ledger,
 }
 
 impl Rest {
@@ -42,6 +44,7 @@ impl Rest {
             items: BTreeMap::new(),
             webhooks: BTreeMap::new(),
             hooks: Vec::new(),
+            ledger: Ledger::default(),
         }
     }
 
@@ -121,5 +124,9 @@ impl Platform for Rest {
         if let Some(id) = hook.webhook.parse::<u64>().ok().filter(|_| status == Some(410)) {
             self.webhooks.remove(&id);
         }
+    }
+
+    fn writes(&self) -> &[Write] {
+        self.ledger.writes()
     }
 }
