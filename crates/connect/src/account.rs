@@ -13,6 +13,7 @@ use crate::auth::Tokens;
 use crate::budget::Budget;
 use crate::config::Kept;
 use crate::draft::Ready;
+use crate::keep::Keep;
 use crate::reply::RESPONSE_BYTES_MAX;
 use crate::secret::Secrets;
 use crate::source::World;
@@ -24,6 +25,7 @@ pub(crate) struct Account {
     pub(crate) config: Arc<Value>,
     /// What its holder should keep.
     pub(crate) kept: Kept,
+    pub(crate) keep: Option<Arc<dyn Keep>>,
     bound: Bound,
     pub(crate) budget: Budget,
     pub(crate) tokens: Tokens,
@@ -36,12 +38,13 @@ impl Account {
     pub(crate) fn new(world: World, config: Value, secrets: Secrets) -> Self {
         let config = Arc::new(config);
         let bound = Bound::from(Arc::clone(&config));
-        let World { transport, clock, seed } = world;
+        let World { transport, clock, seed, keep } = world;
         Self {
             transport,
             clock,
             config,
             kept: Kept::default(),
+            keep,
             bound,
             budget: Budget::default(),
             tokens: Tokens::default(),

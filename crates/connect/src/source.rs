@@ -19,6 +19,7 @@ use crate::account::Account;
 use crate::budget::Budget;
 use crate::failure::Failure;
 use crate::files::Files;
+use crate::keep::Keep;
 use crate::read::{Event, Read, StreamReader, chosen};
 use crate::secret::Secrets;
 use crate::{config, dynamic, schema};
@@ -27,10 +28,11 @@ use crate::{config, dynamic, schema};
 const SLICES_AT_ONCE: usize = 4;
 const SLICES_AT_ONCE_MAX: usize = 32;
 
-/// A connector: a manifest and the files beside it.
+/// A connector: a manifest and the files beside it. Cloning shares them.
+#[derive(Clone)]
 pub struct Source {
-    manifest: Manifest,
-    spec: Option<Spec>,
+    manifest: Arc<Manifest>,
+    spec: Option<Arc<Spec>>,
     files: Arc<dyn Files>,
 }
 
@@ -43,6 +45,8 @@ pub struct World {
     pub clock: Arc<dyn Clock>,
     /// A number drawn for this account; nonces begin with it.
     pub seed: u64,
+    /// Who keeps the configuration, where a platform changes it; none where nobody does.
+    pub keep: Option<Arc<dyn Keep>>,
 }
 
 /// A manifest that cannot be used; its problems, each with line and path.
@@ -108,7 +112,7 @@ impl Source {
             Some(spec) => Some(spec.clone()),
             None => beside().map(|text| parse_spec(&text)).transpose().map_err(|problem| BadManifest(vec![problem]))?,
         };
-        Ok(Self { manifest, spec, files })
+        Ok(Self { manifest: Arc::new(manifest), spec: spec.map(Arc::new), files })
     }
 
     /// What configuration it asks for, as the protocol's `ConnectorSpecification`.
@@ -149,12 +153,12 @@ impl Source {
     ///
     /// # Errors
     /// What the configuration lacks, each thing in a line.
-    pub fn open(&self, config: Value, world: World) -> Result<Session<'_>, Failure> {
+    pub fn open(&self, config: Value, world: World) -> Result<Session, Failure> {
         let now = jiff::Timestamp::from_millisecond(world.clock.now().0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         let given = config.clone();
-        let (config, is_new) = config::migrated(self.spec.as_ref(), config, now)?;
+        let (config, is_new) = config::migrated(self.spec.as_deref(), config, now)?;
         let kept = config::Kept::new(config.clone(), is_new);
-        let config = config::transformed(self.spec.as_ref(), config, now)?;
+        let config = config::transformed(self.spec.as_deref(), config, now)?;
         let wrong = self.spec.as_ref().map(|spec| config::check(spec, &config, now)).unwrap_or_default();
         if !wrong.is_empty() {
             return Err(Failure::config(wrong.join("\n")));
@@ -166,17 +170,22 @@ impl Source {
         if let Some(said) = &self.manifest.api_budget {
             account.budget = Budget::of(said, &account.scope())?;
         }
-        Ok(Session { source: self, account: Arc::new(account) })
+        Ok(Session { source: self.clone(), account: Arc::new(account) })
     }
 }
 
-/// A source with a configuration: one account of a platform.
-pub struct Session<'s> {
-    source: &'s Source,
+/// A source with a configuration: one account of a platform. Cloning shares tokens and budget.
+#[derive(Clone)]
+pub struct Session {
+    source: Source,
     account: Arc<Account>,
 }
 
-impl Session<'_> {
+impl Session {
+    pub(crate) const fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
     /// The text without the secrets of this account.
     #[must_use]
     pub fn clean(&self, text: &str) -> String {

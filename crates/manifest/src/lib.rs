@@ -16,6 +16,7 @@ mod problem;
 mod propagate;
 mod read;
 mod resolve;
+mod sharing;
 mod text;
 mod yaml;
 
@@ -24,4 +25,5 @@ pub use manifest::{DynamicEntry, Entry, MANIFEST_BYTES_MAX, Manifest, parse_spec
 pub use node::{Data, Node};
 pub use problem::{Problem, ProblemKind};
 pub use read::{At, Many, Read};
+pub use sharing::{OptionSaid, Remote, Sharing};
 pub use text::{Json, Raw, Text, Tree, Values};

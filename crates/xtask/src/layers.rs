@@ -15,7 +15,7 @@ const MAY_DEPEND: [(&str, &[&str]); 19] = [
     ("expr", &[]),
     ("core", &["expr"]),
     ("egress", &["core"]),
-    ("manifest", &["expr"]),
+    ("manifest", &["core", "expr"]),
     ("files", &[]),
     ("wire", &["core"]),
     ("store", &["core"]),

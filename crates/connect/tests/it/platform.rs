@@ -113,7 +113,7 @@ impl Clock for Now {
 
 pub(crate) fn world(platform: &Arc<Platform>) -> World {
     let transport = Arc::clone(platform) as Arc<dyn Transport>;
-    World { transport, clock: Arc::new(Now(tokio::time::Instant::now())), seed: 7 }
+    World { transport, clock: Arc::new(Now(tokio::time::Instant::now())), seed: 7, keep: None }
 }
 
 /// What a reading came to.

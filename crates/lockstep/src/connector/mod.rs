@@ -122,7 +122,7 @@ enum Pulled {
 }
 
 /// Reads, and hands what happens to the output. Ctrl-C ends the reading; what was read until then is written.
-async fn pull(session: &Session<'_>, ask: Ask, output: &mut Output) -> Result<Pulled, Failure> {
+async fn pull(session: &Session, ask: Ask, output: &mut Output) -> Result<Pulled, Failure> {
     let (out, mut events) = mpsc::channel::<Event>(PAGES_AHEAD);
     let reading = async {
         let done = tokio::select! {
@@ -157,7 +157,7 @@ async fn pull(session: &Session<'_>, ask: Ask, output: &mut Output) -> Result<Pu
 }
 
 /// Tells the configuration that should be kept from now on, where it is a new one.
-fn tell_config(session: &Session<'_>, format: Format) {
+fn tell_config(session: &Session, format: Format) {
     match session.take_kept_config() {
         Some(config) if format == Format::Airbyte => say(&output::config_line(&config)),
         Some(_secret) => note(output::KEPT_UNTOLD),
@@ -166,14 +166,14 @@ fn tell_config(session: &Session<'_>, format: Format) {
 }
 
 /// A session over the network.
-fn open<'s>(source: &'s Source, args: &AccountArgs) -> Result<Session<'s>, Failure> {
+fn open(source: &Source, args: &AccountArgs) -> Result<Session, Failure> {
     if args.trace {
         logging::begin("lockstep_connect=debug", LogFormat::Text, None)?;
     }
     let policy = Arc::new(AddressPolicy::new(args.allow_private.clone()));
     let config = input::config(args.config.as_deref())?;
     let transport = Arc::new(HttpTransport::new(policy));
-    let world = World { transport, clock: Arc::new(SystemClock), seed: seed() };
+    let world = World { transport, clock: Arc::new(SystemClock), seed: seed(), keep: None };
     source.open(config, world).map_err(|failure| Failure::new(Code::SettingsInvalid, failure.message))
 }
 

@@ -74,7 +74,7 @@ async fn replay(source: &Source, path: &Path) -> Result<Vec<String>, Failure> {
     let at = Timestamp::parse(&sample.at).map_err(|rejection| odd(rejection.message))?;
     let replayer = Arc::new(Replayer::new(sample.calls.clone()));
     let transport = Arc::clone(&replayer) as Arc<dyn lockstep_egress::Transport>;
-    let world = World { transport, clock: Arc::new(Then(at)), seed: 0 };
+    let world = World { transport, clock: Arc::new(Then(at)), seed: 0, keep: None };
     let session = source.open(sample.config.clone(), world).map_err(|failure| odd(failure.message))?;
     let streams = sample.records.keys().map(|name| (name.clone(), sample.state.get(name).cloned().unwrap_or_default()));
     let read = gather(&session, Ask { streams: Some(streams.collect()), ..Ask::default() }).await?;
@@ -100,7 +100,7 @@ struct Gathered {
     problems: Vec<String>,
 }
 
-async fn gather(session: &Session<'_>, ask: Ask) -> Result<Gathered, Failure> {
+async fn gather(session: &Session, ask: Ask) -> Result<Gathered, Failure> {
     let (out, mut events) = mpsc::channel::<Event>(PAGES_AHEAD);
     let reading = async {
         let done = session.read(ask, &out).await;
@@ -147,7 +147,7 @@ async fn record(args: &TestArgs, source: &Source, folder: &Path) -> Result<(), F
     let recorder = Arc::new(Recorder::new(Arc::new(HttpTransport::new(policy))));
     let at = SystemClock.now();
     let transport = Arc::clone(&recorder) as Arc<dyn lockstep_egress::Transport>;
-    let world = World { transport, clock: Arc::new(Then(at)), seed: seed() };
+    let world = World { transport, clock: Arc::new(Then(at)), seed: seed(), keep: None };
     let session = source.open(config, world).map_err(|failure| Failure::new(Code::SettingsInvalid, failure.message))?;
     let streams =
         (!args.streams.is_empty()).then(|| args.streams.iter().map(|name| (name.clone(), Value::Null)).collect());

@@ -65,7 +65,7 @@ impl<P: Platform> Desk<P> {
     }
 
     fn world(&self) -> World {
-        World { transport: Arc::clone(&self.site) as _, clock: Arc::clone(&self.clock), seed: 7 }
+        World { transport: Arc::clone(&self.site) as _, clock: Arc::clone(&self.clock), seed: 7, keep: None }
     }
 
     async fn check(&self) -> Check {
