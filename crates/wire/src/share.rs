@@ -44,7 +44,8 @@ impl<'de> Deserialize<'de> for MatchBody {
             One(String),
             Groups(Vec<Group>),
         }
-        let wants = |_| serde::de::Error::custom("match is \"email\", [\"email\", \"phone\"] or [[\"a\", \"b\"], [\"c\"]]");
+        let wants =
+            |_| serde::de::Error::custom("match is \"email\", [\"email\", \"phone\"] or [[\"a\", \"b\"], [\"c\"]]");
         let split = |text: String| text.split(',').map(|field| field.trim().to_owned()).collect();
         Ok(Self(match Form::deserialize(deserializer).map_err(wants)? {
             Form::One(text) => vec![split(text)],
