@@ -276,5 +276,7 @@ pub const LOGIN_MS_MAX: i64 = 10 * 60_000;
 pub const PROBLEMS_AT_ONCE_MAX: usize = 1_000;
 /// Problems that one call looks through for those asked for.
 pub const PROBLEMS_LOOKED_THROUGH: usize = 10_000;
+/// Runs of one share that are looked through for a list of the newest.
+pub const RUNS_LOOKED_THROUGH: usize = 5_000;
 /// How long a trial of a configuration may take, in milliseconds.
 pub const CONNECTION_TEST_MS_MAX: u64 = 30_000;

@@ -55,7 +55,10 @@ pub(crate) async fn note(world: &World, principal: &Principal, action: &str, sub
 }
 
 /// The same of what concerns a business.
-pub(crate) async fn note_in(
+///
+/// # Errors
+/// What the store says.
+pub async fn note_in(
     world: &World,
     principal: &Principal,
     business: &BusinessId,

@@ -4,6 +4,11 @@
 pub mod account;
 pub mod config;
 pub mod connection;
+pub mod connectors;
+pub mod plan;
+pub mod problem;
+pub mod run;
+pub mod share;
 mod workers;
 
 pub use workers::{Only, Workers};
