@@ -40,8 +40,27 @@ pub struct Connection {
     pub hooks: BTreeMap<String, Value>,
     /// Whether it can be used.
     pub state: ConnectionState,
+    /// The login that somebody was sent to, where one is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorizing: Option<Authorizing>,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// A login at the platform that is under way. There is one at a time: a new one takes the place of the one before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authorizing {
+    /// SHA-256 of the state that the platform must bring back.
+    pub state_digest: [u8; 32],
+    /// The verifier of its code challenge, sealed.
+    pub verifier: String,
+    /// Where the browser goes afterwards; to a page of our own where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<String>,
+    /// Who sent them: the principal's name in the audit log.
+    pub by: String,
+    /// Until when it may come back.
+    pub expires_at: Timestamp,
 }
 
 /// Whether a connection can be used.

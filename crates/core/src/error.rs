@@ -96,6 +96,16 @@ codes! {
     IndexBuilding => "index_building",
     /// The subscription has ended and cannot do this.
     SubscriptionEnded => "subscription_ended",
+    /// A mapping that does not fit its type, or does not read.
+    InvalidMapping => "invalid_mapping",
+    /// The platform did not take the configuration, or did not answer.
+    ConnectionFailed => "connection_failed",
+    /// The connection cannot be used as it stands: somebody must log in, or it was revoked.
+    ConnectionNotReady => "connection_not_ready",
+    /// Shares stand on the connection.
+    ConnectionInUse => "connection_in_use",
+    /// The share has a run already, or is in no state for this.
+    RunUnderWay => "run_under_way",
 
     /// No such record, or none the caller may see.
     RecordNotFound => "record_not_found",

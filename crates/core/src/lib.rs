@@ -10,6 +10,7 @@ pub mod change;
 pub mod clock;
 pub mod command;
 pub mod connection;
+pub mod cron;
 pub mod delivery;
 pub mod error;
 pub mod external_id;

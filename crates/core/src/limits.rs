@@ -264,3 +264,19 @@ pub const CONNECTORS_MAX: usize = 500;
 pub const CONNECTOR_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How long the operator's folder of connectors is not looked at again, in milliseconds.
 pub const CONNECTORS_LOOKED_AT_MS: u64 = 1_000;
+/// Connections of one business.
+pub const CONNECTIONS_OF_A_BUSINESS_MAX: usize = 500;
+/// Shares of one business.
+pub const SHARES_MAX: usize = 1_000;
+/// Longest that a share's pull may come later than its schedule says, in seconds (a day).
+pub const JITTER_S_MAX: u32 = 86_400;
+/// Time in which somebody who was sent to a platform to log in must come back, in milliseconds (10 min).
+pub const LOGIN_MS_MAX: i64 = 10 * 60_000;
+/// Problems that one call replays or dismisses.
+pub const PROBLEMS_AT_ONCE_MAX: usize = 1_000;
+/// Problems that one call looks through for those asked for.
+pub const PROBLEMS_LOOKED_THROUGH: usize = 10_000;
+/// Runs of one share that are looked through for a list of the newest.
+pub const RUNS_LOOKED_THROUGH: usize = 5_000;
+/// How long a trial of a configuration may take, in milliseconds.
+pub const CONNECTION_TEST_MS_MAX: u64 = 30_000;

@@ -128,8 +128,9 @@ pub fn connection_place(business: &BusinessId, connection: ConnectionId, what: &
 
 /// Everything sealed in a connection, each with its place. One that was revoked holds nothing any more.
 pub fn sealed_in_connection(connection: &mut Connection) -> Vec<(String, &mut String)> {
-    let Connection { business, id, config, hook_key, .. } = connection;
-    let places = [("config", config), ("hook-key", hook_key)].into_iter();
+    let Connection { business, id, config, hook_key, authorizing, .. } = connection;
+    let verifier = authorizing.as_mut().map(|authorizing| ("verifier", &mut authorizing.verifier));
+    let places = [("config", config), ("hook-key", hook_key)].into_iter().chain(verifier);
     let sealed = places.filter(|(_, sealed)| !sealed.is_empty());
     sealed.map(|(what, sealed)| (connection_place(business, *id, what), sealed)).collect()
 }

@@ -83,13 +83,14 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::UrlRefused
         | Code::UnknownMatchGroup
         | Code::InvalidCondition
-        | Code::InvalidTemplate => StatusCode::BAD_REQUEST,
+        | Code::InvalidTemplate
+        | Code::InvalidMapping => StatusCode::BAD_REQUEST,
         Code::Unauthenticated | Code::InvalidCredentials => StatusCode::UNAUTHORIZED,
         Code::Forbidden | Code::OutsideGrant | Code::FieldNotEditable => StatusCode::FORBIDDEN,
         Code::UnknownType | Code::UnknownPath | Code::BusinessNotFound | Code::NotFound | Code::RecordNotFound => {
             StatusCode::NOT_FOUND
         }
-        Code::FieldRequired | Code::IndexNeeded => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::FieldRequired | Code::IndexNeeded | Code::ConnectionFailed => StatusCode::UNPROCESSABLE_ENTITY,
         Code::HistoryPruned => StatusCode::GONE,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -102,6 +103,9 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::IdempotencyConflict
         | Code::LimitReached
         | Code::SubscriptionEnded
+        | Code::ConnectionNotReady
+        | Code::ConnectionInUse
+        | Code::RunUnderWay
         | Code::LogRestored
         | Code::RecordDeleted
         | Code::ExternalIdTaken

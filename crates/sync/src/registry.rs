@@ -9,7 +9,7 @@ pub mod builtin;
 mod folder;
 
 use folder::{Folder, Stamp};
-use lockstep_connect::{Files, Source};
+use lockstep_connect::{Connector, Files};
 use lockstep_core::clock::{Clock, Timestamp};
 use lockstep_core::error::{Code, Rejection, shown};
 use lockstep_core::limits;
@@ -31,7 +31,7 @@ pub struct Known {
     /// Whether the hub brought it along.
     pub is_ready_made: bool,
     /// What it is.
-    pub connector: Arc<Source>,
+    pub connector: Connector,
     /// Why what stands in its folder now is not what is used, where that is so.
     pub trouble: Option<String>,
 }
@@ -99,9 +99,9 @@ impl Registry {
     /// `settings_invalid`, where the folder cannot be listed; `connector_invalid`, where a ready-made one does not read.
     pub fn new(folder: Option<PathBuf>, clock: Arc<dyn Clock>) -> Result<Self, Rejection> {
         let mut ready_made = BTreeMap::new();
-        for (name, manifest) in builtin::ALL {
+        for (name, manifest, sharing) in builtin::ALL {
             let key = Key { name: name.to_owned(), version: FIRST_VERSION.to_owned() };
-            let connector = parse(name, manifest, Arc::new(()))?;
+            let connector = parse(name, manifest, sharing, Arc::new(()))?;
             let known = Known {
                 name: key.name.clone(),
                 version: key.version.clone(),
@@ -238,7 +238,7 @@ impl Entry {
             name: name.clone(),
             version: version.clone(),
             is_ready_made: *is_ready_made,
-            connector: Arc::clone(connector),
+            connector: connector.clone(),
             trouble: self.trouble.clone(),
         }))
     }
@@ -259,14 +259,15 @@ fn read(path: &Path, key: &Key) -> Result<Known, Rejection> {
         let text = format!("{key}/manifest.yaml cannot be read: it must be UTF-8 of at most {most} bytes");
         Rejection::new(Code::ConnectorInvalid, text)
     })?;
-    let connector = parse(&key.to_string(), &manifest, Arc::new(folder))?;
+    let sharing = folder.load("lockstep.yaml");
+    let connector = parse(&key.to_string(), &manifest, sharing.as_deref(), Arc::new(folder))?;
     let Key { name, version } = key.clone();
     Ok(Known { name, version, is_ready_made: false, connector, trouble: None })
 }
 
-fn parse(name: &str, manifest: &str, files: Arc<dyn Files>) -> Result<Arc<Source>, Rejection> {
-    let refused = |bad| Rejection::new(Code::ConnectorInvalid, format!("{name}/manifest.yaml: {bad}"));
-    Source::parse(manifest, files).map(Arc::new).map_err(refused)
+fn parse(name: &str, manifest: &str, sharing: Option<&str>, files: Arc<dyn Files>) -> Result<Connector, Rejection> {
+    let refused = |bad| Rejection::new(Code::ConnectorInvalid, format!("the connector {name} does not read:\n{bad}"));
+    Connector::parse(manifest, sharing, files).map_err(refused)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod auth;
+pub mod connection;
 pub mod error;
 pub mod feed;
 pub mod management;
@@ -13,6 +14,8 @@ pub mod operation;
 pub mod rate;
 pub mod record;
 pub mod rest;
+pub mod run;
+pub mod share;
 pub mod subscription;
 pub mod token;
 pub mod types;

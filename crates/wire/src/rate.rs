@@ -35,11 +35,11 @@ impl<'de> Deserialize<'de> for RateLimitBody {
     }
 }
 
-/// Tells `null`, which takes a limit away, from a member that is not there.
+/// Tells `null`, which takes something away, from a member that is not there.
 ///
 /// # Errors
 /// Where it is neither null nor a limit.
-pub fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<RateLimitBody>>, D::Error> {
+pub fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 

@@ -25,7 +25,7 @@ const MAY_DEPEND: [(&str, &[&str]); 19] = [
     ("places", &["core", "egress"]),
     ("streams", &["core", "egress"]),
     ("engine", &["core", "expr", "wire", "store", "egress"]),
-    ("sync", &["core", "wire", "store", "manifest", "connect", "files", "egress", "engine"]),
+    ("sync", &["core", "expr", "wire", "store", "manifest", "connect", "files", "egress", "engine"]),
     ("http", &["core", "wire", "engine", "sync"]),
     ("console", &["core", "wire", "engine", "sync"]),
     ("lockstep", &[ALL]),

@@ -30,7 +30,7 @@ fn blank(world: &World, principal: &Principal, action: &str, subject: impl Displ
 }
 
 /// The same for what concerns a business.
-fn blank_in(
+pub fn blank_in(
     world: &World,
     principal: &Principal,
     business: &BusinessId,
@@ -41,7 +41,10 @@ fn blank_in(
 }
 
 /// Commits and takes in what was committed, so that the next request of this server sees it.
-async fn commit(world: &World, control: Control) -> Result<(), StoreError> {
+///
+/// # Errors
+/// What the store says; `Conflict` where a setting has changed since it was read.
+pub async fn commit(world: &World, control: Control) -> Result<(), StoreError> {
     world.store.commit(Commit { id: None, work: Work::Control(Box::new(control)) }).await?;
     world.settings.refresh(world.store.as_ref()).await
 }
@@ -52,7 +55,10 @@ pub(crate) async fn note(world: &World, principal: &Principal, action: &str, sub
 }
 
 /// The same of what concerns a business.
-pub(crate) async fn note_in(
+///
+/// # Errors
+/// What the store says.
+pub async fn note_in(
     world: &World,
     principal: &Principal,
     business: &BusinessId,
@@ -74,7 +80,11 @@ async fn claim(world: &World, control: Control, taken: impl FnOnce(&Put) -> Opti
     }
 }
 
-fn check_label(field: &str, text: &str) -> Result<String, Rejection> {
+/// A label without the blanks around it.
+///
+/// # Errors
+/// `invalid_value`.
+pub fn check_label(field: &str, text: &str) -> Result<String, Rejection> {
     let text = text.trim();
     if text.is_empty() || text.len() > limits::LABEL_BYTES_MAX || text.chars().any(char::is_control) {
         return Err(Rejection::new(

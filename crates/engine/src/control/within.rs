@@ -23,7 +23,10 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
 /// The business, entered by someone who may administer it.
-pub(super) fn managed(world: &World, principal: &Principal, business: &str) -> Result<Arc<Business>, Refusal> {
+///
+/// # Errors
+/// `business_not_found`, `forbidden`.
+pub fn managed(world: &World, principal: &Principal, business: &str) -> Result<Arc<Business>, Refusal> {
     let business = principal.business(world, business)?;
     principal.must_manage(&business)?;
     Ok(business)

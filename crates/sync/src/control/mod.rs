@@ -1,14 +1,24 @@
 //! Control of shares: each call is asked who calls, checked, and committed as one change of settings with its audit
 //! entry. What is to be done then is asked of the [`Workers`]; nothing here works for a share itself.
 
+pub mod account;
+pub mod config;
+pub mod connection;
+pub mod connectors;
+pub mod plan;
+pub mod problem;
+pub mod run;
+pub mod share;
 mod workers;
 
 pub use workers::{Only, Workers};
 
 use crate::registry::Registry;
+use lockstep_core::ids::ConnectionId;
 use lockstep_engine::World;
 use std::fmt;
 use std::sync::Arc;
+use tokio::sync::Mutex;
 use url::Url;
 
 /// What the use cases of this room stand on.
@@ -21,6 +31,28 @@ pub struct Switchboard {
     pub workers: Arc<dyn Workers>,
     /// Where platforms and people reach this hub.
     pub public_url: Url,
+    /// Held by what makes shares and by what drops what they stand on, so that neither overtakes the other.
+    turn: Mutex<()>,
+}
+
+impl Switchboard {
+    /// A switchboard of a hub.
+    #[must_use]
+    pub fn new(world: Arc<World>, registry: Arc<Registry>, workers: Arc<dyn Workers>, public_url: Url) -> Self {
+        Self { world, registry, workers, public_url, turn: Mutex::new(()) }
+    }
+
+    /// The address of the inbound hook of a connection's remote object, named as [`lockstep_core::share::Share::slot`]
+    /// does; with the key, where it is to be pasted as it is.
+    #[must_use]
+    pub fn hook_url(&self, connection: ConnectionId, slot: &str, key: Option<&str>) -> String {
+        let mut url = self.public_url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(["hook", &connection.to_string(), slot]);
+        }
+        url.set_query(key.map(|key| format!("key={key}")).as_deref());
+        url.to_string()
+    }
 }
 
 impl fmt::Debug for Switchboard {

@@ -1,6 +1,7 @@
 //! What control asks of whoever works for shares.
 
 use async_trait::async_trait;
+use lockstep_connect::Link;
 use lockstep_core::connection::Connection;
 use lockstep_core::ids::{ConnectionId, RecordId, ShareId};
 use lockstep_core::problem::Problem;
@@ -27,11 +28,24 @@ pub trait Workers: Send + Sync {
     /// may be.
     fn reopen(&self, connection: ConnectionId);
 
-    /// A share is about to go: its run ends, its hooks are taken back where the platform still lets us, and what is
-    /// known of its objects, runs and problems goes. Asked before the setting goes, so that a failure can be repeated.
+    /// The link to a connection's account that all calls of it go through, opened where there is none; also where it
+    /// needs a login, to see whether it still does. See [`super::account::open`].
+    ///
+    /// # Errors
+    /// `connection_not_ready`, `connection_failed`.
+    async fn link(&self, connection: &Connection) -> Result<Link, Refusal>;
+
+    /// A connection is about to be revoked: its hooks are taken back while its platform still lets us.
     ///
     /// # Errors
     /// What the store says. That a platform does not answer is none: its hooks are then left to lapse.
+    async fn unhook(&self, connection: &Connection) -> Result<(), Refusal>;
+
+    /// A share is about to go: what is done for it ends, and its hooks are taken back. Its work rows go with the setting
+    /// that is committed after this.
+    ///
+    /// # Errors
+    /// Those of [`Self::unhook`].
     async fn forget(&self, share: &Share, connection: &Connection) -> Result<(), Refusal>;
 
     /// Begins a run.

@@ -30,7 +30,7 @@ fn put(home: &Path, name: &str, text: &str) {
 }
 
 fn title(known: &Known) -> String {
-    known.connector.spec()["connectionSpecification"]["title"].as_str().unwrap_or_default().to_owned()
+    known.connector.source.spec()["connectionSpecification"]["title"].as_str().unwrap_or_default().to_owned()
 }
 
 fn names(registry: &Registry) -> Vec<String> {
@@ -83,7 +83,11 @@ fn what_no_longer_reads_leaves_the_last_that_did() {
     clock.pass();
     let known = registry.newest("shop").unwrap();
     assert_eq!(title(&known), "One");
-    assert!(known.trouble.as_ref().is_some_and(|said| said.contains("shop/manifest.yaml")), "{:?}", known.trouble);
+    assert!(
+        known.trouble.as_ref().is_some_and(|said| said.contains("connector shop does not read")),
+        "{:?}",
+        known.trouble
+    );
     put(home.path(), "shop", &manifest("Two and more"));
     clock.pass();
     let known = registry.newest("shop").unwrap();

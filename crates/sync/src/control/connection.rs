@@ -1,0 +1,385 @@
+//! Connections: made, changed, tried, revoked, dropped, listed.
+
+use super::account::{hook_key, opened, put, unready, way_out, with_config};
+use super::{Switchboard, config};
+use crate::registry::Known;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lockstep_connect::{Check, Identity, Link};
+use lockstep_core::application::Business;
+use lockstep_core::connection::{Connection, ConnectionState};
+use lockstep_core::error::{Code, Rejection, shown};
+use lockstep_core::ids::{BusinessId, ConnectionId, Provider, slug};
+use lockstep_core::limits;
+use lockstep_core::share::Share;
+use lockstep_engine::control::within::managed;
+use lockstep_engine::control::{blank_in, check_label, commit};
+use lockstep_engine::principal::Principal;
+use lockstep_engine::refusal::Refusal;
+use lockstep_engine::seal::connection_place;
+use lockstep_store::settings::{Control, Expect, Put, SettingKey, SettingKind};
+use lockstep_wire::connection::{
+    ConnectionChecked, ConnectionView, CreateConnection, HookView, HooksView, UpdateConnection,
+};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One of a business's connections, with the version of its row.
+pub(super) fn find(board: &Switchboard, business: &BusinessId, id: &str) -> Result<(Arc<Connection>, u64), Refusal> {
+    let id: ConnectionId = id.parse()?;
+    let found = board.world.settings.read(|settings| settings.sharing.connection(id));
+    found
+        .filter(|(connection, _)| connection.business == *business)
+        .ok_or_else(|| Refusal::new(Code::NotFound, format!("there is no connection {id} in {business}")))
+}
+
+/// The shares that stand on a connection.
+pub(super) fn shares_on(board: &Switchboard, connection: ConnectionId) -> Vec<Arc<Share>> {
+    board
+        .world
+        .settings
+        .read(|settings| settings.sharing.shares_on(connection).map(|(share, _)| Arc::clone(share)).collect())
+}
+
+fn view(board: &Switchboard, connection: &Connection) -> ConnectionView {
+    let shares = shares_on(board, connection.id);
+    ConnectionView::of(connection, shares.iter().map(|share| share.id).collect())
+}
+
+/// A configuration that its connector takes, and what the platform said to it.
+pub(super) struct Tried {
+    /// As it is to be kept.
+    pub(super) config: Value,
+    identity: Option<Identity>,
+    state: ConnectionState,
+}
+
+/// Tries a configuration: that the connector takes it, and, where asked, that the platform does.
+pub(super) async fn tried(board: &Switchboard, known: &Known, given: Value, is_tested: bool) -> Result<Tried, Refusal> {
+    if given.to_string().len() > limits::CONTROL_BYTES_MAX {
+        let text = format!("the configuration is over {} bytes", limits::CONTROL_BYTES_MAX);
+        return Err(Rejection::new(Code::InvalidValue, text).at_field("config").into());
+    }
+    let link = known.connector.open(given.clone(), way_out(&board.world, None));
+    let link = link.map_err(|failure| Rejection::new(Code::InvalidValue, failure.message).at_field("config"))?;
+    let identity = if is_tested { Some(proven(known, &link).await?) } else { None };
+    let config = link.session().take_kept_config().unwrap_or(given);
+    Ok(Tried { config, identity, state: ConnectionState::Ready })
+}
+
+/// Whose account a link leads to, once the platform has taken its credentials.
+async fn proven(known: &Known, link: &Link) -> Result<Identity, Refusal> {
+    let failed = |text: &str| {
+        Refusal::new(
+            Code::ConnectionFailed,
+            format!("{} did not take this: {}", known.name, link.session().clean(text)),
+        )
+    };
+    let proof = async {
+        if let Check::Fails(why) = link.session().check().await {
+            return Err(failed(&why));
+        }
+        if known.connector.sharing.is_none() {
+            return Ok(Identity::default());
+        }
+        link.identity().await.map_err(|failure| failed(&failure.message))
+    };
+    let patience = Duration::from_millis(limits::CONNECTION_TEST_MS_MAX);
+    tokio::time::timeout(patience, proof).await.unwrap_or_else(|_late| {
+        let text = format!("no answer in {} s; give ?test=false to keep it untried", patience.as_secs());
+        Err(failed(&text))
+    })
+}
+
+/// The slug under which the ids of a connection's objects stand.
+fn provider(
+    board: &Switchboard,
+    business: &Business,
+    known: &Known,
+    given: Option<Provider>,
+) -> Result<Provider, Refusal> {
+    let own = known.connector.sharing.as_ref().and_then(|sharing| sharing.provider.clone());
+    let provider = match given {
+        Some(given) => given,
+        None => Provider::parse(&own.unwrap_or_else(|| slug(&known.name)))?,
+    };
+    let is_taken = board.world.settings.read(|settings| {
+        let mut others = settings.applications.values().filter(|live| !live.is_revoked).map(|live| &live.application);
+        others.any(|application| application.organisation == business.organisation && application.provider == provider)
+    });
+    if is_taken {
+        let text =
+            format!("the provider {provider} is an application's in this organisation: give another \"provider\"");
+        return Err(Rejection::new(Code::ProviderTaken, text).at_field("provider").into());
+    }
+    Ok(provider)
+}
+
+/// A connection as the platform's answer leaves it. The account is fixed once shares stand on it.
+fn identified(board: &Switchboard, connection: Connection, tried: Tried) -> Result<Connection, Refusal> {
+    let Tried { identity, state, .. } = tried;
+    let Some(identity) = identity else { return Ok(Connection { state, ..connection }) };
+    let realm = identity.id.unwrap_or_else(|| connection.realm.clone());
+    if realm.is_empty() || realm.len() > limits::EXTERNAL_ID_BYTES_MAX {
+        let text = format!("the platform calls the account {}, which is no id of an account", shown(&realm));
+        return Err(Refusal::new(Code::ConnectionFailed, text));
+    }
+    if realm != connection.realm && !shares_on(board, connection.id).is_empty() {
+        let text = format!(
+            "these credentials are of the account {}, and the shares of {} are with {}: make a connection of its own",
+            shown(&realm),
+            connection.id,
+            shown(&connection.realm)
+        );
+        return Err(Refusal::new(Code::ConnectionFailed, text));
+    }
+    Ok(Connection { realm, account: identity.label.or(connection.account), state, ..connection })
+}
+
+/// Gives a connection a key for its hooks, where it has none.
+fn with_hook_key(board: &Switchboard, connection: Connection) -> Result<Connection, Rejection> {
+    if !connection.hook_key.is_empty() {
+        return Ok(connection);
+    }
+    let key = URL_SAFE_NO_PAD.encode(board.world.ids.secret());
+    let place = connection_place(&connection.business, connection.id, "hook-key");
+    Ok(Connection { hook_key: board.world.sealer.seal(key.as_bytes(), &place)?, ..connection })
+}
+
+/// The connector of a name, in a version or its newest.
+fn connector(board: &Switchboard, name: &str, version: Option<&str>) -> Result<Arc<Known>, Refusal> {
+    Ok(match version {
+        Some(version) => board.registry.get(name, version)?,
+        None => board.registry.newest(name)?,
+    })
+}
+
+/// Makes a connection. It is tried first, unless the caller says otherwise.
+///
+/// # Errors
+/// `business_not_found`, `forbidden`, `not_found` for the connector, `invalid_value`, `provider_taken`,
+/// `limit_reached`, `connection_failed`.
+pub async fn create(
+    board: &Switchboard,
+    principal: &Principal,
+    business: &str,
+    body: CreateConnection,
+    is_tested: bool,
+) -> Result<ConnectionView, Refusal> {
+    let world = &board.world;
+    let business = managed(world, principal, business)?;
+    let known = connector(board, &body.connector, body.version.as_deref())?;
+    let label = check_label("label", &body.label)?;
+    let provider = provider(board, &business, &known, body.provider)?;
+    let config = config::patched(json!({}), &body.config)?;
+    let tried = tried(board, &known, config, is_tested).await?;
+    let id = ConnectionId(world.ids.ordered());
+    let blank = Connection {
+        id,
+        business: business.id.clone(),
+        label,
+        connector: known.name.clone(),
+        version: known.version.clone(),
+        provider,
+        realm: id.to_string(),
+        account: None,
+        config: String::new(),
+        shown: Value::Null,
+        hook_key: String::new(),
+        hooks: BTreeMap::new(),
+        state: ConnectionState::Ready,
+        authorizing: None,
+        created_at: world.clock.now(),
+    };
+    let connection = with_hook_key(board, with_config(world, blank, &known, &tried.config)?)?;
+    let connection = identified(board, connection, tried)?;
+    let _turn = board.turn.lock().await;
+    if world.settings.read(|settings| settings.sharing.connections_of(&business.id).count())
+        >= limits::CONNECTIONS_OF_A_BUSINESS_MAX
+    {
+        let text = format!("the business has {} connections, the most it may", limits::CONNECTIONS_OF_A_BUSINESS_MAX);
+        return Err(Refusal::new(Code::LimitReached, text));
+    }
+    let mut control = blank_in(world, principal, &business.id, "connection.create", id);
+    control.puts.push(put(connection.clone(), Expect::Absent));
+    commit(world, control).await?;
+    Ok(view(board, &connection))
+}
+
+/// Changes a connection; what is left out stays. A new configuration or version is tried first, unless the caller says
+/// otherwise.
+///
+/// # Errors
+/// Those of [`create`].
+pub async fn update(
+    board: &Switchboard,
+    principal: &Principal,
+    (business, id): (&str, &str),
+    body: UpdateConnection,
+    is_tested: bool,
+) -> Result<ConnectionView, Refusal> {
+    let world = &board.world;
+    let business = managed(world, principal, business)?;
+    let (standing, version) = find(board, &business.id, id)?;
+    let mut connection = (*standing).clone();
+    if let Some(label) = &body.label {
+        connection.label = check_label("label", label)?;
+    }
+    let is_reconfigured = body.config.is_some() || body.version.is_some();
+    if is_reconfigured {
+        let known =
+            connector(board, &connection.connector, Some(body.version.as_deref().unwrap_or(&connection.version)))?;
+        let before = if connection.config.is_empty() { json!({}) } else { opened(world, &connection)? };
+        let given = config::patched(before, &body.config.unwrap_or_default())?;
+        let tried = tried(board, &known, given, is_tested).await?;
+        connection.version.clone_from(&known.version);
+        connection = with_hook_key(board, with_config(world, connection, &known, &tried.config)?)?;
+        connection = identified(board, connection, tried)?;
+    }
+    replace(board, principal, "connection.update", connection.clone(), version).await?;
+    if is_reconfigured {
+        board.workers.reopen(connection.id);
+    }
+    Ok(view(board, &connection))
+}
+
+/// Commits a connection as it is to be.
+pub(super) async fn replace(
+    board: &Switchboard,
+    principal: &Principal,
+    action: &str,
+    connection: Connection,
+    version: u64,
+) -> Result<(), Refusal> {
+    let mut control = blank_in(&board.world, principal, &connection.business, action, connection.id);
+    control.puts.push(put(connection, Expect::Version(version)));
+    Ok(commit(&board.world, control).await?)
+}
+
+/// Tries a connection as it stands. One that needed a login and works is ready from then on.
+///
+/// # Errors
+/// `business_not_found`, `forbidden`, `not_found`, `connection_not_ready` where it was revoked.
+pub async fn check(
+    board: &Switchboard,
+    principal: &Principal,
+    business: &str,
+    id: &str,
+) -> Result<ConnectionChecked, Refusal> {
+    let business = managed(&board.world, principal, business)?;
+    let (connection, version) = find(board, &business.id, id)?;
+    if let (ConnectionState::Revoked { .. }, Some(refused)) = (&connection.state, unready(&connection)) {
+        return Err(refused);
+    }
+    let known = board.registry.get(&connection.connector, &connection.version)?;
+    let link = board.workers.link(&connection).await?;
+    let identity = match proven(&known, &link).await {
+        Ok(identity) => identity,
+        Err(refusal) => {
+            let message = Some(refusal.rejection.message);
+            return Ok(ConnectionChecked { works: false, account: connection.account.clone(), message });
+        }
+    };
+    let account = identity.label.or_else(|| connection.account.clone());
+    if !connection.is_ready() || account != connection.account {
+        let next = Connection { state: ConnectionState::Ready, account: account.clone(), ..(*connection).clone() };
+        replace(board, principal, "connection.check", next, version).await?;
+        board.workers.reopen(connection.id);
+    }
+    Ok(ConnectionChecked { works: true, account, message: None })
+}
+
+/// Ends a connection's credentials: they are gone from here, with the key of its hooks. Its shares stay, and wait.
+///
+/// # Errors
+/// `business_not_found`, `forbidden`, `not_found`.
+pub async fn revoke(
+    board: &Switchboard,
+    principal: &Principal,
+    business: &str,
+    id: &str,
+) -> Result<ConnectionView, Refusal> {
+    let business = managed(&board.world, principal, business)?;
+    let (connection, _) = find(board, &business.id, id)?;
+    if matches!(connection.state, ConnectionState::Revoked { .. }) {
+        return Ok(view(board, &connection));
+    }
+    board.workers.unhook(&connection).await?;
+    // Taking hooks back may have changed what is kept of them.
+    let (connection, version) = find(board, &business.id, id)?;
+    let next = Connection {
+        config: String::new(),
+        shown: Value::Object(Map::new()),
+        hook_key: String::new(),
+        hooks: BTreeMap::new(),
+        authorizing: None,
+        state: ConnectionState::Revoked { since: board.world.clock.now() },
+        ..(*connection).clone()
+    };
+    replace(board, principal, "connection.revoke", next.clone(), version).await?;
+    board.workers.reopen(next.id);
+    Ok(view(board, &next))
+}
+
+/// Drops a connection that no share stands on.
+///
+/// # Errors
+/// `business_not_found`, `forbidden`, `not_found`, `connection_in_use`.
+pub async fn delete(board: &Switchboard, principal: &Principal, business: &str, id: &str) -> Result<(), Refusal> {
+    let business = managed(&board.world, principal, business)?;
+    let _turn = board.turn.lock().await;
+    let (connection, version) = find(board, &business.id, id)?;
+    if let Some(share) = shares_on(board, connection.id).first() {
+        let text = format!("{} ({}) stands on this connection: delete its shares first", share.id, share.label);
+        return Err(Refusal::new(Code::ConnectionInUse, text));
+    }
+    let control = blank_in(&board.world, principal, &business.id, "connection.delete", connection.id);
+    let key = SettingKey::new(SettingKind::Connection, connection.id);
+    let puts = vec![Put { key, value: None, expect: Expect::Version(version) }];
+    let ended_connections = vec![(business.id.clone(), connection.id)];
+    commit(&board.world, Control { puts, ended_connections, ..control }).await?;
+    board.workers.reopen(connection.id);
+    Ok(())
+}
+
+/// One connection.
+///
+/// # Errors
+/// `business_not_found`, `forbidden`, `not_found`.
+pub fn get(board: &Switchboard, principal: &Principal, business: &str, id: &str) -> Result<ConnectionView, Refusal> {
+    let business = managed(&board.world, principal, business)?;
+    Ok(view(board, &find(board, &business.id, id)?.0))
+}
+
+/// The connections of a business, oldest first.
+///
+/// # Errors
+/// `business_not_found`, `forbidden`.
+pub fn list(board: &Switchboard, principal: &Principal, business: &str) -> Result<Vec<ConnectionView>, Refusal> {
+    let business = managed(&board.world, principal, business)?;
+    let all: Vec<_> = board.world.settings.read(|settings| {
+        settings.sharing.connections_of(&business.id).map(|(connection, _)| Arc::clone(connection)).collect()
+    });
+    Ok(all.iter().map(|connection| view(board, connection)).collect())
+}
+
+/// The addresses of a connection's inbound hooks, for those who set them up at the platform by hand.
+///
+/// # Errors
+/// `business_not_found`, `forbidden`, `not_found`, `connection_not_ready` where it was revoked.
+pub fn hooks(board: &Switchboard, principal: &Principal, business: &str, id: &str) -> Result<HooksView, Refusal> {
+    let business = managed(&board.world, principal, business)?;
+    let (connection, _) = find(board, &business.id, id)?;
+    let key = hook_key(&board.world, &connection)?;
+    let shares = shares_on(board, connection.id);
+    let hook = |share: &Arc<Share>| HookView {
+        share: share.id,
+        object: share.object.clone(),
+        url: board.hook_url(connection.id, &share.slot(), Some(&key)),
+        is_registered: connection.hooks.contains_key(&share.slot()),
+        manual: None,
+    };
+    Ok(HooksView { hooks: shares.iter().filter(|share| share.takes_in()).map(hook).collect() })
+}
