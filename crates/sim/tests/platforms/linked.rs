@@ -1,6 +1,6 @@
 //! A connector linked to its platform's double, with what its default mapping makes of records.
 
-use lockstep_connect::{Connector, Link, Object, World, Write, Written};
+use lockstep_connect::{Connector, Keep, Link, Object, World, Write, Written};
 use lockstep_core::Fields;
 use lockstep_core::clock::Clock;
 use lockstep_core::mapping::Compiled;
@@ -55,6 +55,20 @@ impl<P: Platform> Linked<P> {
         let matching = remote.matching.clone();
         let options = fields(options);
         Self { connector, link, site, clock, config, object, options, mapping, matching }
+    }
+
+    fn world(&self, keep: Option<Arc<dyn Keep>>) -> World {
+        World { transport: Arc::clone(&self.site) as _, clock: Arc::clone(&self.clock), seed: 7, keep }
+    }
+
+    /// Links again, with the configuration as it is now.
+    pub(crate) fn reopen(&mut self) {
+        self.link = self.opened(None);
+    }
+
+    /// Another link with the configuration as it is now.
+    pub(crate) fn opened(&self, keep: Option<Arc<dyn Keep>>) -> Link {
+        self.connector.open(self.config.clone(), self.world(keep)).unwrap()
     }
 
     /// How a record should look there.
