@@ -121,6 +121,14 @@ codes! {
     AmbiguousMatch => "ambiguous_match",
     /// The record that matches is another object of the same account already.
     RemoteDuplicate => "remote_duplicate",
+    /// A platform may or may not have done what was asked.
+    RemoteInDoubt => "remote_in_doubt",
+    /// A platform refused an object or record.
+    RemoteRefused => "remote_refused",
+    /// A platform did not answer, or asked to wait.
+    RemoteUnavailable => "remote_unavailable",
+    /// A record refers to one that the platform does not know yet.
+    ReferenceMissing => "reference_missing",
     /// The records cannot be merged, or were not.
     MergeRefused => "merge_refused",
     /// The record would lack a value that it must have.

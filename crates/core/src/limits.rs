@@ -280,3 +280,10 @@ pub const PROBLEMS_LOOKED_THROUGH: usize = 10_000;
 pub const RUNS_LOOKED_THROUGH: usize = 5_000;
 /// How long a trial of a configuration may take, in milliseconds.
 pub const CONNECTION_TEST_MS_MAX: u64 = 30_000;
+
+/// The first wait of a share whose work fails as a whole, in milliseconds; doubled each time.
+pub const SHARE_RETRY_FIRST_MS: u64 = 1_000;
+/// The longest of these waits, in milliseconds (5 min).
+pub const SHARE_RETRY_LAST_MS: u64 = 300_000;
+/// How long a share fails before its owner is told, in milliseconds (5 min).
+pub const SHARE_TOLD_AFTER_MS: u64 = 300_000;

@@ -66,3 +66,25 @@ pub struct Seen {
     /// When the request that brought this was begun.
     pub asked_at: Timestamp,
 }
+
+/// Whether a version is strictly newer than another: by size where both are numbers, else as text, which instants of one
+/// form are ordered by too.
+#[must_use]
+pub fn is_newer(version: &str, known: &str) -> bool {
+    match (version.parse::<f64>(), known.parse::<f64>()) {
+        (Ok(version), Ok(known)) => version > known,
+        _ => version > known,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_grow_as_numbers_or_as_text() {
+        for (new, known) in [("10", "9"), ("2026-01-02", "2026-01-01"), ("1700000000001", "1700000000000")] {
+            assert!(is_newer(new, known) && !is_newer(known, new) && !is_newer(new, new), "{new}");
+        }
+    }
+}

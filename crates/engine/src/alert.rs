@@ -1,4 +1,4 @@
-//! Alerts: what the hub does by itself to a subscription, posted to an address in the operator's settings.
+//! Alerts: what the hub does by itself to a subscription, a connection or a share, posted to an address in the operator's settings.
 //!
 //! A body of Standard Webhooks by the same transport and policy as deliveries. An alert is no delivery: it has no row,
 //! is tried a few times and then given up with a line in the log, and is lost where the process ends before that.
@@ -11,12 +11,14 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::error::{Code, Rejection};
-use lockstep_core::ids::{BusinessId, DeliveryId, SubscriptionId};
+use lockstep_core::ids::{BusinessId, ConnectionId, DeliveryId, ShareId, SubscriptionId};
 use lockstep_core::limits;
 use lockstep_core::rules::retry;
 use lockstep_core::rules::signature::Signer;
 use lockstep_egress::{AddressPolicy, Request};
 use lockstep_wire::notification::{Standard, WarningData};
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -60,22 +62,51 @@ impl Alerts {
     }
 }
 
-/// What happened to a subscription.
+/// What happened, and to what.
 #[derive(Clone, Debug)]
-pub(crate) struct Alert {
+pub struct Alert {
     /// Such as `subscription.paused`.
-    pub(crate) event: &'static str,
-    pub(crate) business: BusinessId,
-    pub(crate) about: SubscriptionId,
+    pub event: &'static str,
+    /// The business.
+    pub business: BusinessId,
+    /// To what.
+    pub about: About,
     /// What happened and what to do.
-    pub(crate) message: &'static str,
+    pub message: Cow<'static, str>,
+}
+
+/// What an alert is about.
+#[derive(Clone, Copy, Debug)]
+pub enum About {
+    /// A subscription.
+    Subscription(SubscriptionId),
+    /// A connection.
+    Connection(ConnectionId),
+    /// A share.
+    Share(ShareId),
+}
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Subscription(id) => id.fmt(f),
+            Self::Connection(id) => id.fmt(f),
+            Self::Share(id) => id.fmt(f),
+        }
+    }
 }
 
 /// Sends an alert, a few times if need be; waits between the tries without holding anything up.
-pub(crate) async fn send(world: Arc<World>, alert: Alert) {
+pub async fn send(world: Arc<World>, alert: Alert) {
     let Some(target) = &world.alerts.target else { return };
     let (id, at) = (DeliveryId(world.ids.ordered()), world.clock.now());
-    let data = WarningData { business_id: &alert.business, subscription_id: alert.about, message: alert.message };
+    let data = WarningData {
+        business_id: &alert.business,
+        subscription_id: if let About::Subscription(id) = alert.about { Some(id) } else { None },
+        connection_id: if let About::Connection(id) = alert.about { Some(id) } else { None },
+        share_id: if let About::Share(id) = alert.about { Some(id) } else { None },
+        message: &alert.message,
+    };
     let body = serde_json::to_vec(&Standard { event: alert.event, timestamp: &at.to_string(), data });
     let body = Bytes::from(body.unwrap_or_default());
     let mut failure = String::new();
@@ -100,7 +131,7 @@ pub(crate) async fn send(world: Arc<World>, alert: Alert) {
             tokio::time::sleep(wait).await;
         }
     }
-    tracing::warn!(subscription.id = %alert.about, event = alert.event, failure, "an alert could not be brought to the alert URL; it is given up");
+    tracing::warn!(about = %alert.about, event = alert.event, failure, "an alert could not be brought to the alert URL; it is given up");
 }
 
 fn headers(target: &Target, id: DeliveryId, now: Timestamp, body: &[u8]) -> HeaderMap {

@@ -112,6 +112,10 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::ExternalIdUnknown
         | Code::AmbiguousMatch
         | Code::RemoteDuplicate
+        | Code::RemoteInDoubt
+        | Code::RemoteRefused
+        | Code::RemoteUnavailable
+        | Code::ReferenceMissing
         | Code::MergeRefused
         | Code::RecordTooLarge => StatusCode::CONFLICT,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,

@@ -7,7 +7,7 @@
 use lockstep_core::clock::Timestamp;
 use lockstep_core::command::{Command, Ending, Outcome, Taken};
 use lockstep_core::error::Rejection;
-use lockstep_core::ids::{BusinessId, ProblemId, ShareId};
+use lockstep_core::ids::{BusinessId, ProblemId, RecordId, ShareId};
 use lockstep_core::problem::{Problem, Subject};
 use lockstep_core::run::{Counts, Run};
 use lockstep_core::work::{WorkKey, WorkPut, WorkRow};
@@ -70,25 +70,23 @@ impl Turn {
             puts.extend(self.problem(line, outcome));
         }
         if let Some(run) = &self.run {
-            let run = Run { counts: run.counts.plus(self.counts(outcomes)), ..run.clone() };
+            let run = Run { counts: run.counts.plus(self.stub().counts(outcomes)), ..run.clone() };
             puts.push((WorkKey::run(self.share, run.id), WorkPut::Row(WorkRow::Run(run))));
         }
         puts
     }
 
-    /// What became of its lines, to be added to what its run counts.
+    /// What of it is still to be told once it is committed and gone.
     #[must_use]
-    pub fn counts(&self, outcomes: &[Outcome]) -> Counts {
-        let each = self.lines.iter().zip(outcomes).map(|(line, outcome)| counted(line, outcome));
-        each.fold(Counts::default(), Counts::plus)
+    pub fn stub(&self) -> Stub {
+        let lines = self.lines.iter().map(|line| (line.subject.clone(), line.counts_as));
+        Stub { share: self.share, lines: lines.collect() }
     }
 
     fn problem(&self, line: &Line, outcome: &Outcome) -> Option<(WorkKey, WorkPut)> {
         let key = WorkKey::problem(self.share, ProblemId::of(self.share, &line.subject));
         match &outcome.ending {
-            Ending::Failed(rejection) | Ending::Refused(rejection) => {
-                Some((key, self.told(line, outcome, rejection)))
-            }
+            Ending::Failed(rejection) | Ending::Refused(rejection) => Some((key, self.told(line, outcome, rejection))),
             // It is read again, and closed by that.
             Ending::Taken { what: Taken::Stale, .. } => {
                 let Subject::Object(id) = &line.subject else { return None };
@@ -107,16 +105,48 @@ impl Turn {
     }
 }
 
-fn counted(line: &Line, outcome: &Outcome) -> Counts {
+/// What is kept of a turn by whoever commits it, to tell what it came to.
+#[derive(Debug)]
+pub struct Stub {
+    share: ShareId,
+    lines: Vec<(Subject, Option<Taken>)>,
+}
+
+impl Stub {
+    /// What became of the lines, to be added to what their run counts.
+    #[must_use]
+    pub fn counts(&self, outcomes: &[Outcome]) -> Counts {
+        let each = self.lines.iter().zip(outcomes).map(|((_, counts_as), outcome)| counted(*counts_as, outcome));
+        each.fold(Counts::default(), Counts::plus)
+    }
+
+    /// The hints of objects that are read again, since more was known of them than they showed.
+    pub fn stale<'s>(&'s self, outcomes: &'s [Outcome]) -> impl Iterator<Item = WorkKey> + 's {
+        self.lines.iter().zip(outcomes).filter_map(|((subject, _), outcome)| match (subject, &outcome.ending) {
+            (Subject::Object(id), Ending::Taken { what: Taken::Stale, .. }) => Some(WorkKey::hint(self.share, id)),
+            _ => None,
+        })
+    }
+
+    /// The records that were written to a platform.
+    pub fn written(&self) -> impl Iterator<Item = RecordId> + '_ {
+        self.lines.iter().filter_map(|line| match line {
+            (Subject::Record(record), Some(Taken::Created | Taken::Updated)) => Some(*record),
+            _ => None,
+        })
+    }
+}
+
+fn counted(counts_as: Option<Taken>, outcome: &Outcome) -> Counts {
     let mut counts = Counts { seen: 1, ..Counts::default() };
     let what = match &outcome.ending {
         Ending::Failed(_) | Ending::Refused(_) => {
             counts.failed = 1;
             return counts;
         }
-        Ending::Taken { what, .. } => line.counts_as.unwrap_or(*what),
-        Ending::Changed { .. } => line.counts_as.unwrap_or(Taken::Updated),
-        _ => line.counts_as.unwrap_or(Taken::Unchanged),
+        Ending::Taken { what, .. } => counts_as.unwrap_or(*what),
+        Ending::Changed { .. } => counts_as.unwrap_or(Taken::Updated),
+        _ => counts_as.unwrap_or(Taken::Unchanged),
     };
     match what {
         Taken::Created => counts.created = 1,

@@ -1,78 +1,51 @@
-//! One account, open: the link to its platform, and who keeps what the platform gives us to keep.
+//! Accounts at work: the one link that all calls of a connection go through, and what becomes of its row meanwhile.
 
-use async_trait::async_trait;
-use lockstep_connect::{Failure, FailureType, Keep, Link, World as Outside};
-use lockstep_core::clock::Timestamp;
+use crate::control;
+use crate::registry::Registry;
+use lockstep_connect::Link;
 use lockstep_core::connection::{Connection, ConnectionState};
-use lockstep_core::error::{Code, Rejection};
 use lockstep_core::ids::ConnectionId;
 use lockstep_engine::World;
-use lockstep_engine::seal::connection_place;
+use lockstep_engine::refusal::Refusal;
 use lockstep_store::settings::{Audit, Control, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_store::{Commit, StoreError, Work};
-use serde_json::Value;
-use std::sync::Arc;
-
-use crate::registry::Registry;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How often a change of a connection's row is tried against others'.
 const TRIES: u32 = 5;
 
-/// Opens the link of a connection.
-///
-/// # Errors
-/// `connection_not_ready`, where its configuration cannot be opened; what the connector says of it.
-pub(crate) fn open(world: &Arc<World>, registry: &Registry, connection: &Connection) -> Result<Link, Rejection> {
-    let known = registry.get(&connection.connector, &connection.version)?;
-    let config = config(world, connection).ok_or_else(|| {
-        let text = format!("the configuration of connection {} cannot be unsealed: enter it again", connection.id);
-        Rejection::new(Code::ConnectionNotReady, text)
-    })?;
-    let keeper = Keeper { world: Arc::clone(world), connection: connection.id };
-    let outside = Outside {
-        transport: Arc::clone(&world.transport),
-        clock: Arc::clone(&world.clock),
-        seed: seed(connection.id),
-        keep: Some(Arc::new(keeper)),
-    };
-    let refused = |failure: Failure| Rejection::new(Code::ConnectionFailed, failure.message);
-    known.connector.open(config, outside).map_err(refused)
-}
+/// Links that are open: two that refresh one token would undo each other.
+#[derive(Default)]
+pub(crate) struct Links(Mutex<BTreeMap<ConnectionId, Link>>);
 
-/// What nonces of the account begin with: another each time it is opened would do as well.
-fn seed(id: ConnectionId) -> u64 {
-    u64::try_from(id.0 & u128::from(u64::MAX)).unwrap_or_default()
-}
-
-/// The configuration, unsealed.
-pub(crate) fn config(world: &World, connection: &Connection) -> Option<Value> {
-    let place = connection_place(&connection.business, connection.id, "config");
-    serde_json::from_slice(&world.sealer.open(&connection.config, &place)?).ok()
-}
-
-/// Keeps what a platform gives: a refresh token that replaces another, above all.
-struct Keeper {
-    world: Arc<World>,
-    connection: ConnectionId,
-}
-
-#[async_trait]
-impl Keep for Keeper {
-    async fn keep(&self, config: &Value) -> Result<(), Failure> {
-        let failed = |message: String| Failure { kind: FailureType::Transient, message };
-        let text = serde_json::to_vec(config).map_err(|error| failed(error.to_string()))?;
-        let changed = change(&self.world, self.connection, "connection.renew", |world, connection| {
-            let place = connection_place(&connection.business, connection.id, "config");
-            connection.config = world.sealer.seal(&text, &place)?;
-            Ok(true)
-        });
-        changed.await.map_err(|error| failed(format!("the renewed credentials could not be kept: {error}")))
+impl Links {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ConnectionId, Link>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn reread(&self) -> Option<Value> {
-        self.world.settings.refresh(self.world.store.as_ref()).await.ok()?;
-        let (connection, _) = self.world.settings.read(|settings| settings.sharing.connection(self.connection))?;
-        config(&self.world, &connection)
+    /// A connection's link, opened where it is not.
+    ///
+    /// # Errors
+    /// Those of [`control::account::open`].
+    pub(crate) fn get(
+        &self,
+        world: &Arc<World>,
+        registry: &Registry,
+        connection: &Connection,
+    ) -> Result<Link, Refusal> {
+        let mut links = self.lock();
+        if let Some(link) = links.get(&connection.id) {
+            return Ok(link.clone());
+        }
+        let link = control::account::open(world, registry, connection)?;
+        links.insert(connection.id, link.clone());
+        Ok(link)
+    }
+
+    /// The next call opens it anew.
+    pub(crate) fn close(&self, connection: ConnectionId) {
+        self.lock().remove(&connection);
     }
 }
 
@@ -81,14 +54,13 @@ pub(crate) async fn change(
     world: &World,
     id: ConnectionId,
     action: &str,
-    change: impl Fn(&World, &mut Connection) -> Result<bool, Rejection> + Send,
+    change: impl Fn(&mut Connection) -> bool + Send,
 ) -> Result<(), StoreError> {
     for _try in 0..TRIES {
         let standing = world.settings.read(|settings| settings.sharing.connection(id));
         let Some((connection, version)) = standing else { return Ok(()) };
         let mut next = connection.as_ref().clone();
-        let is_changed = change(world, &mut next).map_err(|rejection| StoreError::Failed(rejection.message))?;
-        if !is_changed {
+        if !change(&mut next) {
             return Ok(());
         }
         let audit = Audit::of(world.clock.now(), "system", action, id).within(&next.business);
@@ -110,11 +82,11 @@ pub(crate) async fn change(
 
 /// Notes that somebody must log in.
 pub(crate) async fn needs_login(world: &World, id: ConnectionId, reason: &str) -> Result<(), StoreError> {
-    let since: Timestamp = world.clock.now();
-    change(world, id, "connection.needs-login", |_world, connection| {
-        let is_ready = connection.is_ready();
+    let since = world.clock.now();
+    change(world, id, "connection.needs-login", |connection| {
+        let was_ready = connection.is_ready();
         connection.state = ConnectionState::NeedsLogin { since, reason: reason.to_owned() };
-        Ok(is_ready)
+        was_ready
     })
     .await
 }

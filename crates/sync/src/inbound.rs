@@ -1,6 +1,6 @@
 //! Hooks of platforms on their way in: read, proved, and kept as hints before they are answered.
 
-use crate::account;
+use crate::control::account::{hook_key, opened};
 use crate::office::Office;
 use crate::worker::Order;
 use lockstep_connect::{Connector, Hint, HookCall, HookRefused};
@@ -10,7 +10,6 @@ use lockstep_core::ids::ConnectionId;
 use lockstep_core::share::Share;
 use lockstep_core::work::{WorkKey, WorkPut};
 use lockstep_engine::refusal::Refusal;
-use lockstep_engine::seal::connection_place;
 use lockstep_store::turn::Turn;
 use lockstep_store::{Commit, Work};
 use std::collections::BTreeMap;
@@ -53,16 +52,14 @@ impl Office {
             .read(|settings| {
                 let (connection, _) = settings.sharing.connection(id)?;
                 let shares = settings.sharing.shares_on(id).map(|(share, _)| Arc::clone(share));
-                let wanted = |share: &Arc<Share>| share.object == object && share.takes_in() && share.switches.hooks;
+                let wanted = |share: &Arc<Share>| share.slot() == object && share.takes_in() && share.switches.hooks;
                 Some((connection, shares.filter(wanted).collect::<Vec<_>>()))
             })
             .ok_or_else(unknown)?;
         let known = self.registry().get(&connection.connector, &connection.version)?;
-        let place = connection_place(&connection.business, id, "hook-key");
-        let secret = self.world().sealer.open(&connection.hook_key, &place).unwrap_or_default();
         let call = HookCall {
-            secret: String::from_utf8(secret).unwrap_or_default(),
-            config: account::config(self.world(), &connection).unwrap_or_default(),
+            secret: hook_key(self.world(), &connection)?,
+            config: opened(self.world(), &connection)?,
             now: self.world().clock.now(),
             ..call
         };
@@ -86,8 +83,8 @@ impl Office {
         let call = HookCall { keys: self.keys.of(connection.id), ..call.clone() };
         match connector.hook(&share.object, &share.options, &call) {
             Err(HookRefused::NeedsKey(name)) => {
-                let unproven = |why: String| Refusal::from(Rejection::new(Code::Unauthorized, why));
-                let link = self.link(connection).ok_or_else(|| unproven("the account cannot be opened".to_owned()))?;
+                let unproven = |why: String| Refusal::from(Rejection::new(Code::Unauthenticated, why));
+                let link = self.link_of(connection)?;
                 let key = link.hook_key(&share.object, &name).await;
                 let key = key.map_err(|trouble| unproven(trouble.to_string()))?;
                 self.keys.keep(connection.id, name.clone(), key.clone());
@@ -127,7 +124,7 @@ fn refused(why: HookRefused) -> Refusal {
     let code = match &why {
         HookRefused::NotTaken(_) => Code::NotFound,
         HookRefused::Verb(_) => Code::MethodNotAllowed,
-        HookRefused::Unproven(_) | HookRefused::NeedsKey(_) => Code::Unauthorized,
+        HookRefused::Unproven(_) | HookRefused::NeedsKey(_) => Code::Unauthenticated,
         HookRefused::Unread(_) => Code::InvalidBody,
     };
     Refusal::new(code, why.to_string())

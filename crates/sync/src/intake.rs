@@ -178,13 +178,8 @@ impl Desk<'_> {
 
     /// A line that keeps what is known of a record's object, and changes no value.
     pub(crate) fn kept(&self, record: RecordId, id: &str, values: Option<Fields>, state: ShadowState) -> Line {
-        let pushed = Pushed {
-            record,
-            object: self.lane.shadow_key(id),
-            external_id: self.lane.external(id),
-            values,
-            state,
-        };
+        let pushed =
+            Pushed { record, object: self.lane.shadow_key(id), external_id: self.lane.external(id), values, state };
         let command = self.command(Action::Pushed(Box::new(pushed)));
         Line { command, subject: Subject::Record(record), counts_as: Some(Taken::Skipped), flaw: None }
     }

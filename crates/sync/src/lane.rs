@@ -1,20 +1,22 @@
 //! A share made ready for work: its mapping and condition compiled, its rows at hand.
 
-use lockstep_connect::Connector;
+use crate::control::plan::{Plan, remote};
+use crate::registry::Known;
 use lockstep_core::Fields;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::command::{Intake, MatchGroup};
 use lockstep_core::connection::Connection;
-use lockstep_core::error::{Code, Rejection};
+use lockstep_core::error::Rejection;
 use lockstep_core::external_id::ExternalId;
 use lockstep_core::ids::{Provider, RecordId};
-use lockstep_core::mapping::{Compiled, Mapping};
+use lockstep_core::mapping::Compiled;
 use lockstep_core::record::Record;
 use lockstep_core::run::{Run, RunKind};
 use lockstep_core::schema::Shape;
 use lockstep_core::shadow::{Shadow, ShadowKey};
 use lockstep_core::share::{History, Share};
 use lockstep_core::work::Progress;
+use lockstep_engine::World;
 use lockstep_expr::Expr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,6 +29,8 @@ pub(crate) struct Lane {
     pub(crate) stream: Option<String>,
     /// Whether a listed object says all its fields.
     pub(crate) is_complete: bool,
+    /// The type.
+    pub(crate) shape: Arc<Shape>,
     /// Fields there and here.
     pub(crate) mapping: Compiled,
     /// Which records.
@@ -55,30 +59,20 @@ impl Lane {
     /// # Errors
     /// What its connector or its type no longer fits.
     pub(crate) fn new(
+        world: &World,
+        known: &Known,
         share: Arc<Share>,
         connection: &Connection,
-        connector: &Connector,
-        shape: &Shape,
     ) -> Result<Self, Rejection> {
-        let remote = connector.object(&share.object).ok_or_else(|| {
-            let text = format!("the connector {} knows no object {}", connection.connector, share.object);
-            Rejection::new(Code::InvalidMapping, text)
-        })?;
-        let first = |wrong: Vec<Rejection>| {
-            wrong.into_iter().next().unwrap_or_else(|| Rejection::new(Code::InvalidMapping, "the mapping does not fit"))
-        };
-        let mapping = match &share.mapping {
-            Some(own) => Mapping::parse(own).map_err(first)?,
-            None => remote.mapping.clone(),
-        };
-        let invalid = |error: lockstep_expr::ExprError| Rejection::new(Code::InvalidTemplate, error.to_string());
-        let condition = share.condition.as_deref().map(Expr::compile).transpose().map_err(invalid)?;
+        let Plan { shape, mapping, matching, condition } = Plan::of(world, known, &share)?;
+        let remote = remote(known, &share.object)?;
         Ok(Self {
             stream: remote.stream.clone(),
             is_complete: remote.is_complete,
-            mapping: mapping.compile(shape).map_err(first)?,
+            shape,
+            mapping,
             condition,
-            matching: share.matching.clone().unwrap_or_else(|| remote.matching.clone()),
+            matching,
             slot: share.slot(),
             progress: Progress::default(),
             run: None,

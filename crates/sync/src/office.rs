@@ -1,11 +1,14 @@
 //! The office: one worker a connection, begun, ended and begun anew as settings want it; and what others ask of them.
 
+use crate::Halt;
+use crate::account::{self, Links};
 use crate::control::{Only, Workers};
+use crate::inbound::Keys;
 use crate::registry::Registry;
 use crate::worker::{Door, Order, Worker};
-use crate::{Halt, account};
 use async_trait::async_trait;
 use lockstep_connect::Link;
+use lockstep_core::clock::Timestamp;
 use lockstep_core::connection::Connection;
 use lockstep_core::error::Code;
 use lockstep_core::ids::{BusinessId, ConnectionId, ShareId};
@@ -13,28 +16,54 @@ use lockstep_core::problem::Problem;
 use lockstep_core::run::{Run, RunKind, RunState};
 use lockstep_core::share::Share;
 use lockstep_core::work::{WorkKey, WorkPut, WorkRow};
+use lockstep_engine::World;
+use lockstep_engine::alert::{self, About, Alert};
 use lockstep_engine::refusal::Refusal;
-use lockstep_engine::{World, alert};
-use lockstep_store::settings::{Audit, Control};
+use lockstep_engine::settings::Settings;
 use lockstep_store::turn::Turn;
 use lockstep_store::{Commit, StoreError, Work};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinSet;
 use url::Url;
 
 /// How long a worker that failed stays away.
 const AWAY: Duration = Duration::from_secs(1);
 
+/// How long nothing is begun for a share that is about to go, in milliseconds.
+const GOING_MS: i64 = 10_000;
+
 /// Works for all shares.
 pub struct Office {
-    world: Arc<World>,
-    registry: Arc<Registry>,
-    public_url: Option<Url>,
+    shared: Arc<Shared>,
     desks: Mutex<BTreeMap<ConnectionId, Place>>,
-    bell: tokio::sync::Notify,
+    bell: Notify,
+    /// Rung when a worker has ended.
+    gone: Notify,
+    pub(crate) keys: Keys,
+}
+
+/// What workers share.
+pub(crate) struct Shared {
+    pub(crate) world: Arc<World>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) links: Links,
+    /// Where platforms reach this hub.
+    pub(crate) public_url: Option<Url>,
+    /// Shares that are about to go, until when they are left alone.
+    going: Mutex<BTreeMap<ShareId, Timestamp>>,
+}
+
+impl Shared {
+    /// The shares of a connection that are worked for, each with the version of its row.
+    pub(crate) fn shares_on(&self, settings: &Settings, connection: ConnectionId) -> Vec<(Arc<Share>, u64)> {
+        let now = self.world.clock.now();
+        let going = self.going.lock().unwrap_or_else(PoisonError::into_inner);
+        let stays = |share: &Share| going.get(&share.id).is_none_or(|until| *until <= now);
+        settings.sharing.shares_on(connection).filter(|(share, _)| stays(share)).cloned().collect()
+    }
 }
 
 /// Where a connection's worker sits.
@@ -50,7 +79,6 @@ struct Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Cause {
     connection: (String, String, String),
-    reopened: u64,
     shares: Vec<(ShareId, u64)>,
     schema: usize,
 }
@@ -59,8 +87,9 @@ impl Office {
     /// An office that nobody works in yet. `public_url` is where platforms reach this hub, where they do.
     #[must_use]
     pub fn new(world: Arc<World>, registry: Arc<Registry>, public_url: Option<Url>) -> Self {
-        let (desks, bell) = (Mutex::default(), tokio::sync::Notify::new());
-        Self { world, registry, public_url, desks, bell }
+        let links = Links::default();
+        let shared = Arc::new(Shared { world, registry, links, public_url, going: Mutex::default() });
+        Self { shared, desks: Mutex::default(), bell: Notify::new(), gone: Notify::new(), keys: Keys::default() }
     }
 
     fn desks(&self) -> MutexGuard<'_, BTreeMap<ConnectionId, Place>> {
@@ -68,16 +97,16 @@ impl Office {
     }
 
     pub(crate) fn world(&self) -> &Arc<World> {
-        &self.world
+        &self.shared.world
     }
 
     pub(crate) fn registry(&self) -> &Registry {
-        &self.registry
+        &self.shared.registry
     }
 
     /// Works until told to stop. What is under way lands first.
     pub async fn run(&self, mut stop: watch::Receiver<bool>) {
-        let heads = self.world.store.heads();
+        let heads = self.world().store.heads();
         let mut workers: JoinSet<(ConnectionId, Arc<Door>, Result<(), Halt>)> = JoinSet::new();
         loop {
             self.staff(&mut workers);
@@ -86,7 +115,7 @@ impl Office {
                 () = self.bell.notified() => {}
                 () = heads.moved() => {
                     let moves = heads.take();
-                    if moves.has_settings && let Err(error) = self.world.settings.refresh(self.world.store.as_ref()).await {
+                    if moves.has_settings && let Err(error) = self.world().settings.refresh(self.world().store.as_ref()).await {
                         tracing::warn!(%error, "settings could not be read anew");
                     }
                     for place in self.desks().values().filter(|place| moves.businesses.contains(&place.business)) {
@@ -119,10 +148,9 @@ impl Office {
             let door = Arc::new(Door::default());
             let business = connection.business.clone();
             desks.insert(id, Place { door: Arc::clone(&door), business, cause, is_done: false });
-            let (world, registry) = (Arc::clone(&self.world), Arc::clone(&self.registry));
-            let public = self.public_url.clone();
+            let shared = Arc::clone(&self.shared);
             workers.spawn(async move {
-                let worked = match Worker::open(&world, &registry, connection, Arc::clone(&door), public).await {
+                let worked = match Worker::open(&shared, connection, Arc::clone(&door)).await {
                     Ok(worker) => worker.work().await,
                     Err(halt) => Err(halt),
                 };
@@ -136,15 +164,19 @@ impl Office {
 
     /// The connections that there is work for.
     fn wanted(&self) -> BTreeMap<ConnectionId, (Arc<Connection>, Cause)> {
-        self.world.settings.read(|settings| {
+        self.world().settings.read(|settings| {
             if settings.hold.is_some() {
                 return BTreeMap::new();
             }
             let sharing = &settings.sharing;
             let cause = |connection: &Connection| Cause {
                 connection: (connection.connector.clone(), connection.version.clone(), connection.realm.clone()),
-                reopened: connection.opened,
-                shares: sharing.shares_on(connection.id).map(|(share, version)| (share.id, *version)).collect(),
+                shares: self
+                    .shared
+                    .shares_on(settings, connection.id)
+                    .iter()
+                    .map(|(share, version)| (share.id, *version))
+                    .collect(),
                 schema: Arc::as_ptr(&settings.schema(&connection.business)) as usize,
             };
             let ready = sharing.connections().filter(|(connection, _)| connection.is_ready());
@@ -159,6 +191,7 @@ impl Office {
             Err(error) => {
                 tracing::error!(%error, "a worker has broken down");
                 self.desks().retain(|_, place| !place.door.is_deserted());
+                self.gone.notify_waiters();
                 return;
             }
         };
@@ -173,17 +206,20 @@ impl Office {
         for place in self.desks().values_mut().filter(|place| Arc::ptr_eq(&place.door, &door)) {
             place.is_done = true;
         }
+        self.gone.notify_waiters();
     }
 
     async fn lock_out(&self, id: ConnectionId, reason: &str) {
-        let connection = self.world.settings.read(|settings| settings.sharing.connection(id));
-        if let Err(error) = account::needs_login(&self.world, id, reason).await {
+        let connection = self.world().settings.read(|settings| settings.sharing.connection(id));
+        if let Err(error) = account::needs_login(self.world(), id, reason).await {
             tracing::warn!(connection = %id, %error, "that somebody must log in could not be kept");
             return;
         }
         let Some((connection, _)) = connection else { return };
         let message = format!("the connection {} does not take its credentials any more: {reason}", connection.label);
-        alert::tell(&self.world, "connection.needs-login", &connection.business, &id.to_string(), message);
+        let (business, about) = (connection.business.clone(), About::Connection(id));
+        let alert = Alert { event: "connection.needs-login", business, about, message: message.into() };
+        tokio::spawn(alert::send(Arc::clone(self.world()), alert));
     }
 
     pub(crate) fn door(&self, id: ConnectionId) -> Option<Arc<Door>> {
@@ -212,33 +248,34 @@ impl Office {
     }
 
     async fn put(&self, share: &Share, puts: Vec<(WorkKey, WorkPut)>) -> Result<(), Refusal> {
-        let turn = Turn { puts, ..Turn::of(share.business.clone(), share.id, self.world.clock.now()) };
-        self.world.store.commit(Commit { id: None, work: Work::Turn(Box::new(turn)) }).await?;
+        let turn = Turn { puts, ..Turn::of(share.business.clone(), share.id, self.world().clock.now()) };
+        self.world().store.commit(Commit { id: None, work: Work::Turn(Box::new(turn)) }).await?;
         Ok(())
     }
 
     /// Brings a run that nobody works on into another state.
     async fn turned_here(&self, run: &Run, state: RunState) -> Result<Run, Refusal> {
         let key = WorkKey::run(run.share, run.id);
-        let standing = self.world.store.work_row(&run.business, &key).await?;
-        let Some(WorkRow::Run(standing)) = standing.filter(|row| matches!(row, WorkRow::Run(run) if run.is_open())) else {
+        let standing = self.world().store.work_row(&run.business, &key).await?;
+        let Some(WorkRow::Run(standing)) = standing.filter(|row| matches!(row, WorkRow::Run(run) if run.is_open()))
+        else {
             return Err(Refusal::new(Code::NotFound, format!("run {} is over", run.id)));
         };
-        let ended_at = (state == RunState::Cancelled).then(|| self.world.clock.now());
+        let ended_at = (state == RunState::Cancelled).then(|| self.world().clock.now());
         let next = Run { state, ended_at, ..standing };
         let mut puts = vec![(key, WorkPut::Row(WorkRow::Run(next.clone())))];
-        let progress = self.world.store.work_row(&run.business, &WorkKey::progress(run.share)).await?;
+        let progress = self.world().store.work_row(&run.business, &WorkKey::progress(run.share)).await?;
         if let (Some(WorkRow::Progress(progress)), false) = (progress, next.is_open()) {
             let progress = lockstep_core::work::Progress { run: None, ..progress };
             puts.push((WorkKey::progress(run.share), WorkPut::Row(WorkRow::Progress(progress))));
         }
-        let turn = Turn { puts, ..Turn::of(run.business.clone(), run.share, self.world.clock.now()) };
-        self.world.store.commit(Commit { id: None, work: Work::Turn(Box::new(turn)) }).await?;
+        let turn = Turn { puts, ..Turn::of(run.business.clone(), run.share, self.world().clock.now()) };
+        self.world().store.commit(Commit { id: None, work: Work::Turn(Box::new(turn)) }).await?;
         Ok(next)
     }
 
     async fn turn(&self, run: &Run, state: RunState) -> Result<Run, Refusal> {
-        let share = self.world.settings.read(|settings| settings.sharing.share(run.share));
+        let share = self.world().settings.read(|settings| settings.sharing.share(run.share));
         let Some((share, _)) = share else {
             return Err(Refusal::new(Code::NotFound, format!("the share of run {} is gone", run.id)));
         };
@@ -248,16 +285,46 @@ impl Office {
         self.ask(&share, |reply| Order::Turn(run.share, run.id, state, reply)).await
     }
 
-    /// Opens a connection's link for one question.
-    pub(crate) fn link(&self, connection: &Connection) -> Option<Link> {
-        account::open(&self.world, &self.registry, connection).ok()
+    /// The link to a connection's account.
+    pub(crate) fn link_of(&self, connection: &Connection) -> Result<Link, Refusal> {
+        self.shared.links.get(self.world(), self.registry(), connection)
+    }
+
+    /// Ends what is done for a connection's shares, and waits for it.
+    async fn clear(&self, connection: ConnectionId) {
+        loop {
+            let gone = self.gone.notified();
+            let Some(door) = self.door(connection) else { return };
+            door.close();
+            gone.await;
+            if self.door(connection).is_none_or(|other| !Arc::ptr_eq(&other, &door)) {
+                return;
+            }
+        }
+    }
+
+    /// Takes back a share's hooks, where there are some and the platform lets us.
+    async fn unhook_share(&self, share: &Share, connection: &Connection) -> Result<(), Refusal> {
+        let slot = share.slot();
+        let (Some(known), true) = (connection.hooks.get(&slot), connection.is_ready()) else { return Ok(()) };
+        let unhooked = match self.link_of(connection) {
+            Ok(link) => {
+                link.hooks_unregister(&share.object, &share.options, known).await.map_err(|why| why.to_string())
+            }
+            Err(refusal) => Err(refusal.rejection.message),
+        };
+        if let Err(reason) = unhooked {
+            tracing::info!(share = %share.id, reason, "hooks are left to lapse");
+        }
+        let forget = |connection: &mut Connection| connection.hooks.remove(&slot).is_some();
+        Ok(account::change(self.world(), connection.id, "connection.hooks", forget).await?)
     }
 }
 
 #[async_trait]
 impl Workers for Office {
     fn wake(&self, share: ShareId) {
-        let connection = self.world.settings.read(|settings| settings.sharing.share(share));
+        let connection = self.world().settings.read(|settings| settings.sharing.share(share));
         if let Some(door) = connection.and_then(|(share, _)| self.door(share.connection)) {
             door.knock();
         }
@@ -265,31 +332,30 @@ impl Workers for Office {
     }
 
     fn reopen(&self, connection: ConnectionId) {
+        self.shared.links.close(connection);
         if let Some(door) = self.door(connection) {
             door.close();
         }
         self.bell.notify_one();
     }
 
-    async fn forget(&self, share: &Share, connection: &Connection) -> Result<(), Refusal> {
-        if let Some(door) = self.door(share.connection) {
-            door.close();
+    async fn link(&self, connection: &Connection) -> Result<Link, Refusal> {
+        self.link_of(connection)
+    }
+
+    async fn unhook(&self, connection: &Connection) -> Result<(), Refusal> {
+        let shares = self.world().settings.read(|settings| self.shared.shares_on(settings, connection.id));
+        for (share, _) in shares {
+            self.unhook_share(&share, connection).await?;
         }
-        let known = connection.hooks.get(&share.slot());
-        if let (Some(known), Some(link)) = (known, self.link(connection).filter(|_| connection.is_ready())) {
-            if let Err(trouble) = link.hooks_unregister(&share.object, &share.options, known).await {
-                tracing::info!(share = %share.id, reason = %trouble, "hooks are left to lapse");
-            }
-            let slot = share.slot();
-            account::change(&self.world, connection.id, "connection.hooks", |_, connection| {
-                Ok(connection.hooks.remove(&slot).is_some())
-            })
-            .await?;
-        }
-        let audit = Audit::of(self.world.clock.now(), "system", "share.end", share.id).within(&share.business);
-        let control = Control { ended_shares: vec![(share.business.clone(), share.id)], ..Control::of(audit) };
-        self.world.store.commit(Commit { id: None, work: Work::Control(Box::new(control)) }).await?;
         Ok(())
+    }
+
+    async fn forget(&self, share: &Share, connection: &Connection) -> Result<(), Refusal> {
+        let until = self.world().clock.now().plus_ms(GOING_MS);
+        self.shared.going.lock().unwrap_or_else(PoisonError::into_inner).insert(share.id, until);
+        self.clear(share.connection).await;
+        self.unhook_share(share, connection).await
     }
 
     async fn run(&self, share: &Share, kind: RunKind, only: Option<Only>) -> Result<Run, Refusal> {

@@ -2,7 +2,9 @@
 
 use crate::operation::{ExternalIdView, OperationView};
 use lockstep_core::Fields;
-use lockstep_core::ids::{BusinessId, OrganisationName, Provider, RecordId, SubscriptionId, TypeId};
+use lockstep_core::ids::{
+    BusinessId, ConnectionId, OrganisationName, Provider, RecordId, ShareId, SubscriptionId, TypeId,
+};
 use lockstep_core::operation::OperationId;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::SerializeMap;
@@ -147,7 +149,14 @@ pub struct WarningData<'a> {
     /// The business.
     pub business_id: &'a BusinessId,
     /// The subscription it is about.
-    pub subscription_id: SubscriptionId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscription_id: Option<SubscriptionId>,
+    /// The connection it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<ConnectionId>,
+    /// The share it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share_id: Option<ShareId>,
     /// What happened and what to do.
     pub message: &'a str,
 }

@@ -9,6 +9,7 @@ pub mod check;
 pub mod ingest;
 pub mod matching;
 pub mod query;
+pub mod recovery;
 pub mod retry;
 pub mod scope;
 pub mod signature;

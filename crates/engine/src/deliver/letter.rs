@@ -435,7 +435,8 @@ pub(super) fn of_warning(
     message: &str,
     now: Timestamp,
 ) -> Written {
-    let data = WarningData { business_id: &writing.to.business.id, subscription_id: about, message };
+    let (business_id, subscription_id) = (&writing.to.business.id, Some(about));
+    let data = WarningData { business_id, subscription_id, connection_id: None, share_id: None, message };
     tell(writing, &Word { event, about: "subscription", id: about.to_string(), state: event, at: now, data })
 }
 

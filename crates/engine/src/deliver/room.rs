@@ -15,7 +15,7 @@ use super::settling;
 use super::tail::Tail;
 use super::walk::Held;
 use crate::World;
-use crate::alert::{self, Alert};
+use crate::alert::{self, About, Alert};
 use crate::settings::{self, Settings};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -528,7 +528,8 @@ impl Room {
         }
         self.alerts += 1;
         let business = live.subscription.business.clone();
-        let word = Alert { event: turn.event(), business, about: id, message: turn.message() };
+        let about = About::Subscription(id);
+        let word = Alert { event: turn.event(), business, about, message: turn.message().into() };
         self.work.push(alert::send(Arc::clone(&self.world), word).map(|()| Event::Alerted).boxed());
     }
 

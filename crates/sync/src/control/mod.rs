@@ -46,13 +46,18 @@ impl Switchboard {
     /// does; with the key, where it is to be pasted as it is.
     #[must_use]
     pub fn hook_url(&self, connection: ConnectionId, slot: &str, key: Option<&str>) -> String {
-        let mut url = self.public_url.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(["hook", &connection.to_string(), slot]);
-        }
-        url.set_query(key.map(|key| format!("key={key}")).as_deref());
-        url.to_string()
+        hook_url(&self.public_url, connection, slot, key)
     }
+}
+
+/// See [`Switchboard::hook_url`].
+pub(crate) fn hook_url(public_url: &Url, connection: ConnectionId, slot: &str, key: Option<&str>) -> String {
+    let mut url = public_url.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(["hook", &connection.to_string(), slot]);
+    }
+    url.set_query(key.map(|key| format!("key={key}")).as_deref());
+    url.to_string()
 }
 
 impl fmt::Debug for Switchboard {

@@ -20,17 +20,15 @@ use lockstep_core::Fields;
 use lockstep_core::error::{Code, Rejection};
 use lockstep_core::external_id::ExternalId;
 use lockstep_core::ids::RecordId;
+use lockstep_core::kind::Kind;
 use lockstep_core::problem::Subject;
 use lockstep_core::run::Counts;
-use lockstep_core::schema::Shape;
-use lockstep_core::kind::Kind;
 use lockstep_core::shadow::{Shadow, ShadowState};
 use lockstep_core::work::{Waiting, Why, WorkKey, WorkPut, WorkRow};
 use lockstep_store::turn::{Line, Turn};
 use lockstep_store::{Commit, Work};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// How many objects are asked for at once.
 const ASKED_AT_ONCE: usize = 8;
@@ -39,7 +37,6 @@ const ASKED_AT_ONCE: usize = 8;
 pub(crate) struct Push<'a> {
     pub(crate) desk: Desk<'a>,
     pub(crate) link: &'a Link,
-    pub(crate) shape: Arc<Shape>,
     pub(crate) ground: Ground,
     /// The rows of those that have waited.
     pub(crate) earlier: BTreeMap<RecordId, Waiting>,
@@ -179,8 +176,10 @@ impl Push<'_> {
     async fn references(&self, candidates: &[Candidate]) -> Result<BTreeMap<RecordId, References>, Halt> {
         let mut found: BTreeMap<RecordId, References> = BTreeMap::new();
         for (field, remote) in self.desk.lane.mapping.referring() {
-            let kind = self.shape.fields.get(field).map(|field| &field.kind);
-            let (Some(Kind::Reference(target)), Some((ty, slot))) = (kind, self.desk.slots.get(remote)) else { continue };
+            let kind = self.desk.lane.shape.fields.get(field).map(|field| &field.kind);
+            let (Some(Kind::Reference(target)), Some((ty, slot))) = (kind, self.desk.slots.get(remote)) else {
+                continue;
+            };
             let _same = target;
             let mut wanted: BTreeMap<RecordId, Vec<RecordId>> = BTreeMap::new();
             for candidate in candidates {
@@ -344,7 +343,8 @@ impl Push<'_> {
     async fn intend(&self, errands: &[Errand]) -> Result<(), Halt> {
         let (share, now) = (&self.desk.lane.share, self.desk.world.clock.now());
         let settled = self.link.settle_after(&share.object);
-        let is_once = |errand: &&Errand| errand.write.id.is_none() && !self.link.is_idempotent(&share.object, &errand.write);
+        let is_once =
+            |errand: &&Errand| errand.write.id.is_none() && !self.link.is_idempotent(&share.object, &errand.write);
         let intent = |errand: &Errand| {
             let waiting = Waiting {
                 why: Why::InDoubt,
@@ -374,7 +374,11 @@ impl Push<'_> {
     }
 
     /// The objects of imports that were made, as lines.
-    pub(crate) fn import_done(&self, sent: BTreeMap<RecordId, Fields>, written: Vec<(RecordId, Written)>) -> Result<Done, Halt> {
+    pub(crate) fn import_done(
+        &self,
+        sent: BTreeMap<RecordId, Fields>,
+        written: Vec<(RecordId, Written)>,
+    ) -> Result<Done, Halt> {
         let mut done = Done::default();
         let mut sent = sent;
         for (record, written) in written {

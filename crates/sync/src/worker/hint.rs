@@ -102,7 +102,8 @@ impl Worker {
                 }
                 Asked::Gone => {
                     let id = key.about.clone();
-                    let object = Object { id, is_gone: true, tree: serde_json::Value::Null, version: None, changed_at: None };
+                    let object =
+                        Object { id, is_gone: true, tree: serde_json::Value::Null, version: None, changed_at: None };
                     objects.push(Shown { object, asked_at: self.world.clock.now() });
                     puts.push((key, settled));
                 }
@@ -139,10 +140,7 @@ impl Worker {
                 let problem =
                     lockstep_core::problem::Problem::of(&self.connection.business, share, &subject, reason, now);
                 let place = WorkKey::problem(share, problem.id);
-                vec![
-                    (key, WorkPut::Settle { count: hint.count }),
-                    (place, WorkPut::Row(WorkRow::Problem(problem))),
-                ]
+                vec![(key, WorkPut::Settle { count: hint.count }), (place, WorkPut::Row(WorkRow::Problem(problem)))]
             }
         }
     }
@@ -159,8 +157,13 @@ impl Worker {
         let object = match self.ask(share, id).await {
             Asked::Shown(object, asked_at) => Shown { object, asked_at },
             Asked::Gone => {
-                let object =
-                    Object { id: id.to_owned(), is_gone: true, tree: serde_json::Value::Null, version: None, changed_at: None };
+                let object = Object {
+                    id: id.to_owned(),
+                    is_gone: true,
+                    tree: serde_json::Value::Null,
+                    version: None,
+                    changed_at: None,
+                };
                 Shown { object, asked_at: self.world.clock.now() }
             }
             Asked::Troubled(trouble) => return Ok(Some(trouble)),

@@ -3,10 +3,11 @@
 use super::Worker;
 use crate::Halt;
 use crate::account;
+use crate::control::account::hook_key;
+use crate::control::hook_url;
 use crate::lane::Lane;
 use lockstep_connect::Class;
 use lockstep_core::ids::ShareId;
-use lockstep_engine::seal::connection_place;
 use serde_json::Value;
 
 /// How often the platform is asked whether it still knows our hooks, in milliseconds.
@@ -31,10 +32,8 @@ impl Worker {
     async fn keep_hooks_of(&mut self, share: ShareId) -> Result<(), Halt> {
         let (Some(lane), Some(public)) = (self.lanes.get(&share), &self.public_url) else { return Ok(()) };
         let (object, options) = (&lane.share.object, &lane.share.options);
-        let Some(url) = hook_url(public, &self.connection.id.to_string(), object) else { return Ok(()) };
-        let place = connection_place(&self.connection.business, self.connection.id, "hook-key");
-        let key = self.world.sealer.open(&self.connection.hook_key, &place).unwrap_or_default();
-        let key = String::from_utf8(key).unwrap_or_default();
+        let url = hook_url(public, self.connection.id, &lane.slot, None);
+        let Ok(key) = hook_key(&self.world, &self.connection) else { return Ok(()) };
         let known = self.connection.hooks.get(&lane.slot).cloned().unwrap_or_default();
         let kept = match known {
             Value::Null => self.link.hooks_register(object, options, &url, &key, &known).await,
@@ -43,12 +42,11 @@ impl Worker {
         match kept {
             Ok(kept) if kept != known => {
                 let slot = lane.slot.clone();
-                let changed = account::change(&self.world, self.connection.id, "connection.hooks", |_, connection| {
+                let keep = |connection: &mut lockstep_core::connection::Connection| {
                     connection.hooks.insert(slot.clone(), kept.clone());
-                    Ok(true)
-                });
-                changed.await?;
-                Ok(())
+                    true
+                };
+                Ok(account::change(&self.world, self.connection.id, "connection.hooks", keep).await?)
             }
             Ok(_as_it_was) => Ok(()),
             Err(trouble) if trouble.class == Class::Auth => Err(Halt::Login(trouble.failure.message)),
@@ -59,11 +57,4 @@ impl Worker {
             }
         }
     }
-}
-
-/// Where a platform calls for an object of a connection.
-pub(crate) fn hook_url(public: &url::Url, connection: &str, object: &str) -> Option<String> {
-    let mut url = public.clone();
-    url.path_segments_mut().ok()?.pop_if_empty().extend(["hook", connection, object]);
-    Some(url.into())
 }

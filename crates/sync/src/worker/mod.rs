@@ -16,23 +16,21 @@ mod run;
 pub(crate) use order::{Door, Order};
 
 use crate::Halt;
-use crate::account;
 use crate::agenda::Agenda;
 use crate::intake::{Desk, Slots};
 use crate::lane::Lane;
-use crate::registry::Registry;
+use crate::office::Shared;
 use lockstep_connect::{Link, Trouble};
 use lockstep_core::clock::Timestamp;
-use lockstep_core::command::{Outcome, Taken};
+use lockstep_core::command::Outcome;
 use lockstep_core::connection::Connection;
 use lockstep_core::error::Rejection;
 use lockstep_core::ids::{RecordId, ShareId};
-use lockstep_core::problem::Subject;
 use lockstep_core::rules::recovery;
 use lockstep_core::run::{Run, RunKind, RunState, Stage};
-use lockstep_core::schema::Shape;
 use lockstep_core::work::{Failing, Progress, Waiting, Why, WorkKey, WorkKind, WorkPut, WorkRow};
-use lockstep_engine::{World, alert};
+use lockstep_engine::World;
+use lockstep_engine::alert::{self, About, Alert};
 use lockstep_store::turn::Turn;
 use lockstep_store::{Commit, Committed, StoreError, Work};
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,25 +69,17 @@ impl Worker {
     ///
     /// # Errors
     /// What the store says; that the account cannot be opened.
-    pub(crate) async fn open(
-        world: &Arc<World>,
-        registry: &Registry,
-        connection: Arc<Connection>,
-        door: Arc<Door>,
-        public_url: Option<Url>,
-    ) -> Result<Self, Halt> {
-        let link = account::open(world, registry, &connection).map_err(|wrong| Halt::Login(wrong.message))?;
-        let known = registry.get(&connection.connector, &connection.version);
-        let connector = &known.map_err(|wrong| Halt::Login(wrong.message))?.connector;
-        let shares: Vec<_> = world.settings.read(|settings| {
-            settings.sharing.shares_on(connection.id).map(|(share, _)| Arc::clone(share)).collect()
-        });
+    pub(crate) async fn open(shared: &Arc<Shared>, connection: Arc<Connection>, door: Arc<Door>) -> Result<Self, Halt> {
+        let world = &shared.world;
+        let login = |wrong: Rejection| Halt::Login(wrong.message);
+        let link = shared.links.get(world, &shared.registry, &connection);
+        let link = link.map_err(|refusal| login(refusal.rejection))?;
+        let known = shared.registry.get(&connection.connector, &connection.version).map_err(login)?;
+        let shares = world.settings.read(|settings| shared.shares_on(settings, connection.id));
         let mut lanes = BTreeMap::new();
         let mut slots = Slots::new();
-        for share in shares {
-            let ready = world
-                .shape(&share.business, share.ty.as_str())
-                .and_then(|shape| Lane::new(Arc::clone(&share), &connection, connector, &shape));
+        for (share, _) in shares {
+            let ready = Lane::new(world, &known, Arc::clone(&share), &connection);
             match ready {
                 Ok(lane) => {
                     let object = (lane.slot != share.ty.as_str()).then(|| lane.slot.clone());
@@ -113,7 +103,7 @@ impl Worker {
             referring: BTreeMap::new(),
             last_run: None,
             hooks_looked_at: None,
-            public_url,
+            public_url: shared.public_url.clone(),
         };
         worker.read().await?;
         Ok(worker)
@@ -218,7 +208,7 @@ impl Worker {
         }
         let (share, at, run) = (turn.share, turn.at, turn.run.clone());
         let puts = turn.puts.clone();
-        let subjects: Vec<_> = turn.lines.iter().map(|line| (line.subject.clone(), line.counts_as)).collect();
+        let stub = turn.stub();
         let committed = self.world.store.commit(Commit { id: None, work: Work::Turn(Box::new(turn)) }).await?;
         let Committed::Outcomes(outcomes) = committed else {
             return Err(StoreError::Failed("a turn was answered with something else".to_owned()).into());
@@ -226,17 +216,15 @@ impl Worker {
         for (key, put) in puts {
             self.noted(key, put);
         }
-        for (subject, counts_as) in &subjects {
-            if let (Subject::Record(record), Some(Taken::Created | Taken::Updated)) = (subject, counts_as) {
-                self.release(*record, at);
-            }
+        for record in stub.written() {
+            self.release(record, at);
         }
-        for stale in lockstep_store::turn::stale(share, &subjects, &outcomes) {
+        for stale in stub.stale(&outcomes) {
             self.agenda.set(stale, at);
         }
         if let (Some(run), Some(lane)) = (run, self.lanes.get_mut(&share)) {
-            let counts = lockstep_store::turn::counts(&subjects, &outcomes);
-            lane.run = Some(Run { counts: run.counts.plus(counts), ..run }).filter(Run::is_open);
+            let counts = run.counts.plus(stub.counts(&outcomes));
+            lane.run = Some(Run { counts, ..run }).filter(Run::is_open);
         }
         Ok(outcomes)
     }
@@ -276,11 +264,6 @@ impl Worker {
 
     fn blank(&self, share: ShareId) -> Turn {
         Turn::of(self.connection.business.clone(), share, self.world.clock.now())
-    }
-
-    fn shape(&self, lane: &Lane) -> Result<Arc<Shape>, Halt> {
-        let shape = self.world.shape(&lane.share.business, lane.share.ty.as_str());
-        shape.map_err(|wrong: Rejection| Halt::Store(StoreError::Failed(wrong.message)))
     }
 
     /// Begins a run of a share that has none.
@@ -355,11 +338,16 @@ impl Worker {
     fn tell(&self, share: ShareId, event: &'static str) {
         let label = self.lanes.get(&share).map(|lane| lane.share.label.clone()).unwrap_or_default();
         let message = match event {
-            "share.failing" => format!("the share {label} cannot go on; it is tried again by itself, and its state says why"),
+            "share.failing" => {
+                format!("the share {label} cannot go on; it is tried again by itself, and its state says why")
+            }
             "share.recovered" => format!("the share {label} goes on"),
             _ => format!("a run of the share {label} has stopped; it says why"),
         };
-        alert::tell(&self.world, event, &self.connection.business, &share.to_string(), message);
+        let about = About::Share(share);
+        let business = self.connection.business.clone();
+        let alert = Alert { event, business, about, message: message.into() };
+        tokio::spawn(alert::send(Arc::clone(&self.world), alert));
     }
 }
 

@@ -68,6 +68,12 @@ impl Door {
         self.knock();
     }
 
+    /// Whether nobody hears orders any more.
+    pub(crate) fn is_deserted(&self) -> bool {
+        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        orders.as_ref().is_some_and(mpsc::UnboundedSender::is_closed)
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)
     }
@@ -117,12 +123,7 @@ impl Worker {
     }
 
     /// A run of one object or record: it is done at once.
-    async fn ordered_one(
-        &mut self,
-        share: ShareId,
-        kind: RunKind,
-        only: Only,
-    ) -> Result<Result<Run, Refusal>, Halt> {
+    async fn ordered_one(&mut self, share: ShareId, kind: RunKind, only: Only) -> Result<Result<Run, Refusal>, Halt> {
         if !self.lanes.contains_key(&share) {
             return Ok(Err(unfit(share)));
         }
@@ -183,7 +184,10 @@ impl Worker {
             since: now,
             attempt: 0,
             next_at: now,
-            reason: lockstep_core::error::Rejection::new(Code::RemoteInDoubt, "it is tried again because somebody asked"),
+            reason: lockstep_core::error::Rejection::new(
+                Code::RemoteInDoubt,
+                "it is tried again because somebody asked",
+            ),
         };
         (WorkKey::waiting(share, record), WorkPut::Row(WorkRow::Waiting(waiting)))
     }

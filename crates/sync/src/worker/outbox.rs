@@ -62,8 +62,10 @@ impl Worker {
             return self.passed(share, to).await;
         }
         // What a baseline brought into the hub is history to the others: it makes nothing where a share wants none.
-        let is_news = |change: &Arc<Change>| change.operation.is_none() || !matches!(change.origin, Origin::Share { .. });
-        let news: BTreeSet<RecordId> = own.iter().filter(|change| is_news(change)).map(|change| change.record).collect();
+        let is_news =
+            |change: &Arc<Change>| change.operation.is_none() || !matches!(change.origin, Origin::Share { .. });
+        let news: BTreeSet<RecordId> =
+            own.iter().filter(|change| is_news(change)).map(|change| change.record).collect();
         let all = lane.share.history == History::All;
         let is_doubtful = lane.is_doubtful;
         let (new, historical): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| all || news.contains(id));
@@ -79,7 +81,8 @@ impl Worker {
             let progress = Progress { follow: Some(to), failing: None, ..progress };
             turn.puts.push((WorkKey::progress(share), WorkPut::Row(WorkRow::Progress(progress))));
         }
-        let was_told = self.lanes.get(&share).and_then(|lane| lane.progress.failing.as_ref()).is_some_and(|f| f.is_told);
+        let was_told =
+            self.lanes.get(&share).and_then(|lane| lane.progress.failing.as_ref()).is_some_and(|f| f.is_told);
         self.commit(turn).await?;
         match trouble {
             Some(trouble) => self.fail(share, &trouble).await?,
@@ -157,7 +160,6 @@ impl Worker {
         let push = Push {
             desk: self.desk(lane, run),
             link: &self.link,
-            shape: self.shape(lane)?,
             ground,
             earlier,
             may_import: run.is_some_and(|run| run.state == lockstep_core::run::RunState::Running),
@@ -176,7 +178,8 @@ impl Worker {
         let keys: Vec<WorkKey> = due.take(WAITING).cloned().collect();
         let mut earlier = BTreeMap::new();
         for key in keys {
-            let is_importing = |record: RecordId| self.lanes.get(&share).is_some_and(|lane| lane.importing.contains(&record));
+            let is_importing =
+                |record: RecordId| self.lanes.get(&share).is_some_and(|lane| lane.importing.contains(&record));
             if key.about.parse().is_ok_and(is_importing) {
                 self.agenda.set(key, now.plus_ms(IMPORTING_MS));
                 continue;

@@ -23,7 +23,7 @@ use lockstep_store::turn::Turn;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 /// Pages read ahead of the one that is taken in.
@@ -39,7 +39,8 @@ const CAUTION_MS: i64 = -1;
 
 /// A listing that is being read.
 pub(super) struct Listing {
-    reading: Option<BoxFuture<'static, Result<(), Failure>>>,
+    /// In a lock so that a worker may be looked at from two places; nobody ever waits for it.
+    reading: Option<Mutex<BoxFuture<'static, Result<(), Failure>>>>,
     events: mpsc::Receiver<Event>,
     asked_at: Timestamp,
     is_whole: bool,
@@ -74,7 +75,7 @@ impl Listing {
             session.read(ask, &sender).await
         };
         let asked_at = now.plus_ms(CAUTION_MS);
-        Self { reading: Some(reading.boxed()), events, asked_at, is_whole: true, gap: None, state: None }
+        Self { reading: Some(Mutex::new(reading.boxed())), events, asked_at, is_whole: true, gap: None, state: None }
     }
 
     /// The next event, unless something is more urgent.
@@ -94,7 +95,7 @@ impl Listing {
                         Some(event) => return Next::Event(event),
                         None => self.reading = None,
                     },
-                    ended = reading => {
+                    ended = polled(reading) => {
                         self.reading = None;
                         if ended.is_err() {
                             return Next::End(ended);
@@ -117,10 +118,16 @@ impl Listing {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                _ended = reading => self.reading = None,
+                _ended = polled(reading) => self.reading = None,
             }
         }
     }
+}
+
+fn polled<'r>(
+    reading: &'r mut Mutex<BoxFuture<'static, Result<(), Failure>>>,
+) -> &'r mut BoxFuture<'static, Result<(), Failure>> {
+    reading.get_mut().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Worker {
@@ -351,13 +358,8 @@ impl Worker {
         let stage = Stage::Writing { done: last.to_string(), job };
         let run = Run { stage, counts: run.counts.plus(done_now.counts), ..run };
         self.note_imports(share, &imports);
-        let turn = Turn {
-            lines: done_now.lines,
-            puts: done_now.puts,
-            run: Some(run),
-            is_bulk: true,
-            ..self.blank(share)
-        };
+        let turn =
+            Turn { lines: done_now.lines, puts: done_now.puts, run: Some(run), is_bulk: true, ..self.blank(share) };
         self.commit(turn).await?;
         self.recovered(share).await
     }
@@ -389,7 +391,8 @@ impl Worker {
             let writes: Vec<Write> = part.iter().map(|(write, _)| write.clone()).collect();
             match self.link.submit(&lane.share.object, &lane.share.options, writes).await {
                 Ok(job) => {
-                    let sent = part.iter().filter_map(|(write, wanted)| Some((write.token.parse().ok()?, wanted.clone())));
+                    let sent =
+                        part.iter().filter_map(|(write, wanted)| Some((write.token.parse().ok()?, wanted.clone())));
                     imports.push(Import { job, sent: sent.collect() });
                 }
                 // What was handed over of this page is handed over once more: an import finds what it made before.
@@ -425,8 +428,7 @@ impl Worker {
         if let Some(lane) = self.lanes.get_mut(&share) {
             lane.looks_at = None;
         }
-        let turn =
-            Turn { lines: made.lines, puts: made.puts, run: Some(run), is_bulk: true, ..self.blank(share) };
+        let turn = Turn { lines: made.lines, puts: made.puts, run: Some(run), is_bulk: true, ..self.blank(share) };
         self.commit(turn).await?;
         Ok(())
     }
@@ -442,7 +444,6 @@ impl Worker {
         let push = Push {
             desk: self.desk(lane, Some(run)),
             link: &self.link,
-            shape: self.shape(lane)?,
             ground: Ground { may_create: true, is_doubtful: false },
             earlier: BTreeMap::new(),
             may_import: false,
