@@ -18,6 +18,7 @@ pub mod evidence;
 pub mod model;
 pub mod platforms;
 mod script;
+pub mod shares;
 pub mod slow_store;
 pub mod time;
 pub mod trace;

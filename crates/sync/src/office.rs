@@ -111,7 +111,7 @@ impl Office {
         loop {
             self.staff(&mut workers);
             tokio::select! {
-                _changed = stop.wait_for(|stop| *stop) => break,
+                changed = stop.changed() => if changed.is_err() || *stop.borrow() { break },
                 () = self.bell.notified() => {}
                 () = heads.moved() => {
                     let moves = heads.take();

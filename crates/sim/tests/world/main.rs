@@ -14,5 +14,6 @@ mod query;
 mod refused;
 mod rules;
 mod seeds;
+mod shares;
 mod tokens;
 mod types;

@@ -175,6 +175,13 @@ impl ActiveCampaign {
         &self.contacts
     }
 
+    /// The value of a custom field of a contact, where it has one.
+    #[must_use]
+    pub fn field_value(&self, contact: u64, field: u64) -> Option<&str> {
+        let row = self.values_of.get(&contact)?.get(&field)?;
+        self.values.get(row).map(|row| row.value.as_str())
+    }
+
     /// Somebody other than the API makes a contact and puts it on the first list, of which webhooks tell; gives its id.
     pub fn add(&mut self, told: &Value, origin: Origin, now: Timestamp) -> u64 {
         let contact = self.create_contact(told, now);
