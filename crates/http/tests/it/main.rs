@@ -7,6 +7,8 @@ mod bad_input;
 mod bulk;
 mod calls;
 mod checklists;
+mod connections;
+mod crew;
 mod erase;
 mod feed;
 mod letters;

@@ -6,11 +6,14 @@ pub mod config;
 pub mod connection;
 pub mod connectors;
 pub mod plan;
+pub mod preview;
 pub mod problem;
 pub mod run;
 pub mod share;
+mod unmanned;
 mod workers;
 
+pub use unmanned::Unmanned;
 pub use workers::{Only, Workers};
 
 use crate::registry::Registry;
