@@ -157,7 +157,7 @@ impl Caller {
 }
 
 /// What the answer refused with, in one sentence.
-fn refused(reply: &Reply, verdict: verdict::Verdict) -> Failure {
+pub(crate) fn refused(reply: &Reply, verdict: verdict::Verdict) -> Failure {
     let message = verdict.message.map(|text| reply::plain(&text)).unwrap_or_else(|| {
         let complaint = reply.complaint().map(|text| format!(": {text}")).unwrap_or_default();
         let hint = match reply.status.as_u16() {
@@ -172,7 +172,7 @@ fn refused(reply: &Reply, verdict: verdict::Verdict) -> Failure {
 
 /// The request that a redirect asks for. Another host gets nothing that may prove who calls: no header that the
 /// connector sets, whatever its name, and no body.
-fn redirected(ready: &Ready, status: StatusCode, headers: &HeaderMap) -> Result<Option<Ready>, Failure> {
+pub(crate) fn redirected(ready: &Ready, status: StatusCode, headers: &HeaderMap) -> Result<Option<Ready>, Failure> {
     let Some(location) = headers.get(LOCATION).filter(|_| matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308))
     else {
         return Ok(None);

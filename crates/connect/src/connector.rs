@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::files::Files;
-use crate::hook::{Hint, HookCall, HookRefused};
+use crate::hook::{self, Hint, HookCall, HookRefused};
 use crate::link::Link;
 use crate::source::{BadManifest, Source, World};
 
@@ -37,7 +37,7 @@ impl Connector {
     /// # Errors
     /// What the configuration lacks, each thing in a line.
     pub fn open(&self, config: Value, world: World) -> Result<Link, Failure> {
-        Ok(Link { session: self.source.open(config, world)? })
+        Link::new(self.source.open(config, world)?, self.sharing.as_ref())
     }
 
     /// What is said of a remote object.
@@ -50,8 +50,8 @@ impl Connector {
     ///
     /// # Errors
     /// It does not prove it, or cannot be read.
-    pub fn hook(&self, object: &str, _options: &Fields, _call: &HookCall) -> Result<Vec<Hint>, HookRefused> {
-        Err(HookRefused::NotTaken(object.to_owned()))
+    pub fn hook(&self, object: &str, options: &Fields, call: &HookCall) -> Result<Vec<Hint>, HookRefused> {
+        hook::hints(object, self.object(object), options, call)
     }
 
     /// Where somebody gives leave to use their account. `challenge` is the S256 one of PKCE.

@@ -25,5 +25,5 @@ pub use manifest::{DynamicEntry, Entry, MANIFEST_BYTES_MAX, Manifest, parse_spec
 pub use node::{Data, Node};
 pub use problem::{Problem, ProblemKind};
 pub use read::{At, Many, Read};
-pub use sharing::{OptionSaid, Remote, Sharing};
+pub use sharing::*;
 pub use text::{Json, Raw, Text, Tree, Values};

@@ -126,6 +126,44 @@ impl<'a> At<'a> {
         }
     }
 
+    /// Tells of names that are not among these.
+    pub(crate) fn only(&self, names: &[&str]) {
+        let Data::Map(entries) = &self.node.data else { return };
+        for (key, node) in entries.iter().filter(|(key, _)| !names.contains(&key.as_str())) {
+            let near =
+                names.iter().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
+            let near = near.filter(|near| strsim::jaro_winkler(near, key) > 0.8);
+            let hint = near
+                .map_or_else(|| format!("known here: {}", names.join(", ")), |near| format!("did you mean `{near}`?"));
+            self.tell(self.entry(key, node).problem(format!("there is nothing called `{key}` here; {hint}")));
+        }
+    }
+
+    /// Keeps a problem besides the one that ends the reading.
+    pub(crate) fn tell(&self, problem: Problem) {
+        self.doubts.borrow_mut().push(problem);
+    }
+
+    /// A problem at a place inside, which a JSON pointer names.
+    pub(crate) fn inside(&self, pointer: Option<&str>, message: &str) -> Problem {
+        let names: Vec<String> = pointer
+            .unwrap_or_default()
+            .split('/')
+            .filter(|name| !name.is_empty())
+            .map(|name| name.replace("~1", "/").replace("~0", "~"))
+            .collect();
+        self.below(&names.iter().map(String::as_str).collect::<Vec<_>>(), message.to_owned())
+    }
+
+    /// A problem at a place inside, which names lead to as far as they go.
+    pub(crate) fn below(&self, names: &[&str], message: String) -> Problem {
+        let Some((first, rest)) = names.split_first() else { return self.problem(message) };
+        match self.node.get(first) {
+            Some(node) => self.entry(first, node).below(rest, message),
+            None => self.problem(message),
+        }
+    }
+
     /// The field of a component.
     pub(crate) fn field<T: Read>(&self, name: &str) -> Result<T, Problem> {
         match self.node.get(name) {

@@ -10,6 +10,8 @@ mod copernica;
 mod faults;
 mod golden;
 mod ledger;
+mod linked;
 mod platform_x;
 mod reading;
 mod rest;
+mod writing;

@@ -1,0 +1,175 @@
+//! Hooks asked for, looked after and taken back.
+//!
+//! What is kept of them says which there are and for which URL, without the URL: a key is in it.
+
+use aws_lc_rs::digest;
+use lockstep_core::Fields;
+use lockstep_manifest::{Register, Remote};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::desk::{Asked, Desk, seen};
+use super::{Class, Trouble};
+use crate::failure::Failure;
+
+fn odd(error: lockstep_expr::ExprError) -> Trouble {
+    Trouble::system(error.to_string())
+}
+
+/// What is kept.
+#[derive(Default, Serialize, Deserialize)]
+struct Known {
+    /// A digest of the URL.
+    url: String,
+    hooks: Vec<Hook>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Hook {
+    each: String,
+    id: String,
+}
+
+/// The URL that the platform is to call, and the secret it may sign with.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) url: &'a str,
+    pub(super) secret: &'a str,
+}
+
+impl Desk {
+    fn register_said(&self, object: &str) -> Result<(&Remote, &Register), Trouble> {
+        let remote = self.remote(object)?;
+        let hooks = remote.hooks.as_ref();
+        let manual = hooks.and_then(|hooks| hooks.manual.as_deref()).unwrap_or("it tells of no changes");
+        let said = hooks.and_then(|hooks| hooks.register.as_ref());
+        Ok((remote, said.ok_or_else(|| Trouble::new(Class::Permanent, Failure::config(manual)))?))
+    }
+
+    /// Makes the hooks that are missing. With `looks`, those that are known are looked for.
+    pub(super) async fn register(
+        &self,
+        object: &str,
+        options: &Fields,
+        wanted: Wanted<'_>,
+        known: &Value,
+        looks: bool,
+    ) -> Result<Value, Trouble> {
+        let (remote, said) = self.register_said(object)?;
+        let known: Known = serde_json::from_value(known.clone()).unwrap_or_default();
+        let url = digest_of(wanted.url);
+        let is_elsewhere = known.url != url;
+        if is_elsewhere {
+            self.take_back(object, options, &known).await?;
+        }
+        let one = [String::new()];
+        let each = if said.each.is_empty() { one.as_slice() } else { said.each.as_slice() };
+        let mut hooks = Vec::new();
+        for each in each {
+            let old = known.hooks.iter().find(|hook| hook.each == *each && !is_elsewhere);
+            let mut scope = self.scope(options);
+            scope.insert("url".to_owned(), wanted.url.into());
+            scope.insert("secret".to_owned(), wanted.secret.into());
+            scope.insert("each".to_owned(), each.as_str().into());
+            let id = match old {
+                Some(old) if !looks => Some(old.id.clone()),
+                old => self.there(remote, said, &scope, old.map(|hook| hook.id.as_str())).await?,
+            };
+            let id = match id {
+                Some(id) => id,
+                None => self.made(remote, said, &scope).await?,
+            };
+            hooks.push(Hook { each: each.clone(), id });
+        }
+        serde_json::to_value(Known { url, hooks }).map_err(|error| Trouble::system(error.to_string()))
+    }
+
+    pub(super) async fn unregister(&self, object: &str, options: &Fields, known: &Value) -> Result<(), Trouble> {
+        let known: Known = serde_json::from_value(known.clone()).unwrap_or_default();
+        self.take_back(object, options, &known).await
+    }
+
+    async fn take_back(&self, object: &str, options: &Fields, known: &Known) -> Result<(), Trouble> {
+        if known.hooks.is_empty() {
+            return Ok(());
+        }
+        let (remote, said) = self.register_said(object)?;
+        let Some(step) = &said.delete else { return Ok(()) };
+        for hook in &known.hooks {
+            let mut scope = self.scope(options);
+            scope.insert("id".to_owned(), hook.id.as_str().into());
+            scope.insert("each".to_owned(), hook.each.as_str().into());
+            let asked = Asked { scope: &scope, errors: &remote.errors, is_harmless: true };
+            match self.ask(&step.call, &asked).await {
+                Err(trouble) if trouble.class != Class::Gone => return Err(trouble),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The id of a hook of ours that the platform has.
+    async fn there(
+        &self,
+        remote: &Remote,
+        said: &Register,
+        scope: &Map<String, Value>,
+        known: Option<&str>,
+    ) -> Result<Option<String>, Trouble> {
+        let mut scope = scope.clone();
+        if let Some(list) = &said.list {
+            let asked = Asked { scope: &scope, errors: &remote.errors, is_harmless: true };
+            let mut seen = seen(&self.ask(&list.call, &asked).await?, &scope);
+            let body = seen.get("body").cloned().unwrap_or_default();
+            let all = list.list.as_ref().map_or(Ok(body.clone()), |pick| pick.value(&body, &seen)).map_err(odd)?;
+            for item in all.as_array().into_iter().flatten() {
+                seen.insert("item".to_owned(), item.clone());
+                if list.holds.is_true(&seen).map_err(odd)? {
+                    return list.id.text(item, &seen).map_err(odd);
+                }
+            }
+            return Ok(None);
+        }
+        let Some((check, known)) = said.check.as_ref().zip(known) else { return Ok(known.map(str::to_owned)) };
+        scope.insert("id".to_owned(), known.into());
+        let asked = Asked { scope: &scope, errors: &remote.errors, is_harmless: true };
+        let reply = match self.ask(&check.call, &asked).await {
+            Err(trouble) if trouble.class == Class::Gone => return Ok(None),
+            answered => answered?,
+        };
+        let is_there = check.holds.is_true(&seen(&reply, &scope)).map_err(odd)?;
+        Ok(is_there.then(|| known.to_owned()))
+    }
+
+    async fn made(&self, remote: &Remote, said: &Register, scope: &Map<String, Value>) -> Result<String, Trouble> {
+        let asked = Asked { scope, errors: &remote.errors, is_harmless: false };
+        let reply = self.ask(&said.create.call, &asked).await?;
+        let seen = seen(&reply, scope);
+        let body = seen.get("body").cloned().unwrap_or_default();
+        let id = said.create.id.as_ref().map(|id| id.text(&body, &seen)).transpose().map_err(odd)?.flatten();
+        id.ok_or_else(|| Trouble::system("the platform took the webhook and tells no id of it; check `id`"))
+    }
+
+    /// A public key by its name.
+    pub(super) async fn hook_key(&self, object: &str, name: &str) -> Result<String, Trouble> {
+        let remote = self.remote(object)?;
+        let mut verifiers = remote.hooks.iter().flat_map(|hooks| &hooks.verify.0);
+        let said = verifiers.find_map(|verifier| Some((verifier, verifier.fetch.as_ref()?)));
+        let (verifier, fetch) = said.ok_or_else(|| Trouble::system("the connector fetches no keys"))?;
+        if verifier.keys_of.as_ref().is_some_and(|end| !name.ends_with(end.as_str())) {
+            return Err(Trouble::system(format!("the key {name:?} is not the platform's")));
+        }
+        let mut scope = self.scope(&Fields::new());
+        scope.insert("key".to_owned(), name.into());
+        let reply = self.ask(&fetch.call, &Asked { scope: &scope, errors: &[], is_harmless: true }).await?;
+        let seen = seen(&reply, &scope);
+        let body = seen.get("body").cloned().unwrap_or_default();
+        let key = fetch.select.text(&body, &seen).map_err(odd)?;
+        key.ok_or_else(|| Trouble::system(format!("there is no key {name}")))
+    }
+}
+
+fn digest_of(url: &str) -> String {
+    let digest = digest::digest(&digest::SHA256, url.as_bytes());
+    digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
