@@ -1,31 +1,14 @@
 //! Connections: what they answer, what they never answer, and what becomes of their credentials.
 
 use crate::office::Office;
-use async_trait::async_trait;
-use bytes::Bytes;
+use crate::shop::Shop;
 use lockstep_core::connection::Connection;
-use lockstep_egress::{Request, Response, SendError, Transport};
 use lockstep_engine::seal::sealed_in_connection;
 use lockstep_sync::control::account;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 const HOME: &str = "/businesses/acme-1/connections";
-
-/// A shop that takes one key.
-struct Shop;
-
-#[async_trait]
-impl Transport for Shop {
-    async fn send(&self, request: Request) -> Result<Response, SendError> {
-        let is_known = request.headers.get("x-api-key").is_some_and(|key| key == "right-key");
-        let (status, body) = if is_known { (200, "[{\"id\": 1}]") } else { (401, "{\"error\": \"no\"}") };
-        let mut headers = http::HeaderMap::new();
-        headers.insert("content-type", "application/json".parse().expect("a value"));
-        let status = http::StatusCode::from_u16(status).expect("a status");
-        Ok(Response { status, headers, body: Bytes::from_static(body.as_bytes()), is_cut: false })
-    }
-}
 
 fn body(key: &str) -> Value {
     json!({

@@ -21,5 +21,7 @@ mod pruned;
 mod rest;
 mod scope;
 mod scope_leaks;
+mod shares;
+mod shop;
 mod tokens;
 mod typed;

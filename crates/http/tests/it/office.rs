@@ -168,7 +168,8 @@ impl Office {
         let blank = Badge { id: String::new(), key: String::new(), basic: String::new() };
         let throttle = Arc::new(Throttle::new(usual, Arc::<StillClock>::clone(&clock)));
         let stop = tokio::sync::watch::channel(false).1;
-        let registry = Arc::new(Registry::new(None, Arc::<StillClock>::clone(&clock)).expect("connectors"));
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/connectors").into();
+        let registry = Arc::new(Registry::new(Some(folder), Arc::<StillClock>::clone(&clock)).expect("connectors"));
         let crew = Arc::new(Crew::new(Arc::clone(&world), Arc::clone(&registry)));
         let url = "https://hub.example/".parse().expect("a URL");
         let sharing = Arc::new(Switchboard::new(Arc::clone(&world), registry, Arc::<Crew>::clone(&crew), url));

@@ -69,6 +69,11 @@ pub(super) async fn tried(board: &Switchboard, known: &Known, given: Value, is_t
     Ok(Tried { config, identity, state: ConnectionState::Ready })
 }
 
+/// Whether somebody logs in at the platform: until they have, no configuration works.
+pub(super) fn has_login(known: &Known) -> bool {
+    known.connector.sharing.as_ref().is_some_and(|sharing| sharing.authorization.is_some())
+}
+
 /// Whose account a link leads to, once the platform has taken its credentials.
 async fn proven(known: &Known, link: &Link) -> Result<Identity, Refusal> {
     let failed = |text: &str| {
@@ -156,7 +161,8 @@ fn connector(board: &Switchboard, name: &str, version: Option<&str>) -> Result<A
     })
 }
 
-/// Makes a connection. It is tried first, unless the caller says otherwise.
+/// Makes a connection. It is tried first, unless the caller says otherwise; one of a platform at which somebody logs in
+/// waits for that where it does not work yet.
 ///
 /// # Errors
 /// `business_not_found`, `forbidden`, `not_found` for the connector, `invalid_value`, `provider_taken`,
@@ -174,7 +180,13 @@ pub async fn create(
     let label = check_label("label", &body.label)?;
     let provider = provider(board, &business, &known, body.provider)?;
     let config = config::patched(json!({}), &body.config)?;
-    let tried = tried(board, &known, config, is_tested).await?;
+    let tried = match tried(board, &known, config.clone(), is_tested).await {
+        Err(refusal) if has_login(&known) && refusal.rejection.code == Code::ConnectionFailed => {
+            let state = ConnectionState::NeedsLogin { since: world.clock.now(), reason: refusal.rejection.message };
+            Tried { config, identity: None, state }
+        }
+        other => other?,
+    };
     let id = ConnectionId(world.ids.ordered());
     let blank = Connection {
         id,
@@ -373,13 +385,17 @@ pub fn hooks(board: &Switchboard, principal: &Principal, business: &str, id: &st
     let business = managed(&board.world, principal, business)?;
     let (connection, _) = find(board, &business.id, id)?;
     let key = hook_key(&board.world, &connection)?;
-    let shares = shares_on(board, connection.id);
-    let hook = |share: &Arc<Share>| HookView {
-        share: share.id,
-        object: share.object.clone(),
-        url: board.hook_url(connection.id, &share.slot(), Some(&key)),
-        is_registered: connection.hooks.contains_key(&share.slot()),
-        manual: None,
+    let known = board.registry.get(&connection.connector, &connection.version)?;
+    let hook = |share: &Arc<Share>| {
+        let said = known.connector.object(&share.object)?.hooks.as_ref()?;
+        Some(HookView {
+            share: share.id,
+            object: share.object.clone(),
+            url: board.hook_url(connection.id, &share.slot(), Some(&key)),
+            is_registered: connection.hooks.contains_key(&share.slot()),
+            manual: said.manual.clone(),
+        })
     };
-    Ok(HooksView { hooks: shares.iter().filter(|share| share.takes_in()).map(hook).collect() })
+    let shares = shares_on(board, connection.id);
+    Ok(HooksView { hooks: shares.iter().filter(|share| share.takes_in()).filter_map(hook).collect() })
 }
