@@ -6,6 +6,7 @@
 mod answer;
 mod auth;
 mod health;
+mod login;
 mod management;
 pub mod page;
 mod request;

@@ -5,7 +5,7 @@ use crate::rest::doc::Doc;
 use crate::rest::{
     access, change, connection, openapi, operation, query, record, run, share, subscription, types, who,
 };
-use crate::{Server, auth, health, management, page, rpc};
+use crate::{Server, auth, health, login, management, page, rpc};
 use axum::Router;
 use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
@@ -17,11 +17,12 @@ use lockstep_engine::refusal::Refusal;
 
 /// Routes that ask for no credentials. Whoever adds one says here why it gives nothing away.
 pub const PUBLIC: &[&str] = &[
-    "/healthz",       // that the process answers
-    "/readyz",        // that it can do its work
-    "/metrics",       // counts, without names of anyone's
-    "/openapi.json",  // the same for everybody
-    "/errors/{code}", // pages of the documentation
+    "/healthz",        // that the process answers
+    "/readyz",         // that it can do its work
+    "/metrics",        // counts, without names of anyone's
+    "/openapi.json",   // the same for everybody
+    "/errors/{code}",  // pages of the documentation
+    "/oauth/callback", // says nothing to whoever does not bring back the word of a login that was begun here
 ];
 
 /// A route.
@@ -76,6 +77,7 @@ fn of_health() -> Vec<Route> {
         bare(GET, "/metrics", health::metrics),
         bare(GET, "/openapi.json", openapi::serve),
         bare(GET, "/errors/{code}", page::error),
+        bare(GET, "/oauth/callback", login::callback),
     ]
 }
 
@@ -221,6 +223,7 @@ fn of_connections() -> Vec<Route> {
         rest(PATCH, within!("/connections/{id}"), connection::patch, connection::patch_doc),
         rest(DELETE, within!("/connections/{id}"), connection::delete, connection::delete_doc),
         rest(POST, within!("/connections/{id}/check"), connection::check, connection::check_doc),
+        rest(POST, within!("/connections/{id}/authorize"), connection::authorize, connection::authorize_doc),
         rest(POST, within!("/connections/{id}/revoke"), connection::revoke, connection::revoke_doc),
         rest(GET, within!("/connections/{id}/hooks"), connection::hooks, connection::hooks_doc),
     ]

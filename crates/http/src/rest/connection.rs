@@ -7,9 +7,10 @@ use axum::extract::State;
 use lockstep_core::error::Code;
 use lockstep_core::limits;
 use lockstep_engine::refusal::Refusal;
-use lockstep_sync::control::{connection, connectors};
+use lockstep_sync::control::{connection, connectors, login};
 use lockstep_wire::connection::{
-    ConnectionChecked, ConnectionView, ConnectorEntry, ConnectorView, CreateConnection, HooksView, UpdateConnection,
+    AuthorizeBody, AuthorizeView, ConnectionChecked, ConnectionView, ConnectorEntry, ConnectorView, CreateConnection,
+    HooksView, UpdateConnection,
 };
 use serde_json::json;
 
@@ -121,6 +122,23 @@ pub(crate) async fn check(State(server): State<Server>, asked: OfOne) -> Answer 
     asked.nothing()?;
     let (business, id) = &asked.places;
     ok(&connection::check(&server.sharing, &asked.principal, business, id).await?)
+}
+
+pub(crate) fn authorize_doc() -> Doc {
+    doc("Connections", "Log in at the platform")
+        .about(
+            "Gives the address to open in a browser. Whoever logs in there comes back to `/oauth/callback` within ten \
+                minutes, and the connection is ready.",
+        )
+        .takes::<AuthorizeBody>()
+        .gives::<AuthorizeView>(200, "Where to log in.")
+        .codes(&[Code::NotFound, Code::ConnectionNotReady, Code::ConnectionFailed, Code::UrlRefused])
+}
+
+pub(crate) async fn authorize(State(server): State<Server>, asked: OfOne) -> Answer {
+    let body: AuthorizeBody = asked.read()?;
+    let (business, id) = &asked.places;
+    ok(&login::begin(&server.sharing, &asked.principal, (business, id), body).await?)
 }
 
 pub(crate) fn revoke_doc() -> Doc {

@@ -151,6 +151,7 @@ fn sharing_calls() -> Vec<Call> {
         rest("PATCH", "/rest/v1/businesses/{business}/connections/{id}", &nothing),
         rest("DELETE", "/rest/v1/businesses/{business}/connections/{id}", &nothing),
         rest("POST", "/rest/v1/businesses/{business}/connections/{id}/check", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/connections/{id}/authorize", &nothing),
         rest("POST", "/rest/v1/businesses/{business}/connections/{id}/revoke", &nothing),
         rest("GET", "/rest/v1/businesses/{business}/connections/{id}/hooks", &nothing),
         rest("GET", "/rest/v1/businesses/{business}/shares", &nothing),

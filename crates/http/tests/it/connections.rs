@@ -75,7 +75,7 @@ async fn what_does_not_fit_the_connector_is_refused_by_name() {
     assert_eq!(refused.body["errors"][0]["pointer"], "/config");
     let masked = post(body("•••")).await;
     assert_eq!((masked.status, &masked.body["errors"][0]["pointer"]), (400, &json!("/config/auth/key")));
-    let unknown = post(json!({"connector": "shop", "label": "x"})).await;
+    let unknown = post(json!({"connector": "nothing", "label": "x"})).await;
     assert_eq!((unknown.status, unknown.code()), (404, "not_found"));
     assert!(unknown.message().contains("blueconic"), "{}", unknown.message());
     let mut taken = body("right-key");

@@ -100,7 +100,7 @@ async fn what_cannot_be_shared_is_refused_with_its_place() {
             "/mapping/email/codek",
             "codek",
         ),
-        (json!({"type": "organization"}), 400, "invalid_mapping", "/mapping/city", "connector's own"),
+        (json!({"type": "organization"}), 400, "invalid_mapping", "/mapping/firstName", "connector's own"),
         (json!({"condition": "city ="}), 400, "invalid_condition", "/condition", "compile"),
         (json!({"condition": "town == 'Delft'"}), 400, "invalid_condition", "/condition", "town"),
         (json!({"match": "city"}), 400, "unknown_match_group", "/match", "email"),

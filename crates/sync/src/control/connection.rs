@@ -1,7 +1,7 @@
 //! Connections: made, changed, tried, revoked, dropped, listed.
 
 use super::account::{hook_key, opened, put, unready, way_out, with_config};
-use super::{Switchboard, config};
+use super::{Switchboard, config, must_let_out};
 use crate::registry::Known;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -61,6 +61,9 @@ pub(super) async fn tried(board: &Switchboard, known: &Known, given: Value, is_t
     if given.to_string().len() > limits::CONTROL_BYTES_MAX {
         let text = format!("the configuration is over {} bytes", limits::CONTROL_BYTES_MAX);
         return Err(Rejection::new(Code::InvalidValue, text).at_field("config").into());
+    }
+    if is_tested {
+        must_let_out(&board.world)?;
     }
     let link = known.connector.open(given.clone(), way_out(&board.world, None));
     let link = link.map_err(|failure| Rejection::new(Code::InvalidValue, failure.message).at_field("config"))?;
@@ -123,10 +126,10 @@ fn provider(
 }
 
 /// A connection as the platform's answer leaves it. The account is fixed once shares stand on it.
-fn identified(board: &Switchboard, connection: Connection, tried: Tried) -> Result<Connection, Refusal> {
-    let Tried { identity, state, .. } = tried;
-    let Some(identity) = identity else { return Ok(Connection { state, ..connection }) };
-    let realm = identity.id.unwrap_or_else(|| connection.realm.clone());
+pub(super) fn identified(board: &Switchboard, connection: Connection, tried: &Tried) -> Result<Connection, Refusal> {
+    let state = tried.state.clone();
+    let Some(identity) = &tried.identity else { return Ok(Connection { state, ..connection }) };
+    let realm = identity.id.clone().unwrap_or_else(|| connection.realm.clone());
     if realm.is_empty() || realm.len() > limits::EXTERNAL_ID_BYTES_MAX {
         let text = format!("the platform calls the account {}, which is no id of an account", shown(&realm));
         return Err(Refusal::new(Code::ConnectionFailed, text));
@@ -140,7 +143,7 @@ fn identified(board: &Switchboard, connection: Connection, tried: Tried) -> Resu
         );
         return Err(Refusal::new(Code::ConnectionFailed, text));
     }
-    Ok(Connection { realm, account: identity.label.or(connection.account), state, ..connection })
+    Ok(Connection { realm, account: identity.label.clone().or(connection.account), state, ..connection })
 }
 
 /// Gives a connection a key for its hooks, where it has none.
@@ -206,7 +209,7 @@ pub async fn create(
         created_at: world.clock.now(),
     };
     let connection = with_hook_key(board, with_config(world, blank, &known, &tried.config)?)?;
-    let connection = identified(board, connection, tried)?;
+    let connection = identified(board, connection, &tried)?;
     let _turn = board.turn.lock().await;
     if world.settings.read(|settings| settings.sharing.connections_of(&business.id).count())
         >= limits::CONNECTIONS_OF_A_BUSINESS_MAX
@@ -248,7 +251,7 @@ pub async fn update(
         let tried = tried(board, &known, given, is_tested).await?;
         connection.version.clone_from(&known.version);
         connection = with_hook_key(board, with_config(world, connection, &known, &tried.config)?)?;
-        connection = identified(board, connection, tried)?;
+        connection = identified(board, connection, &tried)?;
     }
     replace(board, principal, "connection.update", connection.clone(), version).await?;
     if is_reconfigured {
