@@ -6,6 +6,7 @@
 mod answer;
 mod auth;
 mod health;
+mod login;
 mod management;
 pub mod page;
 mod request;
@@ -21,6 +22,7 @@ pub use rest::openapi::document as openapi;
 
 use lockstep_engine::World;
 use lockstep_engine::deliver::PostRoom;
+use lockstep_sync::control::Switchboard;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -33,6 +35,8 @@ pub struct Server {
     pub post_room: PostRoom,
     /// Becomes true when streams are to end.
     pub stop: watch::Receiver<bool>,
+    /// Control of connections and shares.
+    pub sharing: Arc<Switchboard>,
     /// Counts calls.
     pub throttle: Arc<throttle::Throttle>,
 }

@@ -2,8 +2,10 @@
 
 use crate::answer::refused;
 use crate::rest::doc::Doc;
-use crate::rest::{access, change, openapi, operation, query, record, subscription, types, who};
-use crate::{Server, auth, health, management, page, rpc};
+use crate::rest::{
+    access, change, connection, openapi, operation, query, record, run, share, subscription, types, who,
+};
+use crate::{Server, auth, health, login, management, page, rpc};
 use axum::Router;
 use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
@@ -15,11 +17,12 @@ use lockstep_engine::refusal::Refusal;
 
 /// Routes that ask for no credentials. Whoever adds one says here why it gives nothing away.
 pub const PUBLIC: &[&str] = &[
-    "/healthz",       // that the process answers
-    "/readyz",        // that it can do its work
-    "/metrics",       // counts, without names of anyone's
-    "/openapi.json",  // the same for everybody
-    "/errors/{code}", // pages of the documentation
+    "/healthz",        // that the process answers
+    "/readyz",         // that it can do its work
+    "/metrics",        // counts, without names of anyone's
+    "/openapi.json",   // the same for everybody
+    "/errors/{code}",  // pages of the documentation
+    "/oauth/callback", // says nothing to whoever does not bring back the word of a login that was begun here
 ];
 
 /// A route.
@@ -60,7 +63,9 @@ fn rest<H: Handler<T, Server>, T: 'static>(method: Method, path: &'static str, h
 /// All routes, as written here; those under `/v1/business` answer without `/v1` too.
 #[must_use]
 pub fn table() -> Vec<Route> {
-    let rest = [of_rest(), of_types(), of_records(), of_subscriptions(), of_access()].into_iter().flatten();
+    let rest = [of_rest(), of_types(), of_records(), of_subscriptions(), of_access(), of_connections(), of_shares()]
+        .into_iter()
+        .flatten();
     [of_health(), of_rpc(), of_management()].into_iter().flatten().chain(rest).collect()
 }
 
@@ -72,6 +77,7 @@ fn of_health() -> Vec<Route> {
         bare(GET, "/metrics", health::metrics),
         bare(GET, "/openapi.json", openapi::serve),
         bare(GET, "/errors/{code}", page::error),
+        bare(GET, "/oauth/callback", login::callback),
     ]
 }
 
@@ -203,6 +209,49 @@ fn of_access() -> Vec<Route> {
         rest(DELETE, within!("/applications/{id}"), access::delete_application, access::delete_application_doc),
         rest(POST, within!("/applications/{id}/rotate"), access::rotate_application, access::rotate_application_doc),
         rest(GET, within!("/audit"), access::audit, access::audit_doc),
+    ]
+}
+
+/// The REST face: platforms.
+fn of_connections() -> Vec<Route> {
+    vec![
+        rest(GET, "/rest/v1/connectors", connection::connectors, connection::connectors_doc),
+        rest(GET, "/rest/v1/connectors/{name}", connection::connector, connection::connector_doc),
+        rest(GET, within!("/connections"), connection::list, connection::list_doc),
+        rest(POST, within!("/connections"), connection::create, connection::create_doc),
+        rest(GET, within!("/connections/{id}"), connection::get, connection::get_doc),
+        rest(PATCH, within!("/connections/{id}"), connection::patch, connection::patch_doc),
+        rest(DELETE, within!("/connections/{id}"), connection::delete, connection::delete_doc),
+        rest(POST, within!("/connections/{id}/check"), connection::check, connection::check_doc),
+        rest(POST, within!("/connections/{id}/authorize"), connection::authorize, connection::authorize_doc),
+        rest(POST, within!("/connections/{id}/revoke"), connection::revoke, connection::revoke_doc),
+        rest(GET, within!("/connections/{id}/hooks"), connection::hooks, connection::hooks_doc),
+    ]
+}
+
+/// The REST face: what is shared with platforms, and how that goes.
+fn of_shares() -> Vec<Route> {
+    vec![
+        rest(GET, within!("/shares"), share::list, share::list_doc),
+        rest(POST, within!("/shares"), share::create, share::create_doc),
+        rest(GET, within!("/shares/{id}"), share::get, share::get_doc),
+        rest(PATCH, within!("/shares/{id}"), share::patch, share::patch_doc),
+        rest(DELETE, within!("/shares/{id}"), share::delete, share::delete_doc),
+        rest(POST, within!("/shares/{id}/preview"), share::preview, share::preview_doc),
+        rest(POST, within!("/shares/{id}/run"), share::run, share::run_doc),
+        rest(POST, within!("/shares/{id}/pause"), share::pause, share::pause_doc),
+        rest(POST, within!("/shares/{id}/resume"), share::resume, share::resume_doc),
+        rest(POST, within!("/shares/{id}/cancel"), share::cancel, share::cancel_doc),
+        rest(GET, within!("/runs"), run::list, run::list_doc),
+        rest(GET, within!("/runs/{id}"), run::get, run::get_doc),
+        rest(POST, within!("/runs/{id}/pause"), run::pause, run::pause_doc),
+        rest(POST, within!("/runs/{id}/resume"), run::resume, run::resume_doc),
+        rest(POST, within!("/runs/{id}/cancel"), run::cancel, run::cancel_doc),
+        rest(GET, within!("/problems"), run::problems, run::problems_doc),
+        rest(POST, within!("/problems/replay"), run::replay_all, run::replay_all_doc),
+        rest(GET, within!("/problems/{id}"), run::problem, run::problem_doc),
+        rest(POST, within!("/problems/{id}/replay"), run::replay, run::replay_doc),
+        rest(POST, within!("/problems/{id}/dismiss"), run::dismiss, run::dismiss_doc),
     ]
 }
 

@@ -89,6 +89,12 @@ pub(crate) struct ServeArgs {
     /// PEM file with the certificate's private key
     #[arg(long, env = "LOCKSTEP_TLS_KEY", value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Folder with connectors beside the ready-made ones, a folder each; what changes there is read while the hub runs
+    #[arg(long, env = "LOCKSTEP_CONNECTORS", value_name = "DIR")]
+    pub(crate) connectors: Option<PathBuf>,
+    /// Where platforms and people reach this hub, for hooks and logins [default: the address it listens on]
+    #[arg(long, env = "LOCKSTEP_PUBLIC_URL", value_name = "URL")]
+    pub(crate) public_url: Option<String>,
     /// Send traces of requests and deliveries to this OpenTelemetry collector, by OTLP over HTTP
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     pub(crate) otlp_endpoint: Option<String>,

@@ -48,6 +48,8 @@ async fn demo(args: DemoArgs) -> Result<(), Failure> {
         secret_key: None,
         admin_key: Some(admin_key.clone()),
         tls: None,
+        connectors: None,
+        public_url: None,
         otlp_endpoint: None,
         alert_url: None,
         alert_secret: None,

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use url::Url;
 
 /// The port that a server has if nobody says otherwise.
 const PORT: u16 = 7070;
@@ -34,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) secret_key: Option<String>,
     pub(crate) admin_key: Option<String>,
     pub(crate) tls: Option<TlsFiles>,
+    pub(crate) connectors: Option<PathBuf>,
+    pub(crate) public_url: Option<Url>,
     pub(crate) otlp_endpoint: Option<String>,
     pub(crate) keep: Keep,
     pub(crate) rate_limit: Option<RateLimit>,
@@ -53,6 +56,8 @@ struct SettingsFile {
     secret_key_file: Option<PathBuf>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    connectors: Option<PathBuf>,
+    public_url: Option<String>,
     otlp_endpoint: Option<String>,
     history_kept_for: Option<KeptFor>,
     cursor_held_for: Option<KeptFor>,
@@ -90,6 +95,8 @@ impl Settings {
             secret_key: args.secret_key.or_else(|| variable("LOCKSTEP_SECRET_KEY")),
             admin_key: args.admin_key.or_else(|| variable("LOCKSTEP_ADMIN_KEY")),
             tls,
+            connectors: args.connectors.or(file.connectors),
+            public_url: args.public_url.or(file.public_url).as_deref().map(public_url).transpose()?,
             otlp_endpoint: args.otlp_endpoint.or(file.otlp_endpoint).filter(|given| !given.is_empty()),
             alert_url: args.alert_url.or(file.alert_url).filter(|given| !given.is_empty()),
             alert_secret: variable("LOCKSTEP_ALERT_SECRET"),
@@ -110,6 +117,17 @@ fn keep(history: Option<KeptFor>, cursors: Option<KeptFor>) -> Result<Keep, Fail
     Ok(Keep {
         history_for: history.map(|KeptFor(time)| time),
         cursors_for: cursors.map_or(Keep::default().cursors_for, |KeptFor(time)| time),
+    })
+}
+
+/// Where platforms and people reach this hub: an address with nothing behind its path.
+fn public_url(text: &str) -> Result<Url, Failure> {
+    let parsed = Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && url.fragment().is_none()
+    });
+    parsed.ok_or_else(|| {
+        let text = format!("--public-url is {text:?}: give an address such as https://hub.example.com");
+        Failure::new(Code::SettingsInvalid, text)
     })
 }
 
@@ -178,6 +196,15 @@ mod tests {
         assert_eq!(read(None).unwrap().rate_limit, None);
         assert_eq!(read(Some(50)).unwrap().rate_limit, Some(RateLimit::per_second(50)));
         assert!(read(Some(0)).unwrap_err().to_string().contains("--rate-limit"));
+    }
+
+    #[test]
+    fn a_public_url_is_an_address_with_nothing_behind_its_path() {
+        let read = |url: &str| Settings::read(ServeArgs { public_url: Some(url.to_owned()), ..ServeArgs::default() });
+        assert_eq!(read("https://hub.example/x").unwrap().public_url.unwrap().as_str(), "https://hub.example/x");
+        for url in ["hub.example", "ftp://hub.example", "https://hub.example/?a=1", "https://hub.example/#a"] {
+            assert!(read(url).unwrap_err().to_string().contains("--public-url"), "{url}");
+        }
     }
 
     #[test]

@@ -28,6 +28,8 @@ use lockstep_http::{Server, router, serve, spans};
 use lockstep_store::settings::{Audit, Control, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_store::{Commit, Store, StoreError, Work};
 use lockstep_store_sqlite::SqliteStore;
+use lockstep_sync::control::{Switchboard, Unmanned};
+use lockstep_sync::registry::Registry;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -36,6 +38,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
+use url::Url;
 
 /// Threads for requests: more than a few only contend.
 const REQUEST_THREADS_MAX: usize = 4;
@@ -47,6 +50,7 @@ pub(crate) struct Hub {
     pub(crate) world: Arc<World>,
     pub(crate) post_room: PostRoom,
     throttle: Arc<Throttle>,
+    sharing: Arc<Switchboard>,
     keep: Keep,
     pub(crate) address: SocketAddr,
     /// Key files made at this start.
@@ -125,7 +129,8 @@ impl Hub {
         let is_traced = settings.otlp_endpoint.is_some();
         let keep = settings.keep;
         let throttle = Arc::new(Throttle::new(settings.rate_limit, Arc::clone(&world.clock)));
-        Ok(Self { world, post_room, throttle, keep, address, made, tls, is_traced, listener, desk })
+        let sharing = Arc::new(sharing(&world, settings, address)?);
+        Ok(Self { world, post_room, throttle, sharing, keep, address, made, tls, is_traced, listener, desk })
     }
 
     /// Where it is reached.
@@ -136,11 +141,12 @@ impl Hub {
 
     /// Serves and delivers until told to stop, then finishes what is under way and closes the store.
     pub(crate) async fn run(self, stop: watch::Receiver<bool>) -> Result<(), Failure> {
-        let Self { world, post_room, throttle, keep, tls, is_traced, listener, desk, .. } = self;
+        let Self { world, post_room, throttle, sharing, keep, tls, is_traced, listener, desk, .. } = self;
         let sweeping = post_room.clone();
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| Failure::Other(error.into()))?;
         let deliver = start_delivery(Arc::clone(&world), desk, stop.clone())?;
-        let router = router::router(Server { world: Arc::clone(&world), post_room, stop: stop.clone(), throttle });
+        let server = Server { world: Arc::clone(&world), post_room, stop: stop.clone(), sharing, throttle };
+        let router = router::router(server);
         let router = if is_traced { spans::traced(router) } else { router };
         tokio::join!(
             serve::serve(listener, tls, router, stop.clone()),
@@ -154,6 +160,16 @@ impl Hub {
         world.store.close().await;
         Ok(())
     }
+}
+
+/// Control of shares, with the connectors that there are.
+fn sharing(world: &Arc<World>, settings: &Settings, address: SocketAddr) -> Result<Switchboard, Failure> {
+    let registry = Arc::new(Registry::new(settings.connectors.clone(), Arc::clone(&world.clock))?);
+    let workers = Arc::new(Unmanned::new(Arc::clone(world), Arc::clone(&registry)));
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let own = || Url::parse(&format!("{scheme}://{address}")).map_err(|error| Failure::Other(error.into()));
+    let public_url = settings.public_url.clone().map_or_else(own, Ok)?;
+    Ok(Switchboard::new(Arc::clone(world), registry, workers, public_url))
 }
 
 /// That a key is there where the store has sealed values already, as one that was restored has: no other is made.

@@ -73,8 +73,9 @@ impl Desk<'_> {
                 continue;
             }
             let Shown { mut object, asked_at } = shown;
-            if self.lane.is_complete {
-                object.tree = self.lane.mapping.completed(std::mem::take(&mut object.tree));
+            let is_whole = self.run.is_none() || !self.lane.is_partial;
+            if is_whole {
+                object.tree = self.lane.completed(std::mem::take(&mut object.tree));
             }
             let line = if self.lane.share.takes_in() {
                 self.line_in(object, asked_at, shadow, &mut taking.unresolved).await?

@@ -18,6 +18,7 @@ use lockstep_core::share::{History, Share};
 use lockstep_core::work::Progress;
 use lockstep_engine::World;
 use lockstep_expr::Expr;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -27,8 +28,10 @@ pub(crate) struct Lane {
     pub(crate) share: Arc<Share>,
     /// The stream that lists its objects, where there is one.
     pub(crate) stream: Option<String>,
-    /// Whether a listed object says all its fields.
+    /// Whether an object says all its fields.
     pub(crate) is_complete: bool,
+    /// Whether a listed one says only some.
+    pub(crate) is_partial: bool,
     /// The type.
     pub(crate) shape: Arc<Shape>,
     /// Fields there and here.
@@ -69,6 +72,7 @@ impl Lane {
         Ok(Self {
             stream: remote.stream.clone(),
             is_complete: remote.is_complete,
+            is_partial: remote.is_partial,
             shape,
             mapping,
             condition,
@@ -83,6 +87,16 @@ impl Lane {
             realm: connection.realm.clone(),
             share,
         })
+    }
+
+    /// What an object holds that was read by its id, as a shadow says it.
+    pub(crate) fn shown(&self, tree: Value) -> Fields {
+        self.mapping.shown(&self.completed(tree))
+    }
+
+    /// An object that was read by its id, with nothing where it says nothing.
+    pub(crate) fn completed(&self, tree: Value) -> Value {
+        if self.is_complete { self.mapping.completed(tree) } else { tree }
     }
 
     /// Names the shadow of one of its objects.

@@ -186,6 +186,8 @@ pub struct ConnectorView {
     /// The platform's own documentation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub documentation_url: Option<String>,
+    /// Whether somebody logs in at the platform, besides or in place of giving a key.
+    pub has_login: bool,
     /// The remote objects that can be shared.
     pub objects: Vec<ObjectView>,
 }
@@ -196,8 +198,14 @@ pub struct ConnectorView {
 pub struct ObjectView {
     /// Its name.
     pub object: String,
+    /// What people call it.
+    pub label: String,
     /// The type that it is mapped to where a share says nothing.
     pub r#type: String,
+    /// Whether it can be written: shares of direction `out` need that.
+    pub is_writable: bool,
+    /// Whether the platform can tell of its changes by hooks.
+    pub has_hooks: bool,
     /// What a share says of it, by name: `title`, `description`, and whether it is `required`.
     pub options: Value,
     /// How it is mapped where a share says nothing.

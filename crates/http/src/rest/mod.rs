@@ -5,11 +5,14 @@
 
 pub(crate) mod access;
 pub(crate) mod change;
+pub(crate) mod connection;
 pub(crate) mod doc;
 pub(crate) mod openapi;
 pub(crate) mod operation;
 pub(crate) mod query;
 pub(crate) mod record;
+pub(crate) mod run;
+pub(crate) mod share;
 pub(crate) mod subscription;
 pub(crate) mod types;
 pub(crate) mod who;
@@ -22,7 +25,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, LINK, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
-use lockstep_core::error::Code;
+use lockstep_core::error::{Code, Rejection};
 use lockstep_core::limits;
 use lockstep_core::operation::OperationId;
 use lockstep_engine::ingest::{Call, Verb};
@@ -32,6 +35,7 @@ use lockstep_wire::rest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 /// Where the REST face begins.
 pub(crate) const ROOT: &str = "/rest/v1";
@@ -98,9 +102,14 @@ impl<P> Asked<P> {
         &self.body
     }
 
-    /// The body in a shape; an empty one is an empty object.
+    /// The body in a shape; an empty one is an empty object. Nothing is asked by query.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         self.parameters(&[])?;
+        self.read_beside()
+    }
+
+    /// The body in a shape, beside a query that was read.
+    pub(crate) fn read_beside<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         if self.body.len() > limits::CONTROL_BYTES_MAX {
             let text = format!("the body is over the limit of {} bytes of this call", limits::CONTROL_BYTES_MAX);
             return Err(Refusal::new(Code::BodyTooLarge, text));
@@ -195,6 +204,12 @@ pub(crate) fn of_operation(mut response: Response, operation: OperationId) -> Re
         response.headers_mut().insert(HeaderName::from_static("lockstep-operation"), value);
     }
     response
+}
+
+/// The id that a cursor says the page before ended with.
+pub(crate) fn after<T: FromStr<Err = Rejection>>(parameters: &BTreeMap<String, String>) -> Result<Option<T>, Refusal> {
+    let read = |refused: Rejection| Refusal::new(Code::InvalidParameter, format!("cursor: {}", refused.message));
+    parameters.get("cursor").map(|cursor| cursor.parse().map_err(read)).transpose()
 }
 
 /// How many, within a bound.

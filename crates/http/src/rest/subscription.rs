@@ -60,10 +60,7 @@ pub(crate) async fn list(State(server): State<Server>, asked: OfAll) -> Answer {
     let limit = super::limit(&parameters, limits::PAGE_ROWS_MAX, limits::PAGE_ROWS_MAX)?;
     let mut all = subscription::list(&server.world, &asked.principal, &asked.places)?;
     all.sort_by_key(|view| view.id);
-    if let Some(cursor) = parameters.get("cursor") {
-        let after = cursor.parse().map_err(|refused: lockstep_core::error::Rejection| {
-            Refusal::new(Code::InvalidParameter, format!("cursor: {}", refused.message))
-        })?;
+    if let Some(after) = super::after(&parameters)? {
         all.retain(|view| view.id > after);
     }
     let cursor = all.get(limit.saturating_sub(1)).filter(|_| all.len() > limit).map(|view| view.id.to_string());

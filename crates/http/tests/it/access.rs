@@ -17,6 +17,7 @@ struct Call {
 fn calls() -> Vec<Call> {
     let mut calls = rpc_calls();
     calls.extend(rest_calls());
+    calls.extend(sharing_calls());
     calls
 }
 
@@ -136,6 +137,46 @@ fn rest_calls() -> Vec<Call> {
     ]
 }
 
+fn sharing_calls() -> Vec<Call> {
+    let nothing = json!({});
+    let account = json!({"connector": "generic-rest", "label": "x"});
+    let share = json!({"connection": "con_00000000000000000000000001", "object": "contact", "direction": "in"});
+    let rest = |method, path, body: &Value| Call { method, path, ability: "manage", body: body.clone() };
+    vec![
+        Call { ability: "", ..rest("GET", "/rest/v1/connectors", &nothing) },
+        Call { ability: "", ..rest("GET", "/rest/v1/connectors/{name}", &nothing) },
+        rest("GET", "/rest/v1/businesses/{business}/connections", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/connections", &account),
+        rest("GET", "/rest/v1/businesses/{business}/connections/{id}", &nothing),
+        rest("PATCH", "/rest/v1/businesses/{business}/connections/{id}", &nothing),
+        rest("DELETE", "/rest/v1/businesses/{business}/connections/{id}", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/connections/{id}/check", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/connections/{id}/authorize", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/connections/{id}/revoke", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/connections/{id}/hooks", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/shares", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/shares", &share),
+        rest("GET", "/rest/v1/businesses/{business}/shares/{id}", &nothing),
+        rest("PATCH", "/rest/v1/businesses/{business}/shares/{id}", &nothing),
+        rest("DELETE", "/rest/v1/businesses/{business}/shares/{id}", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/shares/{id}/preview", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/shares/{id}/run", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/shares/{id}/pause", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/shares/{id}/resume", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/shares/{id}/cancel", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/runs", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/runs/{id}", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/runs/{id}/pause", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/runs/{id}/resume", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/runs/{id}/cancel", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/problems", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/problems/replay", &nothing),
+        rest("GET", "/rest/v1/businesses/{business}/problems/{id}", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/problems/{id}/replay", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/problems/{id}/dismiss", &nothing),
+    ]
+}
+
 impl Call {
     fn is_of_a_business(&self) -> bool {
         self.path.contains("{business}") || self.ability == "admin"
@@ -156,6 +197,7 @@ fn filled((method, route): (&str, &str), business: &str, office: &Known) -> Stri
         .replace("{business}", business)
         .replace("{type}", "contact")
         .replace("{field}", "city")
+        .replace("{name}", "blueconic")
         .replace("{id}", id);
     match route {
         _ if path.ends_with("/sync-by-id") => format!("{path}?id={id}"),

@@ -1,5 +1,6 @@
 //! A server in process: two organisations, three businesses, an application in each organisation, no network.
 
+use crate::crew::Crew;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
@@ -20,6 +21,8 @@ use lockstep_http::router::router;
 use lockstep_http::throttle::Throttle;
 use lockstep_store::Store;
 use lockstep_store::memory::MemoryStore;
+use lockstep_sync::control::Switchboard;
+use lockstep_sync::registry::Registry;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -97,6 +100,10 @@ pub(crate) struct Office {
     pub(crate) acme: Badge,
     /// Of Globex, whose business is `globex`.
     pub(crate) globex: Badge,
+    /// Of Acme too, with every ability, where the office has a way out.
+    pub(crate) manager: Badge,
+    /// Who would work for shares.
+    pub(crate) crew: Arc<Crew>,
 }
 
 /// An answer.
@@ -127,6 +134,18 @@ impl Office {
 
     /// One whose server has a rate limit for every credential.
     pub(crate) async fn open_with(usual: Option<RateLimit>) -> Self {
+        Self::opened(usual, Arc::new(NoPost)).await
+    }
+
+    /// One with a way out, and somebody who may do everything.
+    pub(crate) async fn open_to(transport: Arc<dyn Transport>) -> Self {
+        let mut office = Self::opened(None, transport).await;
+        let abilities = json!({"abilities": ["read", "query", "write", "subscribe", "files", "manage"]});
+        office.manager = office.badge("Acme", "Manager", &abilities).await;
+        office
+    }
+
+    async fn opened(usual: Option<RateLimit>, transport: Arc<dyn Transport>) -> Self {
         let clock = Arc::new(StillClock::default());
         let memory = Arc::new(MemoryStore::new(Arc::<StillClock>::clone(&clock)));
         let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(&memory);
@@ -134,7 +153,7 @@ impl Office {
             store: Arc::clone(&store),
             clock: Arc::<StillClock>::clone(&clock),
             ids: Arc::new(CountedIds::default()),
-            transport: Arc::new(NoPost),
+            transport,
             policy: Arc::new(AddressPolicy::default()),
             sealer: Sealer::new(&[5; 32]).expect("a key"),
             settings: SharedSettings::default(),
@@ -149,8 +168,14 @@ impl Office {
         let blank = Badge { id: String::new(), key: String::new(), basic: String::new() };
         let throttle = Arc::new(Throttle::new(usual, Arc::<StillClock>::clone(&clock)));
         let stop = tokio::sync::watch::channel(false).1;
-        let router = router(Server { world: Arc::clone(&world), post_room, stop, throttle });
-        let mut office = Self { router, world, clock, _desk: desk, store, memory, acme: blank.clone(), globex: blank };
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/connectors").into();
+        let registry = Arc::new(Registry::new(Some(folder), Arc::<StillClock>::clone(&clock)).expect("connectors"));
+        let crew = Arc::new(Crew::new(Arc::clone(&world), Arc::clone(&registry)));
+        let url = "https://hub.example/".parse().expect("a URL");
+        let sharing = Arc::new(Switchboard::new(Arc::clone(&world), registry, Arc::<Crew>::clone(&crew), url));
+        let router = router(Server { world: Arc::clone(&world), post_room, stop, sharing, throttle });
+        let (acme, globex, manager) = (blank.clone(), blank.clone(), blank);
+        let mut office = Self { router, world, clock, _desk: desk, store, memory, acme, globex, manager, crew };
         for (organisation, id) in [("Acme", "acme-1"), ("Acme", "acme-2"), ("Globex", "globex")] {
             let body = json!({"organisationName": organisation, "name": id, "id": id});
             assert_eq!(office.admin("/management/business/create", &body).await.status, 200);

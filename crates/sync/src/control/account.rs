@@ -1,6 +1,7 @@
 //! A connection's credentials: sealed, opened, kept anew where the platform changes them, and the link made with them.
 
 use super::config::{difference, patched, shown};
+use super::must_let_out;
 use crate::registry::{Known, Registry};
 use async_trait::async_trait;
 use lockstep_connect::{Failure, FailureType, Keep, Link};
@@ -103,8 +104,8 @@ pub(super) fn way_out(world: &World, keep: Option<Arc<dyn Keep>>) -> lockstep_co
 /// A link to a connection's account. There should be one at a time: two that refresh one token undo each other.
 ///
 /// # Errors
-/// `connection_not_ready`; `not_found` where its connector is no more; `connection_failed`, where the connector does not
-/// take the configuration.
+/// `connection_not_ready`; `busy` while the hub is held; `not_found` where its connector is no more;
+/// `connection_failed`, where the connector does not take the configuration.
 pub fn link(world: &Arc<World>, registry: &Registry, connection: &Connection) -> Result<Link, Refusal> {
     if let Some(refused) = unready(connection) {
         return Err(refused);
@@ -117,6 +118,7 @@ pub fn link(world: &Arc<World>, registry: &Registry, connection: &Connection) ->
 /// # Errors
 /// Those of [`link`].
 pub fn open(world: &Arc<World>, registry: &Registry, connection: &Connection) -> Result<Link, Refusal> {
+    must_let_out(world)?;
     let known = registry.get(&connection.connector, &connection.version)?;
     let config = opened(world, connection)?;
     let keeper = Keeper {

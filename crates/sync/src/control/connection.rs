@@ -1,7 +1,7 @@
 //! Connections: made, changed, tried, revoked, dropped, listed.
 
 use super::account::{hook_key, opened, put, unready, way_out, with_config};
-use super::{Switchboard, config};
+use super::{Switchboard, config, must_let_out};
 use crate::registry::Known;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -62,11 +62,19 @@ pub(super) async fn tried(board: &Switchboard, known: &Known, given: Value, is_t
         let text = format!("the configuration is over {} bytes", limits::CONTROL_BYTES_MAX);
         return Err(Rejection::new(Code::InvalidValue, text).at_field("config").into());
     }
+    if is_tested {
+        must_let_out(&board.world)?;
+    }
     let link = known.connector.open(given.clone(), way_out(&board.world, None));
     let link = link.map_err(|failure| Rejection::new(Code::InvalidValue, failure.message).at_field("config"))?;
     let identity = if is_tested { Some(proven(known, &link).await?) } else { None };
     let config = link.session().take_kept_config().unwrap_or(given);
     Ok(Tried { config, identity, state: ConnectionState::Ready })
+}
+
+/// Whether somebody logs in at the platform: until they have, no configuration works.
+pub(super) fn has_login(known: &Known) -> bool {
+    known.connector.sharing.as_ref().is_some_and(|sharing| sharing.authorization.is_some())
 }
 
 /// Whose account a link leads to, once the platform has taken its credentials.
@@ -118,10 +126,10 @@ fn provider(
 }
 
 /// A connection as the platform's answer leaves it. The account is fixed once shares stand on it.
-fn identified(board: &Switchboard, connection: Connection, tried: Tried) -> Result<Connection, Refusal> {
-    let Tried { identity, state, .. } = tried;
-    let Some(identity) = identity else { return Ok(Connection { state, ..connection }) };
-    let realm = identity.id.unwrap_or_else(|| connection.realm.clone());
+pub(super) fn identified(board: &Switchboard, connection: Connection, tried: &Tried) -> Result<Connection, Refusal> {
+    let state = tried.state.clone();
+    let Some(identity) = &tried.identity else { return Ok(Connection { state, ..connection }) };
+    let realm = identity.id.clone().unwrap_or_else(|| connection.realm.clone());
     if realm.is_empty() || realm.len() > limits::EXTERNAL_ID_BYTES_MAX {
         let text = format!("the platform calls the account {}, which is no id of an account", shown(&realm));
         return Err(Refusal::new(Code::ConnectionFailed, text));
@@ -135,7 +143,7 @@ fn identified(board: &Switchboard, connection: Connection, tried: Tried) -> Resu
         );
         return Err(Refusal::new(Code::ConnectionFailed, text));
     }
-    Ok(Connection { realm, account: identity.label.or(connection.account), state, ..connection })
+    Ok(Connection { realm, account: identity.label.clone().or(connection.account), state, ..connection })
 }
 
 /// Gives a connection a key for its hooks, where it has none.
@@ -156,7 +164,8 @@ fn connector(board: &Switchboard, name: &str, version: Option<&str>) -> Result<A
     })
 }
 
-/// Makes a connection. It is tried first, unless the caller says otherwise.
+/// Makes a connection. It is tried first, unless the caller says otherwise; one of a platform at which somebody logs in
+/// waits for that where it does not work yet.
 ///
 /// # Errors
 /// `business_not_found`, `forbidden`, `not_found` for the connector, `invalid_value`, `provider_taken`,
@@ -174,7 +183,13 @@ pub async fn create(
     let label = check_label("label", &body.label)?;
     let provider = provider(board, &business, &known, body.provider)?;
     let config = config::patched(json!({}), &body.config)?;
-    let tried = tried(board, &known, config, is_tested).await?;
+    let tried = match tried(board, &known, config.clone(), is_tested).await {
+        Err(refusal) if has_login(&known) && refusal.rejection.code == Code::ConnectionFailed => {
+            let state = ConnectionState::NeedsLogin { since: world.clock.now(), reason: refusal.rejection.message };
+            Tried { config, identity: None, state }
+        }
+        other => other?,
+    };
     let id = ConnectionId(world.ids.ordered());
     let blank = Connection {
         id,
@@ -194,7 +209,7 @@ pub async fn create(
         created_at: world.clock.now(),
     };
     let connection = with_hook_key(board, with_config(world, blank, &known, &tried.config)?)?;
-    let connection = identified(board, connection, tried)?;
+    let connection = identified(board, connection, &tried)?;
     let _turn = board.turn.lock().await;
     if world.settings.read(|settings| settings.sharing.connections_of(&business.id).count())
         >= limits::CONNECTIONS_OF_A_BUSINESS_MAX
@@ -236,7 +251,7 @@ pub async fn update(
         let tried = tried(board, &known, given, is_tested).await?;
         connection.version.clone_from(&known.version);
         connection = with_hook_key(board, with_config(world, connection, &known, &tried.config)?)?;
-        connection = identified(board, connection, tried)?;
+        connection = identified(board, connection, &tried)?;
     }
     replace(board, principal, "connection.update", connection.clone(), version).await?;
     if is_reconfigured {
@@ -373,13 +388,17 @@ pub fn hooks(board: &Switchboard, principal: &Principal, business: &str, id: &st
     let business = managed(&board.world, principal, business)?;
     let (connection, _) = find(board, &business.id, id)?;
     let key = hook_key(&board.world, &connection)?;
-    let shares = shares_on(board, connection.id);
-    let hook = |share: &Arc<Share>| HookView {
-        share: share.id,
-        object: share.object.clone(),
-        url: board.hook_url(connection.id, &share.slot(), Some(&key)),
-        is_registered: connection.hooks.contains_key(&share.slot()),
-        manual: None,
+    let known = board.registry.get(&connection.connector, &connection.version)?;
+    let hook = |share: &Arc<Share>| {
+        let said = known.connector.object(&share.object)?.hooks.as_ref()?;
+        Some(HookView {
+            share: share.id,
+            object: share.object.clone(),
+            url: board.hook_url(connection.id, &share.slot(), Some(&key)),
+            is_registered: connection.hooks.contains_key(&share.slot()),
+            manual: said.manual.clone(),
+        })
     };
-    Ok(HooksView { hooks: shares.iter().filter(|share| share.takes_in()).map(hook).collect() })
+    let shares = shares_on(board, connection.id);
+    Ok(HooksView { hooks: shares.iter().filter(|share| share.takes_in()).filter_map(hook).collect() })
 }

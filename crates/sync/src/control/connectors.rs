@@ -2,6 +2,7 @@
 
 use super::Switchboard;
 use super::account::schema;
+use super::connection::has_login;
 use crate::registry::Known;
 use lockstep_connect::Remote;
 use lockstep_engine::refusal::Refusal;
@@ -29,7 +30,10 @@ fn object((name, remote): (&String, &Remote)) -> ObjectView {
     };
     ObjectView {
         object: name.clone(),
+        label: remote.label.clone().unwrap_or_else(|| name.clone()),
         r#type: remote.ty.clone(),
+        is_writable: remote.write.is_some(),
+        has_hooks: remote.hooks.is_some(),
         options: remote.options.iter().map(option).collect::<Map<_, _>>().into(),
         mapping: remote.mapping.to_value(),
         r#match: remote.matching.clone(),
@@ -60,6 +64,7 @@ pub fn get(board: &Switchboard, name: &str, version: Option<&str>) -> Result<Con
         versions,
         config: spec.get("connectionSpecification").cloned().unwrap_or_else(|| json!({})),
         documentation_url: documentation,
+        has_login: has_login(&known),
         objects: types.into_iter().flatten().map(object).collect(),
     })
 }

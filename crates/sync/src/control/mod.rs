@@ -5,17 +5,24 @@ pub mod account;
 pub mod config;
 pub mod connection;
 pub mod connectors;
+pub mod login;
 pub mod plan;
+pub mod preview;
 pub mod problem;
 pub mod run;
 pub mod share;
+mod unmanned;
 mod workers;
 
+pub use unmanned::Unmanned;
 pub use workers::{Only, Workers};
 
 use crate::registry::Registry;
+use lockstep_core::error::Code;
 use lockstep_core::ids::ConnectionId;
 use lockstep_engine::World;
+use lockstep_engine::control::hold;
+use lockstep_engine::refusal::Refusal;
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -42,6 +49,11 @@ impl Switchboard {
         Self { world, registry, workers, public_url, turn: Mutex::new(()) }
     }
 
+    /// An address at this hub.
+    fn place(&self, path: &[&str]) -> Url {
+        place(&self.public_url, path)
+    }
+
     /// The address of the inbound hook of a connection's remote object, named as [`lockstep_core::share::Share::slot`]
     /// does; with the key, where it is to be pasted as it is.
     #[must_use]
@@ -50,14 +62,27 @@ impl Switchboard {
     }
 }
 
+fn place(public_url: &Url, path: &[&str]) -> Url {
+    let mut url = public_url.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
+    }
+    url
+}
+
 /// See [`Switchboard::hook_url`].
 pub(crate) fn hook_url(public_url: &Url, connection: ConnectionId, slot: &str, key: Option<&str>) -> String {
-    let mut url = public_url.clone();
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().extend(["hook", &connection.to_string(), slot]);
-    }
+    let mut url = place(public_url, &["hook", &connection.to_string(), slot]);
     url.set_query(key.map(|key| format!("key={key}")).as_deref());
     url.to_string()
+}
+
+/// That calls may leave: a restored hub that refreshes a token takes it from the one that it is a copy of.
+fn must_let_out(world: &World) -> Result<(), Refusal> {
+    match world.settings.read(|settings| settings.hold.is_some()) {
+        true => Err(Refusal::new(Code::Busy, hold::WHY)),
+        false => Ok(()),
+    }
 }
 
 impl fmt::Debug for Switchboard {

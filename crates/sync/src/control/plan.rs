@@ -57,6 +57,10 @@ impl Plan {
         let shape = world.shape(&share.business, share.ty.as_str()).map_err(|refused| refused.at_field("type"))?;
         let remote = remote(known, &share.object)?;
         check_options(remote, &share.options)?;
+        if share.direction == Direction::Out && remote.write.is_none() {
+            let text = format!("{} cannot be written: its shares go in", share.object);
+            return Err(Rejection::new(Code::InvalidValue, text).at_field("direction"));
+        }
         let mapping = mapping(remote, share.mapping.as_ref(), share.direction, &shape)?;
         let matching = matching(remote, share, &shape)?;
         let condition = share.condition.as_deref().map(|text| condition(text, &shape)).transpose()?;

@@ -17,6 +17,20 @@ pub(crate) struct Ground {
     pub(crate) may_create: bool,
     /// Whether what seems equal is read back first, once.
     pub(crate) is_doubtful: bool,
+    /// Whether the object was read a moment ago, so that nothing is gained by reading it again.
+    pub(crate) was_read: bool,
+}
+
+impl Ground {
+    /// The usual one.
+    pub(crate) const fn new(may_create: bool, is_doubtful: bool) -> Self {
+        Self { may_create, is_doubtful, was_read: false }
+    }
+
+    /// The same once the object has been read.
+    pub(crate) const fn read(self) -> Self {
+        Self { is_doubtful: false, was_read: true, ..self }
+    }
 }
 
 /// Where the records stand that a record refers to.
@@ -61,7 +75,7 @@ pub(crate) fn decide(lane: &Lane, candidate: &Candidate, references: &References
     }
     match (object, shadow.as_ref().map(|shadow| shadow.state)) {
         (Some(_), Some(ShadowState::AbsentThere)) => return Verdict::Skipped,
-        (Some(object), Some(ShadowState::InDoubt)) => return Verdict::ReadBack(object.clone()),
+        (Some(object), Some(ShadowState::InDoubt)) if !ground.was_read => return Verdict::ReadBack(object.clone()),
         (None, _) if !ground.may_create => return Verdict::Skipped,
         _ => {}
     }
@@ -74,8 +88,11 @@ pub(crate) fn decide(lane: &Lane, candidate: &Candidate, references: &References
     }
     let nothing = Fields::new();
     let shown = shadow.as_ref().map_or(&nothing, |shadow| &shadow.values);
-    let differing = lane.mapping.differing(&wanted.values, shown, object.is_none());
+    // What a new object gets once, one that is found there already does not get.
+    let differing = lane.mapping.differing(&wanted.values, shown, false);
+    let is_unknown = |key: &String| !shown.contains_key(key);
     match object {
+        Some(object) if !ground.was_read && differing.iter().any(is_unknown) => Verdict::ReadBack(object.clone()),
         Some(_) if differing.is_empty() && !ground.is_doubtful => Verdict::Unchanged,
         Some(object) if differing.is_empty() => Verdict::ReadBack(object.clone()),
         _ => written(lane, candidate, wanted.values, &differing),

@@ -133,7 +133,7 @@ impl Push<'_> {
         let (doubtful, sure): (Vec<_>, Vec<_>) = std::mem::take(candidates).into_iter().partition(in_doubt);
         *candidates = sure;
         for candidate in doubtful {
-            if !self.link.can_find(&self.desk.lane.share.object) {
+            if !self.link.can_look_up(&self.desk.lane.share.object, &self.groups(&candidate)) {
                 let text = "it may have been made there or not, and the platform offers no way to look: look there, and \
                             give the record its external id, or replay this";
                 self.refuse(&candidate, Rejection::new(Code::RemoteInDoubt, text), done);
@@ -152,11 +152,16 @@ impl Push<'_> {
         Ok(())
     }
 
-    async fn find(&self, candidate: &Candidate) -> Result<Vec<Object>, Trouble> {
+    /// By what a record is recognised there.
+    fn groups(&self, candidate: &Candidate) -> Vec<Vec<(String, Value)>> {
         let lane = self.desk.lane;
         let wanted = lane.mapping.outward(&candidate.record.state.fields, &BTreeMap::new()).values;
-        let groups: Vec<_> = lane.matching.iter().filter_map(|group| lane.mapping.group(group, &wanted)).collect();
-        self.link.find(&lane.share.object, &lane.share.options, &groups).await
+        lane.matching.iter().filter_map(|group| lane.mapping.group(group, &wanted)).collect()
+    }
+
+    async fn find(&self, candidate: &Candidate) -> Result<Vec<Object>, Trouble> {
+        let share = &self.desk.lane.share;
+        self.link.find(&share.object, &share.options, &self.groups(candidate)).await
     }
 
     /// A candidate that was found there, or was not.
@@ -164,7 +169,7 @@ impl Push<'_> {
         let Some(found) = found else { return candidate };
         let shadow = Shadow {
             record: Some(candidate.id()),
-            values: self.desk.lane.mapping.shown(&found.tree),
+            values: self.desk.lane.shown(found.tree),
             version: found.version,
             at: self.desk.world.clock.now(),
             state: ShadowState::Known,
@@ -224,7 +229,7 @@ impl Push<'_> {
             // It is written whole: what it holds does not matter then.
             for (candidate, referred, _) in doubtful {
                 let blank = Candidate { shadow: None, ..candidate };
-                let ground = Ground { is_doubtful: false, ..self.ground };
+                let ground = self.ground.read();
                 let verdict = decide(self.desk.lane, &blank, &referred, ground);
                 self.settle(blank, verdict, errands, done);
             }
@@ -239,7 +244,7 @@ impl Push<'_> {
             match fetched {
                 Ok(Some(object)) if !object.is_gone => {
                     let candidate = self.known_as(candidate, Some(object));
-                    let ground = Ground { is_doubtful: false, ..self.ground };
+                    let ground = self.ground.read();
                     let verdict = decide(self.desk.lane, &candidate, &referred, ground);
                     if verdict == Verdict::Unchanged {
                         let values = candidate.shadow.map(|shadow| shadow.values);

@@ -84,7 +84,7 @@ impl Push<'_> {
                 let settled = self.link.settle_after(&self.desk.lane.share.object);
                 self.wait(&candidate, why, reason, trouble.after.or(Some(settled)), done);
             }
-            (Class::Duplicate, None) if self.link.can_find(&self.desk.lane.share.object) => {
+            (Class::Duplicate, None) if self.link.can_look_up(&self.desk.lane.share.object, &write.groups) => {
                 let attempt = self.earlier.get(&candidate.id()).map_or(0, |waiting| waiting.attempt);
                 if attempt < LOOKED_FOR {
                     self.wait(&candidate, Why::InDoubt, reason, trouble.after.or(Some(Duration::ZERO)), done);

@@ -1,10 +1,24 @@
 //! The ready-made connectors, carried in the binary.
 
+/// The folder of one, which has a `lockstep.yaml` or has none.
+macro_rules! connector {
+    ($name:literal) => {
+        ($name, include_str!(concat!("../../../../connectors/", $name, "/manifest.yaml")), None)
+    };
+    ($name:literal, shares) => {
+        (
+            $name,
+            include_str!(concat!("../../../../connectors/", $name, "/manifest.yaml")),
+            Some(include_str!(concat!("../../../../connectors/", $name, "/lockstep.yaml"))),
+        )
+    };
+}
+
 /// Name, manifest and, where there is one, `lockstep.yaml` of each.
 pub const ALL: [(&str, &str, Option<&str>); 5] = [
-    ("activecampaign", include_str!("../../../../connectors/activecampaign/manifest.yaml"), None),
-    ("blueconic", include_str!("../../../../connectors/blueconic/manifest.yaml"), None),
-    ("copernica-v3", include_str!("../../../../connectors/copernica-v3/manifest.yaml"), None),
-    ("copernica-v4", include_str!("../../../../connectors/copernica-v4/manifest.yaml"), None),
-    ("generic-rest", include_str!("../../../../connectors/generic-rest/manifest.yaml"), None),
+    connector!("activecampaign", shares),
+    connector!("blueconic", shares),
+    connector!("copernica-v3"),
+    connector!("copernica-v4", shares),
+    connector!("generic-rest"),
 ];

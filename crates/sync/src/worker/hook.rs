@@ -32,8 +32,8 @@ impl Worker {
     async fn keep_hooks_of(&mut self, share: ShareId) -> Result<(), Halt> {
         let (Some(lane), Some(public)) = (self.lanes.get(&share), &self.public_url) else { return Ok(()) };
         let (object, options) = (&lane.share.object, &lane.share.options);
-        let url = hook_url(public, self.connection.id, &lane.slot, None);
         let Ok(key) = hook_key(&self.world, &self.connection) else { return Ok(()) };
+        let url = hook_url(public, self.connection.id, &lane.slot, Some(&key));
         let known = self.connection.hooks.get(&lane.slot).cloned().unwrap_or_default();
         let kept = match known {
             Value::Null => self.link.hooks_register(object, options, &url, &key, &known).await,

@@ -69,9 +69,9 @@ impl Worker {
         let all = lane.share.history == History::All;
         let is_doubtful = lane.is_doubtful;
         let (new, historical): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| all || news.contains(id));
-        let mut done = self.push(share, &historical, Ground { may_create: false, is_doubtful }, None).await?;
+        let mut done = self.push(share, &historical, Ground::new(false, is_doubtful), None).await?;
         if done.trouble.is_none() {
-            done.add(self.push(share, &new, Ground { may_create: true, is_doubtful }, None).await?);
+            done.add(self.push(share, &new, Ground::new(true, is_doubtful), None).await?);
         }
         let trouble = done.trouble.take();
         done.puts.extend(importing.into_iter().map(|id| self.after_import(share, id)));
@@ -192,9 +192,8 @@ impl Worker {
         }
         let ids: Vec<RecordId> = earlier.keys().copied().collect();
         // An intent that a killed hub left is as doubtful as what it wrote.
-        let ground = Ground { may_create: true, is_doubtful: false };
         let is_intent = |waiting: &Waiting| waiting.why == Why::InDoubt;
-        let ground = Ground { is_doubtful: earlier.values().any(is_intent), ..ground };
+        let ground = Ground::new(true, earlier.values().any(is_intent));
         let mut done = self.push_waiting(share, &ids, (ground, None), earlier).await?;
         let trouble = done.trouble.take();
         self.commit(Turn { lines: done.lines, puts: done.puts, ..self.blank(share) }).await?;
@@ -212,7 +211,7 @@ impl Worker {
         record: RecordId,
         run: Run,
     ) -> Result<Option<Trouble>, Halt> {
-        let ground = Ground { may_create: true, is_doubtful: true };
+        let ground = Ground::new(true, true);
         let mut done = self.push(share, &[record], ground, Some(&run)).await?;
         if let Some(trouble) = done.trouble.take() {
             return Ok(Some(trouble));

@@ -178,7 +178,12 @@ impl Worker {
         let Some(lane) = self.lanes.get(&share) else { return Ok(()) };
         let mut listing = match (self.listings.remove(&share), &lane.stream) {
             (Some(listing), _) => listing,
-            (None, Some(stream)) => Listing::of(&self.link, stream, state, self.world.clock.now()),
+            (None, Some(stream)) => {
+                if let Err(trouble) = self.link.prepare(&lane.share.object).await {
+                    return self.fail(share, &trouble).await;
+                }
+                Listing::of(&self.link, stream, state, self.world.clock.now())
+            }
             // What cannot be listed is matched as it is written.
             (None, None) => return self.listed(share, run, Value::Null).await,
         };
@@ -251,6 +256,9 @@ impl Worker {
         let (mut objects, mut puts, mut failed) = (Vec::with_capacity(records.len()), Vec::new(), 0);
         for raw in records {
             let raw = Arc::unwrap_or_clone(raw);
+            if let Ok(false) = self.link.is_listed(&lane.share.object, &lane.share.options, &raw) {
+                continue;
+            }
             match self.link.shaped(&lane.share.object, &lane.share.options, raw) {
                 Ok(object) => objects.push(Shown { object, asked_at }),
                 Err(failure) => {
@@ -346,7 +354,7 @@ impl Worker {
         let free: Vec<RecordId> =
             ids.into_iter().filter(|id| self.agenda.at(&WorkKey::waiting(share, *id)).is_none()).collect();
         let may_create = lane.share.history == History::All;
-        let mut done_now = self.push(share, &free, Ground { may_create, is_doubtful: false }, Some(&run)).await?;
+        let mut done_now = self.push(share, &free, Ground::new(may_create, false), Some(&run)).await?;
         if let Some(trouble) = done_now.trouble.take() {
             self.commit(Turn { lines: done_now.lines, puts: done_now.puts, ..self.blank(share) }).await?;
             return self.fail(share, &trouble).await;
@@ -444,7 +452,7 @@ impl Worker {
         let push = Push {
             desk: self.desk(lane, Some(run)),
             link: &self.link,
-            ground: Ground { may_create: true, is_doubtful: false },
+            ground: Ground::new(true, false),
             earlier: BTreeMap::new(),
             may_import: false,
         };
