@@ -4,12 +4,13 @@ use crate::failure::Failure;
 use crate::printer::say;
 
 /// By name.
-const ALL: [(&str, &str); 5] = [
+const ALL: [(&str, &str); 6] = [
     ("activecampaign", include_str!("../../../../connectors/activecampaign/manifest.yaml")),
     ("blueconic", include_str!("../../../../connectors/blueconic/manifest.yaml")),
     ("copernica-v3", include_str!("../../../../connectors/copernica-v3/manifest.yaml")),
     ("copernica-v4", include_str!("../../../../connectors/copernica-v4/manifest.yaml")),
     ("generic-rest", include_str!("../../../../connectors/generic-rest/manifest.yaml")),
+    ("platform-x", include_str!("../../../../connectors/platform-x/manifest.yaml")),
 ];
 
 /// The manifest of a ready-made connector.

@@ -49,7 +49,8 @@ async fn leave(linked: &mut Linked<BlueConic>) -> Arc<Drawer> {
     let back = Url::parse(answer.header("location")).unwrap();
     let told: BTreeMap<String, String> = back.query_pairs().into_owned().collect();
     assert_eq!((told["state"].as_str(), back.host_str()), ("st-1", Some("hub.example")));
-    let world = || World { transport: Arc::clone(&linked.site) as _, clock: Arc::clone(&linked.clock), seed: 7, keep: None };
+    let world =
+        || World { transport: Arc::clone(&linked.site) as _, clock: Arc::clone(&linked.clock), seed: 7, keep: None };
     let config = linked.config.clone();
     let kept = linked.connector.exchange(config.clone(), world(), &told["code"], BACK, VERIFIER).await.unwrap();
     assert_eq!((&kept["auth_type"], &kept["client_id"]), (&json!("authorization_code"), &json!("hub")));
@@ -93,7 +94,8 @@ async fn another_process_that_was_first_is_asked_before_anybody_has_to_log_in() 
     one.identity().await.unwrap();
     // It holds a token that is spent by now, and finds the newer one where it is kept.
     other.identity().await.unwrap();
-    let tokens = linked.site.seen().iter().filter(|seen| seen.what.contains("oauth/token") && seen.status == 200).count();
+    let tokens =
+        linked.site.seen().iter().filter(|seen| seen.what.contains("oauth/token") && seen.status == 200).count();
     assert_eq!(tokens, 3);
     let alone = linked.opened(None);
     let failure = alone.identity().await.unwrap_err();

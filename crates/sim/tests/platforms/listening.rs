@@ -55,7 +55,8 @@ async fn activecampaign_tells_who_changed_and_not_of_us() {
     assert_eq!(posts(), 1);
 
     // Our own write tells nothing; a user's tells who.
-    let write = linked.write_of("a", Some("88"), &json!({"email": "person1@club.test", "city": "Gouda"}), Some(&["city"]));
+    let write =
+        linked.write_of("a", Some("88"), &json!({"email": "person1@club.test", "city": "Gouda"}), Some(&["city"]));
     linked.done(write).await;
     assert_eq!(linked.site.take_hooks().len(), 0);
     linked.site.look(|it| it.edit(89, &json!({"firstName": "Bo"}), Origin::Admin, linked.clock.now()));
@@ -102,7 +103,8 @@ async fn copernica_signs_what_it_tells() {
     linked.site.look(|platform| platform.validate_host("hub.example"));
     let known = register(&linked, URL, &Value::Null).await;
     assert_eq!(known["hooks"].as_array().unwrap().len(), 3);
-    let write = linked.write_of("a", Some("501"), &json!({"email": "person1@club.test", "city": "Gouda"}), Some(&["city"]));
+    let write =
+        linked.write_of("a", Some("501"), &json!({"email": "person1@club.test", "city": "Gouda"}), Some(&["city"]));
     linked.done(write).await;
     assert_eq!(linked.site.take_hooks().len(), 0, "our own write");
 
