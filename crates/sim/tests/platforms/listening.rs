@@ -2,7 +2,7 @@
 
 use super::linked::{Linked, activecampaign, blueconic, copernica};
 use http::Method;
-use http::header::HOST;
+use http::header::{CONTENT_LENGTH, HOST};
 use lockstep_connect::{Class, Hint, HookCall, HookRefused};
 use lockstep_sim::platforms::activecampaign::Origin;
 use lockstep_sim::platforms::blueconic::WebhookConnection;
@@ -18,6 +18,7 @@ const URL: &str = "https://hub.example/hook/con_1/contact?key=s3cret-key";
 fn call<P: Platform>(linked: &Linked<P>, hook: &Hook) -> HookCall {
     let mut headers = hook.headers.clone();
     headers.insert(HOST, hook.url.host_str().unwrap().parse().unwrap());
+    headers.insert(CONTENT_LENGTH, hook.body.len().into());
     HookCall {
         method: hook.method.clone(),
         target: hook.url[url::Position::BeforePath..].to_owned(),

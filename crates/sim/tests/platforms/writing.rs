@@ -1,7 +1,7 @@
 //! The ready-made connectors writing to the doubles: made, changed, recognised, refused and gone; in batches and in
 //! bulk; and under faults, where no object may be made twice.
 
-use super::linked::{Linked, activecampaign, blueconic, copernica};
+use super::linked::{Linked, activecampaign, blueconic, copernica, platform_x, rest};
 use lockstep_connect::{Class, Written};
 use lockstep_sim::platforms::{Faults, Platform};
 use serde_json::{Value, json};
@@ -72,6 +72,21 @@ async fn copernica_v4_is_written() {
     lives(&linked).await;
     let identity = linked.link.identity().await.unwrap();
     assert_eq!(identity.id.as_deref(), Some("34"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_no_upsert_is_looked_up_and_then_made_or_changed() {
+    let linked = copernica("v3", 20);
+    lives(&linked).await;
+    let linked = platform_x(20);
+    lives(&linked).await;
+    assert_eq!(linked.link.identity().await.unwrap().id.as_deref(), Some("x-7"));
+    let mut linked = rest(20);
+    lives(&linked).await;
+    linked.config["update"] = json!("patch");
+    linked.reopen();
+    let write = linked.write_of("a", Some("1"), &kim(), Some(&["city"]));
+    assert_eq!(class(&linked.write(vec![write]).await), Class::Gone, "this one knows no PATCH");
 }
 
 #[tokio::test(start_paused = true)]
@@ -280,6 +295,19 @@ async fn under_faults_nothing_is_lost_and_nothing_is_made_twice() {
     assert_eq!(linked.site.look(|platform| platform.profiles().len()), 60);
 
     let linked = activecampaign(0);
+    linked.site.set(FAULTS);
+    write_through(&linked, 60).await;
+    linked.site.set(Faults::default());
+    assert_eq!(linked.site.look(|platform| platform.contacts().len()), 60);
+
+    // No upsert: what is unknown is looked up, and two may have one address here.
+    let linked = copernica("v3", 0);
+    linked.site.set(Faults { expire_one_in: 0, ..FAULTS });
+    write_through(&linked, 60).await;
+    linked.site.set(Faults::default());
+    assert_eq!(linked.site.look(|platform| platform.profiles().len()), 60);
+
+    let linked = platform_x(0);
     linked.site.set(FAULTS);
     write_through(&linked, 60).await;
     linked.site.set(Faults::default());

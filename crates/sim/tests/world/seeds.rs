@@ -14,8 +14,9 @@ fn told(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn seeds() -> Range<u64> {
-    let Some(asked) = told("LOCKSTEP_SIM_SEEDS") else { return SEEDS };
+/// The seeds that were asked for, else these.
+pub fn seeds_or(usual: Range<u64>) -> Range<u64> {
+    let Some(asked) = told("LOCKSTEP_SIM_SEEDS") else { return usual };
     let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("{asked} is neither N nor FROM..TO"));
     match asked.split_once("..") {
         Some((from, to)) => number(from)..number(to),
@@ -26,7 +27,7 @@ fn seeds() -> Range<u64> {
 /// Plays every second seed, so that two cores share them.
 fn play(rest: u64) {
     let mut failed = Vec::new();
-    for seed in seeds().filter(|seed| seed % 2 == rest) {
+    for seed in seeds_or(SEEDS).filter(|seed| seed % 2 == rest) {
         let report = run(seed, STEPS).expect("the world itself stands");
         if !report.breaches.is_empty() {
             let (count, next) = (report.breaches.len(), seed + 1);

@@ -3,9 +3,6 @@
 /// The folder of one, which has a `lockstep.yaml` or has none.
 macro_rules! connector {
     ($name:literal) => {
-        ($name, include_str!(concat!("../../../../connectors/", $name, "/manifest.yaml")), None)
-    };
-    ($name:literal, shares) => {
         (
             $name,
             include_str!(concat!("../../../../connectors/", $name, "/manifest.yaml")),
@@ -15,10 +12,11 @@ macro_rules! connector {
 }
 
 /// Name, manifest and, where there is one, `lockstep.yaml` of each.
-pub const ALL: [(&str, &str, Option<&str>); 5] = [
-    connector!("activecampaign", shares),
-    connector!("blueconic", shares),
+pub const ALL: [(&str, &str, Option<&str>); 6] = [
+    connector!("activecampaign"),
+    connector!("blueconic"),
     connector!("copernica-v3"),
-    connector!("copernica-v4", shares),
+    connector!("copernica-v4"),
     connector!("generic-rest"),
+    connector!("platform-x"),
 ];
