@@ -391,7 +391,8 @@ impl Shares {
         }
         let mut standing = Vec::new();
         for share in shares {
-            standing.push(format!("{:?}", self.progress(*share).await?));
+            let open: Vec<_> = self.runs(*share).await?.into_iter().filter(Run::is_open).collect();
+            standing.push(format!("{:?} {open:?}", self.progress(*share).await?));
         }
         let waiting = self.store.plain().work(&self.business, WorkKind::Waiting, None, None, 3).await?;
         let hints = self.store.plain().work(&self.business, WorkKind::Hint, None, None, 3).await?;

@@ -12,6 +12,16 @@ use lockstep_core::problem::{Problem, Subject};
 use lockstep_core::run::{Counts, Run};
 use lockstep_core::work::{WorkKey, WorkPut, WorkRow};
 
+/// How long an object is left alone of which more was known than it showed, in milliseconds: what is asked for within
+/// the millisecond in which its shadow was written would seem older than that once more.
+const LEFT_ALONE_MS: i64 = 10;
+
+/// When an object is read again that was shown in a turn at this time, and more was known of it.
+#[must_use]
+pub const fn read_again_at(at: Timestamp) -> Timestamp {
+    at.plus_ms(LEFT_ALONE_MS)
+}
+
 /// One turn of a share.
 #[derive(Debug)]
 pub struct Turn {
@@ -90,7 +100,7 @@ impl Turn {
             // It is read again, and closed by that.
             Ending::Taken { what: Taken::Stale, .. } => {
                 let Subject::Object(id) = &line.subject else { return None };
-                Some((WorkKey::hint(self.share, id), WorkPut::Raise { at: self.at, shown: None }))
+                Some((WorkKey::hint(self.share, id), WorkPut::Raise { at: read_again_at(self.at), shown: None }))
             }
             _ => match &line.flaw {
                 Some(flaw) => Some((key, self.told(line, outcome, flaw))),

@@ -32,6 +32,10 @@ use url::Url;
 /// How long a worker that failed stays away.
 const AWAY: Duration = Duration::from_secs(1);
 
+/// How often in a row credentials are not taken before somebody must log in.
+const STRIKES: u32 = 3;
+/// Within how many milliseconds.
+const STRIKES_MS: u64 = 60_000;
 /// How long nothing is begun for a share that is about to go, in milliseconds.
 const GOING_MS: i64 = 10_000;
 
@@ -43,6 +47,8 @@ pub struct Office {
     /// Rung when a worker has ended.
     gone: Notify,
     pub(crate) keys: Keys,
+    /// How often in a row credentials were not taken, and when last.
+    strikes: Mutex<BTreeMap<ConnectionId, (u32, Timestamp)>>,
 }
 
 /// What workers share.
@@ -89,7 +95,14 @@ impl Office {
     pub fn new(world: Arc<World>, registry: Arc<Registry>, public_url: Option<Url>) -> Self {
         let links = Links::default();
         let shared = Arc::new(Shared { world, registry, links, public_url, going: Mutex::default() });
-        Self { shared, desks: Mutex::default(), bell: Notify::new(), gone: Notify::new(), keys: Keys::default() }
+        Self {
+            shared,
+            desks: Mutex::default(),
+            bell: Notify::new(),
+            gone: Notify::new(),
+            keys: Keys::default(),
+            strikes: Mutex::default(),
+        }
     }
 
     fn desks(&self) -> MutexGuard<'_, BTreeMap<ConnectionId, Place>> {
@@ -154,7 +167,7 @@ impl Office {
                     Ok(worker) => worker.work().await,
                     Err(halt) => Err(halt),
                 };
-                if matches!(worked, Err(Halt::Store(_))) {
+                if worked.is_err() {
                     tokio::time::sleep(AWAY).await;
                 }
                 (id, door, worked)
@@ -198,6 +211,10 @@ impl Office {
         match worked {
             Ok(()) => {}
             Err(Halt::Store(error)) => tracing::warn!(connection = %id, %error, "a worker begins anew"),
+            Err(Halt::Login(reason)) if !self.is_struck_out(id) => {
+                tracing::warn!(connection = %id, %reason, "credentials were not taken; they are tried once more");
+                self.shared.links.close(id);
+            }
             Err(Halt::Login(reason)) => {
                 tracing::warn!(connection = %id, %reason, "somebody must log in");
                 self.lock_out(id, &reason).await;
@@ -207,6 +224,21 @@ impl Office {
             place.is_done = true;
         }
         self.gone.notify_waiters();
+    }
+
+    /// Notes that credentials were not taken, and says whether that was so too often to be chance: a token may end in the
+    /// moment in which it is used.
+    fn is_struck_out(&self, id: ConnectionId) -> bool {
+        let now = self.world().clock.now();
+        let mut strikes = self.strikes.lock().unwrap_or_else(PoisonError::into_inner);
+        let strike = strikes.entry(id).or_insert((0, now));
+        let is_fresh = now.ms_since(strike.1) < STRIKES_MS;
+        *strike = (if is_fresh { strike.0 + 1 } else { 1 }, now);
+        let is_out = strike.0 >= STRIKES;
+        if is_out {
+            strikes.remove(&id);
+        }
+        is_out
     }
 
     async fn lock_out(&self, id: ConnectionId, reason: &str) {

@@ -15,7 +15,7 @@ fn told(name: &str) -> Option<String> {
 }
 
 /// The seeds that were asked for, else these.
-pub fn seeds_or(usual: Range<u64>) -> Range<u64> {
+pub(crate) fn seeds_or(usual: Range<u64>) -> Range<u64> {
     let Some(asked) = told("LOCKSTEP_SIM_SEEDS") else { return usual };
     let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("{asked} is neither N nor FROM..TO"));
     match asked.split_once("..") {

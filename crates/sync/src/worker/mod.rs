@@ -31,7 +31,7 @@ use lockstep_core::run::{Run, RunKind, RunState, Stage};
 use lockstep_core::work::{Failing, Progress, Waiting, Why, WorkKey, WorkKind, WorkPut, WorkRow};
 use lockstep_engine::World;
 use lockstep_engine::alert::{self, About, Alert};
-use lockstep_store::turn::Turn;
+use lockstep_store::turn::{Turn, read_again_at};
 use lockstep_store::{Commit, Committed, StoreError, Work};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -220,7 +220,7 @@ impl Worker {
             self.release(record, at);
         }
         for stale in stub.stale(&outcomes) {
-            self.agenda.set(stale, at);
+            self.agenda.set(stale, read_again_at(at));
         }
         if let (Some(run), Some(lane)) = (run, self.lanes.get_mut(&share)) {
             let counts = run.counts.plus(stub.counts(&outcomes));
