@@ -391,9 +391,14 @@ impl Shares {
         }
         let mut standing = Vec::new();
         for share in shares {
-            let open: Vec<_> = self.runs(*share).await?.into_iter().filter(Run::is_open).collect();
-            standing.push(format!("{:?} {open:?}", self.progress(*share).await?));
+            let ended: Vec<_> = self.runs(*share).await?.into_iter().filter(|run| run.reason.is_some()).collect();
+            standing.push(format!("{:?} {ended:?}", self.progress(*share).await?));
         }
+        let connections = self.board()?.world.settings.read(|settings| {
+            let states = settings.sharing.connections().map(|(connection, _)| format!("{:?}", connection.state));
+            states.collect::<Vec<_>>()
+        });
+        standing.extend(connections);
         let waiting = self.store.plain().work(&self.business, WorkKind::Waiting, None, None, 3).await?;
         let hints = self.store.plain().work(&self.business, WorkKind::Hint, None, None, 3).await?;
         Err(anyhow!("it does not settle: {}; {waiting:?}; {hints:?}", standing.join("\n")))

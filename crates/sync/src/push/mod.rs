@@ -327,7 +327,7 @@ impl Push<'_> {
                     done.trouble = Some(trouble);
                 }
                 Written::Refused(trouble) => self.refused(errand, trouble, done)?,
-                Written::Done { id, is_new, object } => self.written(errand, id, is_new, object.as_ref(), done),
+                Written::Done { id, is_new, object } => self.written(errand, &id, is_new, object.as_ref(), done),
             }
         }
         Ok(())
@@ -390,7 +390,8 @@ impl Push<'_> {
             let Some(wanted) = sent.remove(&record) else { continue };
             match written {
                 Written::Done { id, is_new, object } => {
-                    self.put_written(record, &id, is_new, (None, wanted, object.as_ref()), &mut done);
+                    // A row that waits says that the record changed meanwhile: it stays.
+                    done.lines.push(self.line_written(record, &id, is_new, (None, wanted, object.as_ref())));
                 }
                 Written::Refused(trouble) => match trouble.class {
                     Class::Auth => return Err(Halt::Login(trouble.failure.message)),

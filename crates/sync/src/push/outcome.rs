@@ -36,29 +36,28 @@ pub(super) fn told(trouble: &Trouble) -> Rejection {
 
 impl Push<'_> {
     /// A write that was done.
-    pub(super) fn written(&self, errand: Errand, id: String, is_new: bool, object: Option<&Object>, done: &mut Done) {
+    pub(super) fn written(&self, errand: Errand, id: &str, is_new: bool, object: Option<&Object>, done: &mut Done) {
         let Errand { candidate, wanted, .. } = errand;
         let before = candidate.shadow.as_ref().map(|shadow| &shadow.values);
-        self.put_written(candidate.id(), &id, is_new, (before, wanted, object), done);
+        let line = self.line_written(candidate.id(), id, is_new, (before, wanted, object));
+        self.keep(candidate.id(), line, done);
     }
 
     /// What an object holds after a write: what it held, with what was written, with what the platform says of it.
-    pub(super) fn put_written(
+    pub(super) fn line_written(
         &self,
         record: RecordId,
         id: &str,
         is_new: bool,
         (before, wanted, object): (Option<&Fields>, Fields, Option<&Object>),
-        done: &mut Done,
-    ) {
+    ) -> Line {
         let mut values = before.cloned().unwrap_or_default();
         values.extend(wanted);
         if let Some(object) = object {
             values.extend(self.desk.lane.mapping.shown(&object.tree));
         }
         let line = self.desk.kept(record, id, Some(values), ShadowState::Known);
-        let counts_as = Some(if is_new { Taken::Created } else { Taken::Updated });
-        self.keep(record, Line { counts_as, ..line }, done);
+        Line { counts_as: Some(if is_new { Taken::Created } else { Taken::Updated }), ..line }
     }
 
     /// A write that was not done, or not for certain.

@@ -1,14 +1,12 @@
 //! Runs: the remote is listed and taken in page by page, then records are compared and written, also page by page.
 //!
-//! The listing is read ahead while a page is committed, and stands still while there is anything more urgent. A run is
-//! a row: a hub that was killed goes on from its last page.
+//! The listing is read a few pages ahead; none is taken in while there is anything more urgent. A run is a row: a hub
+//! that was killed goes on from its last page.
 
 use super::Worker;
 use crate::Halt;
 use crate::intake::Shown;
 use crate::push::{Done, Ground, Push};
-use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Either, select};
 use lockstep_connect::{Ask, Class, Event, Failure, FailureType, Job, Link, Trouble, Write, Written};
 use lockstep_core::Fields;
 use lockstep_core::clock::Timestamp;
@@ -23,8 +21,9 @@ use lockstep_store::turn::Turn;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 /// Pages read ahead of the one that is taken in.
 const PAGES_AHEAD: usize = 4;
@@ -32,16 +31,19 @@ const PAGES_AHEAD: usize = 4;
 const RECORDS: usize = 500;
 /// Imports under way at once.
 const IMPORTS: usize = 4;
+/// How often a listing is tried that fails for a cause that does not look like passing.
+const TRIES: u32 = 5;
 /// How long until an import is asked about, in milliseconds.
 const IMPORT_MS: i64 = 1_000;
 /// A page was asked for a little earlier than the clock says.
 const CAUTION_MS: i64 = -1;
 
-/// A listing that is being read.
+/// A listing that is being read, by a task of its own: it may hold what other calls of the account wait for, such as the
+/// turn to refresh a token, so it must go on whatever the worker does. It reads a few pages ahead and ends by itself
+/// when nobody takes them any more.
 pub(super) struct Listing {
-    /// In a lock so that a worker may be looked at from two places; nobody ever waits for it.
-    reading: Option<Mutex<BoxFuture<'static, Result<(), Failure>>>>,
     events: mpsc::Receiver<Event>,
+    reading: JoinHandle<Result<(), Failure>>,
     asked_at: Timestamp,
     is_whole: bool,
     /// What could not be read.
@@ -70,64 +72,27 @@ impl Listing {
     fn of(link: &Link, stream: &str, state: Value, now: Timestamp) -> Self {
         let (sender, events) = mpsc::channel(PAGES_AHEAD);
         let (session, stream) = (link.session().clone(), stream.to_owned());
-        let reading = async move {
+        let reading = tokio::spawn(async move {
             let ask = Ask { streams: Some(vec![(stream, state)]), ..Ask::default() };
             session.read(ask, &sender).await
-        };
-        let asked_at = now.plus_ms(CAUTION_MS);
-        Self { reading: Some(Mutex::new(reading.boxed())), events, asked_at, is_whole: true, gap: None, state: None }
+        });
+        Self { events, reading, asked_at: now.plus_ms(CAUTION_MS), is_whole: true, gap: None, state: None }
     }
 
     /// The next event, unless something is more urgent.
-    async fn next(&mut self, urgent: impl Future<Output = ()> + Send) -> Next {
-        let urgent = std::pin::pin!(urgent);
-        let event = async {
-            loop {
-                let Some(reading) = &mut self.reading else {
-                    return match self.events.recv().await {
-                        Some(event) => Next::Event(event),
-                        None => Next::End(Ok(())),
-                    };
-                };
-                tokio::select! {
-                    biased;
-                    event = self.events.recv() => match event {
-                        Some(event) => return Next::Event(event),
-                        None => self.reading = None,
-                    },
-                    ended = polled(reading) => {
-                        self.reading = None;
-                        if ended.is_err() {
-                            return Next::End(ended);
-                        }
-                    }
-                }
-            }
-        };
-        match select(std::pin::pin!(event), urgent).await {
-            Either::Left((next, _)) => next,
-            Either::Right(((), _)) => Next::Later,
+    async fn next(&mut self, urgent: impl Future<Output = ()>) -> Next {
+        tokio::select! {
+            biased;
+            event = self.events.recv() => match event {
+                Some(event) => Next::Event(event),
+                None => Next::End(match (&mut self.reading).await {
+                    Ok(ended) => ended,
+                    Err(broken) => Err(Failure { kind: FailureType::System, message: broken.to_string() }),
+                }),
+            },
+            () = urgent => Next::Later,
         }
     }
-
-    /// Reads ahead while something else is done.
-    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
-        let mut work = std::pin::pin!(work);
-        loop {
-            let Some(reading) = &mut self.reading else { return work.await };
-            tokio::select! {
-                biased;
-                done = &mut work => return done,
-                _ended = polled(reading) => self.reading = None,
-            }
-        }
-    }
-}
-
-fn polled<'r>(
-    reading: &'r mut Mutex<BoxFuture<'static, Result<(), Failure>>>,
-) -> &'r mut BoxFuture<'static, Result<(), Failure>> {
-    reading.get_mut().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Worker {
@@ -229,8 +194,7 @@ impl Worker {
             Event::Records { records, .. } => {
                 let asked_at = listing.asked_at;
                 listing.asked_at = self.world.clock.now().plus_ms(CAUTION_MS);
-                let taking = self.take_page(share, run, records, asked_at);
-                listing.beside(taking).await?;
+                self.take_page(share, run, records, asked_at).await?;
             }
             Event::Problem { failure, is_gap: true, .. } => {
                 listing.gap.get_or_insert(failure);
@@ -284,14 +248,21 @@ impl Worker {
         let class = match failure.kind {
             FailureType::Config => Class::Auth,
             FailureType::Transient => Class::Down,
+            // It may be a mood of the platform's; one that lasts is for people.
+            FailureType::System if self.streak(share) < TRIES => Class::Down,
             FailureType::System => {
                 let run = Run { state: RunState::Stopped, reason: Some(failure.message.clone()), ..run };
-                self.end_run(share, run, |_| {}).await?;
+                self.end_run(share, run, |progress| progress.failing = None).await?;
                 self.tell(share, "run.stopped");
                 return Ok(());
             }
         };
         self.fail(share, &Trouble { class, failure: failure.clone(), after: None }).await
+    }
+
+    fn streak(&self, share: ShareId) -> u32 {
+        let lane = self.lanes.get(&share);
+        lane.and_then(|lane| lane.progress.failing.as_ref()).map_or(0, |failing| failing.streak)
     }
 
     /// The remote has been listed: what comes in is over, what goes out begins.
@@ -322,8 +293,8 @@ impl Worker {
         if matches!(run.state, RunState::Completed | RunState::Incomplete) {
             progress.is_matched = true;
             progress.is_live = true;
-            keep(&mut progress);
         }
+        keep(&mut progress);
         let stage = if run.state == RunState::Completed { Stage::Over } else { run.stage };
         let run = Run { stage, ended_at: Some(self.world.clock.now()), ..run };
         tracing::info!(share = %share, run = %run.id, state = ?run.state, seen = run.counts.seen, "a run has ended");
