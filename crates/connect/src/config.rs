@@ -56,6 +56,12 @@ impl Kept {
         held.1 = true;
     }
 
+    /// What should be kept from now on, where that was not told yet.
+    pub(crate) fn current(&self) -> Option<Value> {
+        let held = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        held.1.then(|| held.0.clone())
+    }
+
     /// What should be kept from now on; none where that was told already.
     pub(crate) fn take(&self) -> Option<Value> {
         let mut held = self.config.lock().unwrap_or_else(PoisonError::into_inner);

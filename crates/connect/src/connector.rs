@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use lockstep_core::Fields;
-use lockstep_manifest::{Remote, Sharing};
-use serde_json::Value;
+use lockstep_manifest::{Authorization, Remote, Sharing};
+use serde_json::{Map, Value};
+use url::Url;
 
+use crate::account::Account;
+use crate::auth::oauth2;
 use crate::failure::Failure;
 use crate::files::Files;
 use crate::hook::{self, Hint, HookCall, HookRefused};
-use crate::link::Link;
+use crate::link::{Link, draft_of, seen};
+use crate::python;
+use crate::secret::Secrets;
 use crate::source::{BadManifest, Source, World};
 
 /// A connector. Cloning shares it.
@@ -54,18 +59,37 @@ impl Connector {
         hook::hints(object, self.object(object), options, call)
     }
 
+    fn authorization(&self) -> Result<(&Sharing, &Authorization), Failure> {
+        let sharing = self.sharing.as_deref();
+        let said = sharing.and_then(|sharing| Some((sharing, sharing.authorization.as_ref()?)));
+        said.ok_or_else(|| {
+            Failure::config("this platform is not asked for leave; give credentials in the configuration")
+        })
+    }
+
     /// Where somebody gives leave to use their account. `challenge` is the S256 one of PKCE.
     ///
     /// # Errors
     /// The connector needs no such leave, or the configuration lacks something.
     pub fn authorize_url(
         &self,
-        _config: &Value,
-        _redirect_uri: &str,
-        _state: &str,
-        _challenge: &str,
+        config: &Value,
+        redirect_uri: &str,
+        state: &str,
+        challenge: &str,
     ) -> Result<String, Failure> {
-        Err(Failure::system("this part of the connector's runtime is being built"))
+        let (_, said) = self.authorization()?;
+        let scope = texts(config, &[("redirect_uri", redirect_uri), ("state", state), ("challenge", challenge)]);
+        let mut url = Url::parse(&said.url.text(&scope)?).map_err(|error| {
+            Failure::config(format!("{} makes no URL ({error}); check the configuration", said.url.source()))
+        })?;
+        if let Value::Object(parameters) = said.parameters.value(&scope)? {
+            let mut query = url.query_pairs_mut();
+            for (name, value) in parameters {
+                query.append_pair(&name, &python::text(&value));
+            }
+        }
+        Ok(url.into())
     }
 
     /// Turns the code that came back into credentials; gives the whole configuration that is to be kept.
@@ -74,12 +98,44 @@ impl Connector {
     /// The platform refuses it.
     pub async fn exchange(
         &self,
-        _config: Value,
-        _world: World,
-        _code: &str,
-        _redirect_uri: &str,
-        _verifier: &str,
+        config: Value,
+        world: World,
+        code: &str,
+        redirect_uri: &str,
+        verifier: &str,
     ) -> Result<Value, Failure> {
-        Err(Failure::system("this part of the connector's runtime is being built"))
+        let (sharing, said) = self.authorization()?;
+        let spec = self.source.spec();
+        let schema = spec.get("connectionSpecification").cloned().unwrap_or_default();
+        let secrets = Secrets::of(&schema, &[&config]);
+        secrets.add(code);
+        secrets.add(verifier);
+        let account = Account::new(world, config.clone(), secrets);
+        let scope = texts(&config, &[("code", code), ("redirect_uri", redirect_uri), ("verifier", verifier)]);
+        let draft = draft_of(&account, &sharing.requester, &said.exchange.call, &scope)?;
+        let reply = oauth2::send(&account, draft, "the exchange of the code").await;
+        let reply = reply.map_err(|failure| Failure { message: account.secrets.clean(&failure.message), ..failure })?;
+        let gained = said.exchange.config.value(&seen(&reply, &scope))?;
+        let mut whole = config;
+        merge(&mut whole, gained);
+        Ok(whole)
+    }
+}
+
+/// A scope of a configuration and some texts.
+fn texts(config: &Value, more: &[(&str, &str)]) -> Map<String, Value> {
+    let own = std::iter::once(("config".to_owned(), config.clone()));
+    own.chain(more.iter().map(|(name, text)| ((*name).to_owned(), Value::from(*text)))).collect()
+}
+
+/// Puts values into a tree, object by object.
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (name, value) in from {
+                merge(into.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
     }
 }

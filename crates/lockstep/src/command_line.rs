@@ -265,6 +265,8 @@ pub(crate) enum ConnectorCommand {
     Read(ReadArgs),
     /// Replay recorded calls and compare what is read of them
     Test(TestArgs),
+    /// Print the JSON Schema of lockstep.yaml
+    Schema,
 }
 
 #[derive(Debug, Args)]

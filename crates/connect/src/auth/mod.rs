@@ -5,7 +5,7 @@
 
 mod jwt;
 mod oauth1;
-mod oauth2;
+pub(crate) mod oauth2;
 mod session;
 
 use std::collections::BTreeMap;

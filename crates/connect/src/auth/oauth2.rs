@@ -1,7 +1,7 @@
 //! OAuth 2 (RFC 6749): refresh token, client credentials, password, JWT bearer.
 //!
 //! A token is renewed shortly before it runs out, by whoever comes first; the others wait. A refresh token that is
-//! good for one use is kept in memory and told to whoever holds the configuration.
+//! good for one use is given to whoever keeps the configuration before what came with it is used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::Method;
 use lockstep_expr::datetime;
 use lockstep_expr::interpolation::Scope;
-use lockstep_manifest::{OAuthAuthenticator, Text};
+use lockstep_manifest::{FailureType, OAuthAuthenticator, RefreshTokenUpdater, Text};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
@@ -66,10 +66,7 @@ impl OAuth {
         if let Some(token) = held.as_ref().filter(|token| token.expires_at.is_none_or(|at| now < at)) {
             return Ok(token.value.clone());
         }
-        let token = self.ask(&scope, held.as_ref()).await?;
-        let value = token.value.clone();
-        *held = Some(token);
-        Ok(value)
+        self.ask(&scope, &mut held).await
     }
 
     /// Gets a new token in place of the one that was held then. Where several requests were refused with it, the first
@@ -80,8 +77,7 @@ impl OAuth {
         if held.as_ref().is_some_and(|token| token.got_at > proven_at) {
             return Ok(());
         }
-        *held = Some(self.ask(&self.account.scope(), held.as_ref()).await?);
-        Ok(())
+        self.ask(&self.account.scope(), &mut held).await.map(drop)
     }
 
     /// The token of the configuration, with the time at which it runs out.
@@ -179,11 +175,7 @@ impl OAuth {
     fn refresh_token(&self, scope: &Scope) -> Result<Option<String>, Failure> {
         let own = self.said.refresh_token.as_ref().map(|text| text.text(scope)).transpose()?;
         let updater = self.said.refresh_token_updater.as_ref();
-        let path = updater.map(|updater| match updater.refresh_token_config_path.is_empty() {
-            true => vec!["credentials".to_owned(), "refresh_token".to_owned()],
-            false => updater.refresh_token_config_path.clone(),
-        });
-        let kept = path.and_then(|path| dpath::get(&self.account.config, &path).map(python::text));
+        let kept = updater.map(refresh_path).and_then(|path| dpath::get(&self.account.config, &path).map(python::text));
         Ok(kept.or(own))
     }
 
@@ -194,8 +186,44 @@ impl OAuth {
             .map_or_else(|| Ok(Vec::new()), |headers| tree::headers(headers, scope))
     }
 
-    async fn ask(&self, scope: &Scope, known: Option<&Token>) -> Result<Token, Failure> {
-        let rotated = known.and_then(|token| token.refresh.as_deref());
+    /// Gets a token and holds it; gives its value. One that came with another refresh token is used only once that is
+    /// kept: whoever loses it has lost the account.
+    async fn ask(&self, scope: &Scope, held: &mut Option<Token>) -> Result<String, Failure> {
+        let rotated = held.as_ref().and_then(|token| token.refresh.clone());
+        let token = match self.asked(scope, rotated.as_deref()).await {
+            Err(failure) if failure.kind == FailureType::Config => {
+                // Another process may have used the refresh token before us, and kept what it got for it.
+                let used = rotated.or(self.refresh_token(scope)?);
+                match self.kept_elsewhere().await.filter(|kept| Some(kept) != used.as_ref()) {
+                    Some(kept) => self.asked(scope, Some(&kept)).await?,
+                    None => return Err(failure),
+                }
+            }
+            answered => answered?,
+        };
+        let value = token.value.clone();
+        let spent = Token { expires_at: Some(jiff::Timestamp::UNIX_EPOCH), ..token.clone() };
+        // Held as spent until it is kept, so that the next one who asks at least has its refresh token.
+        *held = Some(spent);
+        if let (Some(keep), Some(config)) = (&self.account.keep, self.account.kept.current()) {
+            keep.keep(&config).await.map_err(|failure| failure.while_at("a new refresh token could not be kept"))?;
+            self.account.kept.take();
+        }
+        *held = Some(token);
+        Ok(value)
+    }
+
+    /// The refresh token of the configuration as it is kept now.
+    async fn kept_elsewhere(&self) -> Option<String> {
+        let updater = self.said.refresh_token_updater.as_ref()?;
+        let config = self.account.keep.as_ref()?.reread().await?;
+        let found =
+            dpath::get(&config, &refresh_path(updater)).filter(|value| python::is_true(value)).map(python::text)?;
+        self.account.secrets.add(&found);
+        Some(found)
+    }
+
+    async fn asked(&self, scope: &Scope, rotated: Option<&str>) -> Result<Token, Failure> {
         let url = self.endpoint(scope)?;
         if url.is_empty() {
             return Err(Failure::config("there is no address to get a token from; give `token_refresh_endpoint`"));
@@ -253,6 +281,14 @@ impl OAuth {
             .map_err(|_odd| Failure::system(format!("a token lives for {said:?}; a number of seconds is expected")))?;
         let lives = jiff::SignedDuration::try_from_secs_f64(seconds.clamp(0.0, 1e9)).unwrap_or(LIVES_FOR);
         Ok(self.account.now() + lives)
+    }
+}
+
+/// Where the refresh token stands in the configuration.
+fn refresh_path(updater: &RefreshTokenUpdater) -> Vec<String> {
+    match updater.refresh_token_config_path.as_slice() {
+        [] => vec!["credentials".to_owned(), "refresh_token".to_owned()],
+        own => own.to_vec(),
     }
 }
 

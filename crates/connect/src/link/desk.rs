@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use lockstep_core::Fields;
 use lockstep_egress::SendError;
-use lockstep_manifest::{Action, Call, ClassSaid, ErrorSaid, FailureType, Method, Remote, Sharing};
+use lockstep_manifest::{
+    Action, Blank, Call, ClassSaid, ErrorSaid, FailureType, HttpRequester, Method, Remote, Sharing,
+};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -101,7 +103,7 @@ impl Desk {
     }
 
     async fn asked(&self, call: &Call, asked: &Asked<'_>) -> Result<Reply, Trouble> {
-        let draft = self.draft(call, asked.scope)?;
+        let draft = draft_of(self.account(), &self.sharing.requester, call, asked.scope)?;
         let is_harmless = call.is_idempotent.unwrap_or(asked.is_harmless || call.method == Method::Get);
         let mut is_renewed = false;
         for attempt in 1..=TRIES {
@@ -203,30 +205,35 @@ impl Desk {
             _ => Next::GiveUp(trouble),
         })
     }
+}
 
-    fn draft(&self, call: &Call, scope: &Map<String, Value>) -> Result<Draft, Trouble> {
-        let odd = |error: lockstep_expr::ExprError| Trouble::system(error.to_string());
-        let path = call.path.path(scope).map_err(Trouble::system)?;
-        let path = path.trim_start_matches('/');
-        let mut draft = Draft::of(&self.sharing.requester, &self.account().scope(), Some(path))?;
-        draft.method = method(call.method);
-        let entries = |blank: &Option<lockstep_manifest::Blank>| -> Result<Vec<(String, Value)>, Trouble> {
-            match blank.as_ref().map(|blank| blank.value(scope)).transpose().map_err(odd)? {
-                Some(Value::Object(entries)) => Ok(entries.into_iter().collect()),
-                _ => Ok(Vec::new()),
-            }
-        };
-        draft.parameters.extend(entries(&call.parameters)?);
-        draft.headers.extend(entries(&call.headers)?);
-        let form = entries(&call.form)?;
-        if call.form.is_some() {
-            draft.form = Form::Fields(form);
+/// A call of the file, drafted: what the requester says, with what the call says.
+pub(crate) fn draft_of(
+    account: &Account,
+    requester: &HttpRequester,
+    call: &Call,
+    scope: &Map<String, Value>,
+) -> Result<Draft, Trouble> {
+    let odd = |error: lockstep_expr::ExprError| Trouble::system(error.to_string());
+    let path = call.path.path(scope).map_err(Trouble::system)?;
+    let path = path.trim_start_matches('/');
+    let mut draft = Draft::of(requester, &account.scope(), Some(path))?;
+    draft.method = method(call.method);
+    let entries = |blank: &Option<Blank>| -> Result<Vec<(String, Value)>, Trouble> {
+        match blank.as_ref().map(|blank| blank.value(scope)).transpose().map_err(odd)? {
+            Some(Value::Object(entries)) => Ok(entries.into_iter().collect()),
+            _ => Ok(Vec::new()),
         }
-        if let Some(json) = &call.json {
-            draft.json = Some(json.value(scope).map_err(odd)?);
-        }
-        Ok(draft)
+    };
+    draft.parameters.extend(entries(&call.parameters)?);
+    draft.headers.extend(entries(&call.headers)?);
+    if call.form.is_some() {
+        draft.form = Form::Fields(entries(&call.form)?);
     }
+    if let Some(json) = &call.json {
+        draft.json = Some(json.value(scope).map_err(odd)?);
+    }
+    Ok(draft)
 }
 
 /// What the file says of an answer; no class where it is none of a refusal.
@@ -267,7 +274,7 @@ pub(super) fn holds(when: Option<&lockstep_manifest::Fill>, scope: &Map<String, 
 }
 
 /// The scope with an answer in it: `status`, `body`, `headers`.
-pub(super) fn seen(reply: &Reply, scope: &Map<String, Value>) -> Map<String, Value> {
+pub(crate) fn seen(reply: &Reply, scope: &Map<String, Value>) -> Map<String, Value> {
     let mut seen = scope.clone();
     let headers = reply.headers.iter().map(|(name, value)| {
         (name.as_str().to_owned(), Value::String(String::from_utf8_lossy(value.as_bytes()).into_owned()))

@@ -32,6 +32,7 @@ use desk::Desk;
 use look::Looked;
 use register::Wanted;
 
+pub(crate) use desk::{draft_of, seen};
 pub(crate) use shape::object_of;
 pub(crate) use tables::Table;
 pub use trouble::{Class, Trouble};

@@ -190,8 +190,8 @@ impl Desk {
         scope.insert("id".to_owned(), write.id.as_deref().map_or(Value::Null, Value::from));
         scope.insert("token".to_owned(), write.token.as_str().into());
         scope.insert("may_create".to_owned(), write.may_create.into());
-        scope.insert("tree".to_owned(), tree.clone());
         scope.insert("object".to_owned(), self.unshaped(remote, &remote.shape, tree).await?);
+        scope.insert("whole".to_owned(), self.unshaped(remote, &remote.shape, &write.whole).await?);
         Ok(())
     }
 }

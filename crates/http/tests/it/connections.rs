@@ -18,7 +18,7 @@ fn body(key: &str) -> Value {
 }
 
 async fn shop() -> Office {
-    Office::open_to(Arc::new(Shop)).await
+    Office::open_to(Arc::new(Shop::default())).await
 }
 
 async fn made(office: &Office) -> String {

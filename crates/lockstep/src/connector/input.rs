@@ -3,7 +3,7 @@
 use crate::command_line::ReadArgs;
 use crate::connector::builtin;
 use crate::failure::Failure;
-use lockstep_connect::{Ask, Files, Source};
+use lockstep_connect::{Ask, BadManifest, Files, Sharing, Source};
 use lockstep_core::error::Code;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -26,11 +26,17 @@ pub(crate) fn source(connector: &str) -> Result<Source, Failure> {
             }
         },
     };
-    Source::parse(&manifest, files).map_err(|bad| {
-        let count = bad.0.len();
-        let many = if count == 1 { "a problem" } else { "problems" };
-        Failure::new(Code::ConnectorInvalid, format!("{connector}/manifest.yaml has {many}:\n{bad}"))
-    })
+    let beside = files.load("lockstep.yaml");
+    let source = Source::parse(&manifest, files).map_err(|bad| told(connector, "manifest.yaml", &bad))?;
+    if let Some(sharing) = beside {
+        Sharing::parse(&sharing, &manifest).map_err(|bad| told(connector, "lockstep.yaml", &BadManifest(bad)))?;
+    }
+    Ok(source)
+}
+
+fn told(connector: &str, file: &str, bad: &BadManifest) -> Failure {
+    let many = if bad.0.len() == 1 { "a problem" } else { "problems" };
+    Failure::new(Code::ConnectorInvalid, format!("{connector}/{file} has {many}:\n{bad}"))
 }
 
 /// The files of a folder, and nothing above it.

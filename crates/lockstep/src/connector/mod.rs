@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::logging;
 use crate::printer::{complain, say};
 use crate::world::{SystemClock, SystemIds};
-use lockstep_connect::{Ask, Check, Event, Session, Source, World};
+use lockstep_connect::{Ask, Check, Event, Session, Sharing, Source, World};
 use lockstep_core::clock::IdSource as _;
 use lockstep_core::error::Code;
 use lockstep_egress::{AddressPolicy, HttpTransport};
@@ -35,6 +35,10 @@ pub(crate) fn run(command: ConnectorCommand) -> Result<(), Failure> {
         ConnectorCommand::Discover(args) => runtime()?.block_on(discover(&args)),
         ConnectorCommand::Read(args) => runtime()?.block_on(read(&args)),
         ConnectorCommand::Test(args) => runtime()?.block_on(sample::test(&args)),
+        ConnectorCommand::Schema => {
+            say(&output::pretty(&Sharing::schema()));
+            Ok(())
+        }
     }
 }
 

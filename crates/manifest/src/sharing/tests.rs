@@ -78,3 +78,13 @@ fn the_schema_says_what_the_reader_reads() {
     assert_eq!(remote["properties"]["fetch"]["properties"]["get"]["type"], json!(["string", "number", "boolean"]));
     assert_eq!(remote["additionalProperties"], json!(false));
 }
+
+/// The file that docs/CONNECTORS.md shows, beside the manifest that it shows before.
+#[test]
+fn the_example_of_the_documentation_can_be_read() {
+    let page = include_str!("../../../../docs/CONNECTORS.md");
+    let examples: Vec<&str> = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let sharing = Sharing::parse(examples[1], examples[0]).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    assert_eq!(sharing.types["contact"].mapping.entries.len(), 7);
+    assert!(examples[1].lines().count() < 60);
+}

@@ -1,6 +1,6 @@
 //! A connector linked to its platform's double, with what its default mapping makes of records.
 
-use lockstep_connect::{Connector, Link, Object, World, Write, Written};
+use lockstep_connect::{Connector, Keep, Link, Object, World, Write, Written};
 use lockstep_core::Fields;
 use lockstep_core::clock::Clock;
 use lockstep_core::mapping::Compiled;
@@ -8,6 +8,8 @@ use lockstep_core::schema::Schema;
 use lockstep_sim::platforms::activecampaign::ActiveCampaign;
 use lockstep_sim::platforms::blueconic::BlueConic;
 use lockstep_sim::platforms::copernica::Copernica;
+use lockstep_sim::platforms::platform_x::PlatformX;
+use lockstep_sim::platforms::rest::{Auth, Rest};
 use lockstep_sim::platforms::{Platform, ScaledClock, Site};
 use lockstep_sim::time::BEGINNING;
 use serde_json::{Value, json};
@@ -55,6 +57,20 @@ impl<P: Platform> Linked<P> {
         let matching = remote.matching.clone();
         let options = fields(options);
         Self { connector, link, site, clock, config, object, options, mapping, matching }
+    }
+
+    fn world(&self, keep: Option<Arc<dyn Keep>>) -> World {
+        World { transport: Arc::clone(&self.site) as _, clock: Arc::clone(&self.clock), seed: 7, keep }
+    }
+
+    /// Links again, with the configuration as it is now.
+    pub(crate) fn reopen(&mut self) {
+        self.link = self.opened(None);
+    }
+
+    /// Another link with the configuration as it is now.
+    pub(crate) fn opened(&self, keep: Option<Arc<dyn Keep>>) -> Link {
+        self.connector.open(self.config.clone(), self.world(keep)).unwrap()
     }
 
     /// How a record should look there.
@@ -122,4 +138,22 @@ pub(crate) fn activecampaign(people: u64) -> Linked<ActiveCampaign> {
     let config = json!({"base_url": "https://acme.api-us1.com/api/3", "api_key": ActiveCampaign::TOKEN});
     let platform = ActiveCampaign::new(1).with_fields(110).with_people(people, BEGINNING);
     Linked::new("activecampaign", "contact", json!({}), config, platform)
+}
+
+pub(crate) fn platform_x(people: u64) -> Linked<PlatformX> {
+    let config = json!({
+        "base_url": "https://api.platform-x.test", "consumer_key": PlatformX::CONSUMER_KEY,
+        "consumer_secret": PlatformX::CONSUMER_SECRET, "token": PlatformX::TOKEN, "token_secret": PlatformX::TOKEN_SECRET,
+    });
+    let platform = PlatformX::new().with_people(people, 1, BEGINNING);
+    Linked::new("platform-x", "contact", json!({}), config, platform)
+}
+
+pub(crate) fn rest(people: u64) -> Linked<Rest> {
+    let config = json!({
+        "base_url": "https://rest.test", "path": "/offset/items", "item_path": "/items",
+        "records_path": ["data", "items"], "auth": {"type": "bearer", "key": Auth::KEY}, "identity_path": "/me",
+    });
+    let platform = Rest::new(1, Auth::Bearer).with_people(people, 1, BEGINNING);
+    Linked::new("generic-rest", "item", json!({}), config, platform)
 }

@@ -1,9 +1,9 @@
 //! The ready-made connectors writing to the doubles: made, changed, recognised, refused and gone; in batches and in
 //! bulk; and under faults, where no object may be made twice.
 
-use super::linked::{Linked, activecampaign, blueconic, copernica};
+use super::linked::{Linked, activecampaign, blueconic, copernica, platform_x, rest};
 use lockstep_connect::{Class, Written};
-use lockstep_sim::platforms::Platform;
+use lockstep_sim::platforms::{Faults, Platform};
 use serde_json::{Value, json};
 
 fn kim() -> Value {
@@ -75,9 +75,241 @@ async fn copernica_v4_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_has_no_upsert_is_looked_up_and_then_made_or_changed() {
+    let linked = copernica("v3", 20);
+    lives(&linked).await;
+    let linked = platform_x(20);
+    lives(&linked).await;
+    assert_eq!(linked.link.identity().await.unwrap().id.as_deref(), Some("x-7"));
+    let mut linked = rest(20);
+    lives(&linked).await;
+    linked.config["update"] = json!("patch");
+    linked.reopen();
+    let write = linked.write_of("a", Some("1"), &kim(), Some(&["city"]));
+    assert_eq!(class(&linked.write(vec![write]).await), Class::Gone, "this one knows no PATCH");
+}
+
+#[tokio::test(start_paused = true)]
 async fn activecampaign_is_written() {
     let linked = activecampaign(20);
     lives(&linked).await;
     let identity = linked.link.identity().await.unwrap();
     assert_eq!(identity.id.as_deref(), Some("acme.api-us1.com"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_written_says_what_it_means() {
+    let linked = activecampaign(3);
+    // Somebody else has the address.
+    let write = linked.write_of("a", Some("88"), &json!({"email": "person2@club.test"}), Some(&["email"]));
+    assert_eq!(class(&linked.write(vec![write]).await), Class::Duplicate);
+    assert!(linked.site.look(|platform| platform.remove(88)));
+    let write = linked.write_of("a", Some("88"), &kim(), Some(&["firstName"]));
+    assert_eq!(class(&linked.write(vec![write]).await), Class::Gone);
+    assert_eq!(linked.fetch("88").await, None);
+    let mut write = linked.write_of("a", None, &kim(), None);
+    write.whole["fieldValues"] = json!({"CITTY": "Delft"});
+    let written = linked.write(vec![write]).await;
+    let [Written::Refused(trouble)] = written.as_slice() else { panic!("{written:?}") };
+    assert!(trouble.failure.message.contains("CITTY") && trouble.failure.message.contains("CITY"), "{trouble}");
+
+    let linked = copernica("v4", 3);
+    assert!(linked.site.look(|platform| platform.remove_by_user(501, linked.clock.now())));
+    assert_eq!(linked.fetch("501").await, None);
+    let write = linked.write_of("a", Some("501"), &kim(), Some(&["firstName"]));
+    assert_eq!(class(&linked.write(vec![write]).await), Class::Gone);
+    // Two profiles have the address: neither is the one.
+    let twin = json!({"fields": {"email": "person2@club.test"}});
+    linked.site.look(|platform| platform.add(12, &twin, linked.clock.now()));
+    let write = linked.write_of("a", None, &json!({"email": "person2@club.test", "city": "Delft"}), None);
+    assert_eq!(class(&linked.write(vec![write]).await), Class::Ambiguous);
+
+    let linked = blueconic(3);
+    let id = linked.site.look(|platform| platform.profiles().keys().next().unwrap().clone());
+    assert!(linked.site.look(|platform| platform.remove(&id)));
+    assert_eq!(linked.fetch(&id).await, None);
+    let write = linked.write_of("a", Some(&id), &kim(), Some(&["firstName"]));
+    assert_eq!(class(&linked.write(vec![write]).await), Class::Gone);
+    let mut write = linked.write_of("a", None, &kim(), None);
+    write.whole["properties"]["shoe"] = json!(["42"]);
+    let written = linked.write(vec![write]).await;
+    let [Written::Refused(trouble)] = written.as_slice() else { panic!("{written:?}") };
+    assert_eq!(trouble.class, Class::Permanent);
+    assert!(trouble.failure.message.contains("'shoe' doesn't exist"), "{trouble}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_credentials_are_told_from_all_else() {
+    let mut linked = activecampaign(1);
+    linked.config["api_key"] = json!("other");
+    linked.reopen();
+    let write = linked.write_of("a", None, &kim(), None);
+    assert_eq!(class(&linked.write(vec![write]).await), Class::Auth);
+    let mut linked = copernica("v4", 1);
+    linked.config["access_token"] = json!("other-token");
+    linked.reopen();
+    let write = linked.write_of("a", None, &kim(), None);
+    assert_eq!(class(&linked.write(vec![write]).await), Class::Auth);
+    let failure = linked.link.identity().await.unwrap_err();
+    assert!(!failure.message.contains("other-token"), "{failure}");
+}
+
+/// A member by number.
+fn member(number: usize) -> Value {
+    json!({"email": format!("m{number}@hub.test"), "firstName": format!("F{number}"), "city": "Delft"})
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_a_batch_is_split_and_one_bad_entry_is_alone() {
+    let linked = blueconic(0);
+    let mut writes: Vec<_> = (0..2500).map(|n| linked.write_of(&n.to_string(), None, &member(n), None)).collect();
+    writes[1200].whole["properties"]["shoe"] = json!(["42"]);
+    let written = linked.write(writes).await;
+    assert_eq!(written.len(), 2500);
+    let refused: Vec<usize> = (0..2500).filter(|n| matches!(written[*n], Written::Refused(_))).collect();
+    assert_eq!(refused, [1200]);
+    let calls = linked.site.seen().iter().filter(|seen| seen.what.starts_with("PUT ")).count();
+    assert_eq!((calls, linked.site.look(|platform| platform.profiles().len())), (3, 2499));
+    for n in [0, 999, 1000, 2499] {
+        let Written::Done { id, is_new: true, .. } = &written[n] else { panic!("{:?}", written[n]) };
+        linked.assert_holds(id, &member(n)).await;
+    }
+}
+
+/// Submits and waits.
+async fn in_bulk<P: Platform>(linked: &Linked<P>, writes: Vec<lockstep_connect::Write>) -> Vec<Written> {
+    let job = linked.link.submit(linked.object, &linked.options, writes).await.unwrap();
+    let mut asked = 0;
+    loop {
+        if let Some(written) = linked.link.poll(linked.object, &linked.options, &job).await.unwrap() {
+            assert!(asked > 0, "it was over at once");
+            return written;
+        }
+        asked += 1;
+        assert!(asked < 100, "the job never ends");
+        tokio::time::advance(std::time::Duration::from_millis(500)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_contacts_are_imported_and_one_bad_row_is_alone() {
+    let linked = activecampaign(5);
+    assert_eq!(linked.link.bulk("contact").map(|bulk| (bulk.from, bulk.size)), Some((10, 250)));
+    let mut writes: Vec<_> = (0..200).map(|n| linked.write_of(&n.to_string(), None, &member(n), None)).collect();
+    writes[7].whole["email"] = json!("bad@@x");
+    writes[8].whole["email"] = json!("");
+    writes.push(linked.write_of(
+        "known",
+        Some("90"),
+        &json!({"email": "person3@club.test", "city": "Gouda"}),
+        Some(&["city"]),
+    ));
+    writes.last_mut().unwrap().may_create = true;
+    // It gets another address: an import would make another contact of it.
+    writes.push(linked.write_of("moved", Some("91"), &json!({"email": "moved@hub.test"}), Some(&["email"])));
+    let written = in_bulk(&linked, writes).await;
+    let refused: Vec<usize> = (0..202).filter(|n| matches!(written[*n], Written::Refused(_))).collect();
+    assert_eq!((written.len(), refused), (202, vec![7, 8]));
+    assert_eq!(linked.site.look(|platform| platform.contacts().len()), 5 + 198);
+    for n in [0, 199] {
+        let Written::Done { id, is_new: true, .. } = &written[n] else { panic!("{:?}", written[n]) };
+        linked.assert_holds(id, &member(n)).await;
+    }
+    assert_eq!(linked.shown("90").await["city"], "Gouda");
+    assert_eq!(linked.shown("91").await["email"], "moved@hub.test");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_profiles_are_imported_with_their_interests() {
+    let linked = copernica("v4", 5);
+    let mut writes: Vec<_> = (0..250).map(|n| linked.write_of(&n.to_string(), None, &member(n), None)).collect();
+    let mut rower = member(3);
+    rower["interests"] = json!(["rowing"]);
+    writes[3] = linked.write_of("3", None, &rower, None);
+    let written = in_bulk(&linked, writes).await;
+    assert_eq!(linked.site.look(|platform| platform.profiles().len()), 255);
+    for (n, record) in [(0, member(0)), (3, rower), (249, member(249))] {
+        let Written::Done { id, .. } = &written[n] else { panic!("{:?}", written[n]) };
+        linked.assert_holds(id, &record).await;
+    }
+}
+
+/// What goes wrong in the tests with faults.
+const FAULTS: Faults = Faults {
+    throttle_one_in: 8,
+    retry_after_seconds: 2,
+    unavailable_one_in: 8,
+    answer_lost_one_in: 8,
+    slow_one_in: 20,
+    slow_ms: 90_000,
+    expire_one_in: 15,
+    hook_lost_one_in: 0,
+    hook_twice_one_in: 0,
+    hooks_are_shuffled: false,
+};
+
+/// Writes people one by one as an engine does: what is harmless is repeated, what is unknown is looked up first.
+async fn write_through<P: Platform>(linked: &Linked<P>, people: usize) {
+    for n in 0..people {
+        let mut write = linked.write_of(&n.to_string(), None, &member(n), None);
+        for attempt in 0.. {
+            assert!(attempt < 30, "it is never written");
+            let is_harmless = linked.link.is_idempotent(linked.object, &write);
+            let trouble = match linked.write(vec![write.clone()]).await.remove(0) {
+                Written::Done { .. } => break,
+                Written::Refused(trouble) => trouble,
+            };
+            match trouble.class {
+                Class::Retry | Class::Down => {}
+                Class::Unknown => {
+                    assert!(!is_harmless, "{trouble:?}");
+                    tokio::time::advance(linked.link.settle_after(linked.object)).await;
+                    let found = loop {
+                        match linked.link.find(linked.object, &linked.options, &write.groups).await {
+                            Ok(found) => break found,
+                            Err(again) => assert_eq!(again.class, Class::Down, "{again:?}"),
+                        }
+                    };
+                    assert!(found.len() < 2, "made twice");
+                    write.id = found.first().map(|object| object.id.clone());
+                }
+                _ => panic!("{trouble:?}"),
+            }
+            tokio::time::advance(trouble.after.unwrap_or_default()).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_faults_nothing_is_lost_and_nothing_is_made_twice() {
+    let linked = blueconic(0);
+    linked.site.set(FAULTS);
+    write_through(&linked, 60).await;
+    linked.site.set(Faults::default());
+    assert_eq!(linked.site.look(|platform| platform.profiles().len()), 60);
+
+    let linked = copernica("v4", 0);
+    linked.site.set(FAULTS);
+    write_through(&linked, 60).await;
+    linked.site.set(Faults::default());
+    assert_eq!(linked.site.look(|platform| platform.profiles().len()), 60);
+
+    let linked = activecampaign(0);
+    linked.site.set(FAULTS);
+    write_through(&linked, 60).await;
+    linked.site.set(Faults::default());
+    assert_eq!(linked.site.look(|platform| platform.contacts().len()), 60);
+
+    // No upsert: what is unknown is looked up, and two may have one address here.
+    let linked = copernica("v3", 0);
+    linked.site.set(Faults { expire_one_in: 0, ..FAULTS });
+    write_through(&linked, 60).await;
+    linked.site.set(Faults::default());
+    assert_eq!(linked.site.look(|platform| platform.profiles().len()), 60);
+
+    let linked = platform_x(0);
+    linked.site.set(FAULTS);
+    write_through(&linked, 60).await;
+    linked.site.set(Faults::default());
+    assert_eq!(linked.site.look(|platform| platform.contacts().len()), 60);
 }

@@ -81,8 +81,10 @@ impl Rest {
             Some(Err(_)) => return fault(StatusCode::BAD_REQUEST, "updated_since is no time"),
             since => since.and_then(Result::ok),
         };
-        let items: Vec<&Item> =
-            self.items.values().filter(|item| since.is_none_or(|at| item.updated_at >= at)).collect();
+        let email = call.query("email");
+        let has_email = |item: &&Item| email.as_ref().is_none_or(|email| item.body["email"] == email.as_str());
+        let is_new = |item: &&Item| since.is_none_or(|at| item.updated_at >= at);
+        let items: Vec<&Item> = self.items.values().filter(is_new).filter(has_email).collect();
         let limit =
             call.number("limit").or_else(|| call.number("per_page")).unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
         let total = items.len();
