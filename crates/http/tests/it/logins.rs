@@ -49,7 +49,8 @@ async fn whoever_logs_in_leaves_a_connection_that_is_ready() {
     let view = office.rest("GET", &format!("{HOME}/{id}"), &office.manager.key, &Value::Null).await;
     assert_eq!((&view.body["state"], &view.body["realm"]), (&json!("ready"), &json!("acc-1")));
     assert_eq!(view.body["config"], json!({"client": "me", "token": "•••"}), "what a login brings is not shown");
-    let (connection, _) = office.world.settings.read(|all| all.sharing.connection(id.parse().expect("an id"))).expect("it");
+    let (connection, _) =
+        office.world.settings.read(|all| all.sharing.connection(id.parse().expect("an id"))).expect("it");
     assert_eq!(account::opened(&office.world, &connection).expect("sealed")["token"], "right-key");
     let again = comes_back(&office, &brought).await;
     assert_eq!(again.status, 409, "a word is good for one return");
