@@ -1,7 +1,7 @@
 //! `lockstep connection|share|run|problem` over the real binary, in the words that people type.
 
 use crate::desk::Desk;
-use crate::hub::{ADMIN_KEY, Hub, Start, binary};
+use crate::hub::{ADMIN_KEY, Start, binary};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use std::process::Output;

@@ -1,3 +1,5 @@
+//! The registry, with a clock that is put forward and a folder of its own. It must not look at time that passes.
+
 use super::*;
 use std::sync::atomic::{AtomicI64, Ordering as Order};
 
