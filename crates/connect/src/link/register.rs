@@ -52,6 +52,8 @@ impl Desk {
         looks: bool,
     ) -> Result<Value, Trouble> {
         let (remote, said) = self.register_said(object)?;
+        // A refusal may repeat what it was given.
+        self.account().secrets.add(wanted.secret);
         let known: Known = serde_json::from_value(known.clone()).unwrap_or_default();
         let url = digest_of(wanted.url);
         let is_elsewhere = known.url != url;

@@ -394,3 +394,34 @@ async fn a_listed_object_is_shaped_like_a_fetched_one() {
     // 2026-01-01 in Amsterdam began an hour before it did in London.
     assert_eq!(shaped.changed_at, Some(lockstep_sim::time::BEGINNING.plus_ms(-1000)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_may_have_taken_effect_is_not_repeated_and_what_must_wait_long_is_given_back() {
+    let linked = platform_x(0);
+    let posts = || linked.site.seen().iter().filter(|seen| seen.what == "POST /contacts").count();
+    let write = linked.write_of("a", None, &kim(), None);
+    assert!(!linked.link.is_idempotent("contact", &write));
+    // The lookup gets through, and the answer to the POST is lost after its work.
+    linked.site.set(Faults { slow_one_in: 2, slow_ms: 90_000, ..Faults::default() });
+    let mut lost = 0;
+    for n in 0..40 {
+        let before = posts();
+        let written = linked.write(vec![linked.write_of("a", None, &member(n), None)]).await;
+        assert!(posts() <= before + 1, "it was sent twice");
+        if let [Written::Refused(trouble)] = written.as_slice() {
+            lost += usize::from(trouble.class == Class::Unknown);
+        }
+    }
+    assert!(lost > 5, "{lost} were lost");
+
+    linked.site.set(Faults { throttle_one_in: 1, retry_after_seconds: 300, ..Faults::default() });
+    let before = linked.site.seen().len();
+    let written = linked.write(vec![write]).await;
+    let [Written::Refused(trouble)] = written.as_slice() else { panic!("{written:?}") };
+    assert_eq!((trouble.class, trouble.after), (Class::Retry, Some(std::time::Duration::from_secs(300))));
+    assert_eq!(linked.site.seen().len(), before + 1);
+
+    linked.site.set(Faults { unavailable_one_in: 1, ..Faults::default() });
+    let trouble = linked.link.fetch("contact", &linked.options, "1").await.unwrap_err();
+    assert_eq!(trouble.class, Class::Down);
+}
