@@ -184,7 +184,7 @@ mod tests {
             "id": ConnectionId(1), "business": "a1", "label": "", "connector": "shop", "version": "1",
             "provider": "shop", "realm": "r", "config": "one", "shown": {}, "hook_key": "two",
             "state": {"is": "ready"}, "created_at": 0,
-            "authorizing": {"state_digest": [0; 32], "verifier": "three", "by": "admin", "expires_at": 0},
+            "authorizing": {"state_digest": vec![0; 32], "verifier": "three", "by": "admin", "expires_at": 0},
         }))
         .unwrap();
         let found: Vec<_> =
