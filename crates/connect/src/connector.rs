@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lockstep_core::Fields;
-use lockstep_manifest::{Authorization, Remote, Sharing};
+use lockstep_manifest::{Authorization, Problem, Remote, Sharing};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -16,6 +16,9 @@ use crate::link::{Link, draft_of, seen};
 use crate::python;
 use crate::secret::Secrets;
 use crate::source::{BadManifest, Source, World};
+
+/// What the file beside a manifest is called, which its problems begin with.
+const FILE: &str = "lockstep.yaml";
 
 /// A connector. Cloning shares it.
 #[derive(Clone)]
@@ -33,7 +36,12 @@ impl Connector {
     /// Everything that is wrong with either.
     pub fn parse(manifest: &str, sharing: Option<&str>, files: Arc<dyn Files>) -> Result<Self, BadManifest> {
         let source = Source::parse(manifest, files)?;
-        let sharing = sharing.map(|text| Sharing::parse(text, manifest)).transpose().map_err(BadManifest)?;
+        let beside = |problem: Problem| {
+            let path = [FILE, problem.path.as_str()].into_iter().filter(|part| !part.is_empty());
+            Problem { path: path.collect::<Vec<_>>().join(": "), ..problem }
+        };
+        let sharing = sharing.map(|text| Sharing::parse(text, manifest)).transpose();
+        let sharing = sharing.map_err(|problems| BadManifest(problems.into_iter().map(beside).collect()))?;
         Ok(Self { source: Arc::new(source), sharing: sharing.map(Arc::new) })
     }
 

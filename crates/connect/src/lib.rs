@@ -1,12 +1,15 @@
-//! Runs a connector: a manifest with a configuration, against the platform.
+//! Runs a connector: a manifest and what stands beside it, with a configuration, against the platform.
 //!
-//! What it is: the runtime of Airbyte's low-code format in Rust, pull by pull. Why a room of its own: nothing in here
-//! knows records, stores or shares; it knows how to ask a platform and what the answers mean. What it must not do: open
-//! a socket (all calls go through `egress`), show a secret, or hold more than the pages that are being worked on.
+//! What it is: the runtime of Airbyte's low-code format in Rust, pull by pull, and of `lockstep.yaml`: finding, fetching
+//! and writing objects, and hooks. Why a room of its own: nothing in here knows records, stores or shares; it knows how
+//! to ask a platform and what the answers mean. What it must not do: open a socket (all calls go through `egress`), show
+//! a secret, or hold more than the pages that are being worked on.
 //!
 //! ```text
 //! Manifest + config ─▶ Source ─▶ spec, check, discover
 //!                             └▶ read ─▶ read/ (parts ▸ slices ▸ pages) ─▶ Event
+//! lockstep.yaml     ─▶ Connector ─▶ Link ─▶ link/ (find, fetch, write, batch, bulk, register) ─▶ Object, Written
+//!                               └▶ hook ─▶ hook/ (verify ▸ decode) ─▶ Hint
 //!
 //! one page:  draft (request, paging, window, part) ─▶ auth ─▶ budget ─▶ egress ─▶ verdict (again? give up?)
 //!            ─▶ decode ─▶ select (find ▸ filter ▸ change) ─▶ records, next token

@@ -179,6 +179,25 @@ mod tests {
     }
 
     #[test]
+    fn everything_sealed_in_a_connection_is_found_with_a_place_of_its_own() {
+        let mut connection: Connection = serde_json::from_value(serde_json::json!({
+            "id": ConnectionId(1), "business": "a1", "label": "", "connector": "shop", "version": "1",
+            "provider": "shop", "realm": "r", "config": "one", "shown": {}, "hook_key": "two",
+            "state": {"is": "ready"}, "created_at": 0,
+            "authorizing": {"state_digest": vec![0; 32], "verifier": "three", "by": "admin", "expires_at": 0},
+        }))
+        .unwrap();
+        let found: Vec<_> =
+            sealed_in_connection(&mut connection).into_iter().map(|(place, sealed)| (place, sealed.clone())).collect();
+        let sealed: Vec<_> = found.iter().map(|(_, sealed)| sealed.as_str()).collect();
+        assert_eq!(sealed, ["one", "two", "three"]);
+        let places: std::collections::BTreeSet<_> = found.iter().map(|(place, _)| place).collect();
+        assert_eq!(places.len(), 3, "{places:?}");
+        (connection.config, connection.hook_key, connection.authorizing) = (String::new(), String::new(), None);
+        assert!(sealed_in_connection(&mut connection).is_empty(), "one that was revoked holds nothing");
+    }
+
+    #[test]
     fn the_check_value_tells_a_wrong_key() {
         let (sealer, other) = (Sealer::new(&[1; 32]).unwrap(), Sealer::new(&[2; 32]).unwrap());
         let value = sealer.check_value().unwrap();

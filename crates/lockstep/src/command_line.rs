@@ -3,6 +3,7 @@
 use crate::bench::BenchArgs;
 use crate::connector::Format;
 use crate::kept_for::KeptFor;
+use crate::sharing::args::{ConnectionCommand, ProblemCommand, RunCommand, ShareCommand};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use std::net::SocketAddr;
@@ -19,6 +20,9 @@ pub(crate) struct CommandLine {
 const ADMIN_KEY_HELP: &str =
     "The administrator's key is read from LOCKSTEP_ADMIN_KEY, or from admin.key in the data folder.";
 
+const CALLER_KEY_HELP: &str = "The API key or token is read from LOCKSTEP_API_KEY, else the administrator's from \
+    LOCKSTEP_ADMIN_KEY or admin.key in the data folder.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the API and deliver changes
@@ -32,8 +36,7 @@ pub(crate) enum Command {
     /// Say in plain words what is wrong, if something is
     Doctor(DoctorArgs),
     /// Follow the changes of a business as they happen
-    #[command(after_help = "The API key or token is read from LOCKSTEP_API_KEY, else the administrator's from \
-        LOCKSTEP_ADMIN_KEY or admin.key in the data folder.")]
+    #[command(after_help = CALLER_KEY_HELP)]
     Tail(TailArgs),
     /// Write a backup of a running hub into one file
     #[command(after_help = ADMIN_KEY_HELP)]
@@ -51,6 +54,18 @@ pub(crate) enum Command {
     /// Try a connector by itself: what it asks for, whether a configuration works, its streams, their records
     #[command(subcommand)]
     Connector(ConnectorCommand),
+    /// Keep accounts on platforms: connect, change, try, log in, revoke
+    #[command(subcommand, after_help = CALLER_KEY_HELP)]
+    Connection(Box<ConnectionCommand>),
+    /// Keep shares: what of a platform and of the hub is kept equal, and which way
+    #[command(subcommand, after_help = CALLER_KEY_HELP)]
+    Share(ShareCommand),
+    /// Watch and steer runs of shares
+    #[command(subcommand, after_help = CALLER_KEY_HELP)]
+    Run(RunCommand),
+    /// See what could not be taken in or brought over, and try it again
+    #[command(subcommand, after_help = CALLER_KEY_HELP)]
+    Problem(ProblemCommand),
     /// Explain an error code
     Explain(ExplainArgs),
     /// Measure this machine: the hub beside a bare server and a bare client, in one run

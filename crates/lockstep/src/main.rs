@@ -18,6 +18,7 @@ mod rekey;
 mod remote;
 mod serve;
 mod settings;
+mod sharing;
 mod tail;
 mod telemetry;
 mod wire_up;
@@ -52,6 +53,10 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Release(args) => backup::release(&args),
         Command::Rekey(args) => rekey::run(&args),
         Command::Connector(command) => connector::run(command),
+        Command::Connection(command) => sharing::connections(*command),
+        Command::Share(command) => sharing::shares(command),
+        Command::Run(command) => sharing::runs(command),
+        Command::Problem(command) => sharing::problems(command),
         Command::Explain(args) => explain::run(&args),
         Command::Bench(args) => wire_up::runtime()?.block_on(bench::run(args)).map_err(Failure::from),
     }

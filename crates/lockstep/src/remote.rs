@@ -10,7 +10,7 @@ use crate::{paths, wire_up};
 use anyhow::Context as _;
 use bytes::Bytes;
 use http::{Method, Request, Response, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -91,7 +91,7 @@ impl Remote {
 
     /// Calls and gives the answer's head; its body is still to be read.
     pub(crate) async fn call(&self, method: Method, path: &str) -> anyhow::Result<Response<Incoming>> {
-        self.call_with(method, path, &[]).await
+        self.call_with(method, path, &[], Bytes::new()).await
     }
 
     async fn call_with(
@@ -99,6 +99,7 @@ impl Remote {
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
+        body: Bytes,
     ) -> anyhow::Result<Response<Incoming>> {
         let answer = async {
             let uri: Uri = self.url.parse().with_context(|| format!("{} is no URL", self.url))?;
@@ -113,7 +114,7 @@ impl Remote {
             if let Some(key) = &self.key {
                 request = request.header("authorization", format!("Bearer {key}"));
             }
-            Ok(sender.send_request(request.body(Empty::<Bytes>::new())?).await?)
+            Ok(sender.send_request(request.body(Full::new(body))?).await?)
         };
         let answer = tokio::time::timeout(self.patience, answer).await;
         answer.with_context(|| format!("{} did not answer in {} s", self.url, self.patience.as_secs()))?
@@ -126,7 +127,39 @@ impl Remote {
 
     /// Gets, in the same way.
     pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Result<Response<Incoming>, Failure> {
-        self.heard(self.call_with(Method::GET, path, headers).await, path).await
+        self.heard(self.call_with(Method::GET, path, headers, Bytes::new()).await, path).await
+    }
+
+    /// Calls with a body of JSON, or with none, in the same way.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let headers = [("content-type", "application/json")];
+        let headers = if body.is_some() { &headers[..] } else { &[] };
+        self.heard(self.call_with(method, path, headers, bytes).await, path).await
+    }
+
+    /// The one business that the key opens.
+    pub(crate) async fn only_business(&self) -> Result<String, Failure> {
+        let answer = whole(self.get("/rest/v1/businesses?limit=20", &[]).await?).await?;
+        let answer: Value = serde_json::from_slice(&answer).map_err(|error| Failure::Other(error.into()))?;
+        let items = answer.get("items").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let ids: Vec<&str> = items.iter().filter_map(|item| item.get("id")?.as_str()).collect();
+        match ids.as_slice() {
+            [only] => Ok((*only).to_owned()),
+            [] => {
+                Err(Failure::new(Code::BusinessNotFound, "this key opens no business: make one, or give another key"))
+            }
+            several => {
+                let text =
+                    format!("this key opens several businesses: name one with --business: {}", several.join(", "));
+                Err(Failure::new(Code::SettingsInvalid, text))
+            }
+        }
     }
 
     async fn heard(
@@ -152,7 +185,7 @@ impl Remote {
         }
     }
 
-    async fn connect(&self, uri: &Uri) -> anyhow::Result<SendRequest<Empty<Bytes>>> {
+    async fn connect(&self, uri: &Uri) -> anyhow::Result<SendRequest<Full<Bytes>>> {
         let host = uri.host().with_context(|| format!("{} has no host", self.url))?;
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let is_https = match uri.scheme_str() {
@@ -195,7 +228,7 @@ fn add_roots(roots: &mut RootCertStore, path: &Path) -> Result<(), Failure> {
 
 async fn speak(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-) -> anyhow::Result<SendRequest<Empty<Bytes>>> {
+) -> anyhow::Result<SendRequest<Full<Bytes>>> {
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
     wire_up::spawn(async move {
         // The request tells of a connection that broke.

@@ -6,7 +6,7 @@
 use crate::command_line::TailArgs;
 use crate::failure::Failure;
 use crate::printer::{complain, say};
-use crate::remote::{Remote, whole};
+use crate::remote::Remote;
 use crate::wire_up;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -34,7 +34,11 @@ pub(crate) fn run(args: &TailArgs) -> Result<(), Failure> {
 }
 
 async fn follow(args: &TailArgs, remote: &Remote) -> Result<(), Failure> {
-    let path = path(args, &business(args, remote).await?);
+    let business = match &args.business {
+        Some(business) => business.clone(),
+        None => remote.only_business().await?,
+    };
+    let path = path(args, &business);
     let mut reader = Reader { left: args.limit, json: args.json, last: None, has_come: false };
     let mut wait = AGAIN_AFTER;
     loop {
@@ -62,25 +66,6 @@ async fn follow(args: &TailArgs, remote: &Remote) -> Result<(), Failure> {
 
 fn is_passing(refused: &Rejection) -> bool {
     matches!(refused.code, Code::Busy | Code::ShuttingDown | Code::StoreFailed)
-}
-
-/// The business asked for, or the one that the key opens.
-async fn business(args: &TailArgs, remote: &Remote) -> Result<String, Failure> {
-    if let Some(business) = &args.business {
-        return Ok(business.clone());
-    }
-    let answer = whole(remote.get("/rest/v1/businesses?limit=20", &[]).await?).await?;
-    let answer: Value = serde_json::from_slice(&answer).map_err(|error| Failure::Other(error.into()))?;
-    let items = answer.get("items").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let ids: Vec<&str> = items.iter().filter_map(|item| item.get("id")?.as_str()).collect();
-    match ids.as_slice() {
-        [only] => Ok((*only).to_owned()),
-        [] => Err(Failure::new(Code::BusinessNotFound, "this key opens no business: make one, or give another key")),
-        several => {
-            let text = format!("this key opens several businesses: name one with --business: {}", several.join(", "));
-            Err(Failure::new(Code::SettingsInvalid, text))
-        }
-    }
 }
 
 fn path(args: &TailArgs, business: &str) -> String {

@@ -101,7 +101,7 @@ impl Registry {
         let mut ready_made = BTreeMap::new();
         for (name, manifest, sharing) in builtin::ALL {
             let key = Key { name: name.to_owned(), version: FIRST_VERSION.to_owned() };
-            let connector = parse(name, manifest, sharing, Arc::new(()))?;
+            let connector = parse(name, manifest, Some(sharing), Arc::new(()))?;
             let known = Known {
                 name: key.name.clone(),
                 version: key.version.clone(),

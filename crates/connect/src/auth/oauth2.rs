@@ -309,8 +309,11 @@ pub(crate) async fn send(account: &Account, draft: Draft, what: &str) -> Result<
                 let said = reply.complaint().map(|text| format!(": {text}")).unwrap_or_default();
                 let message = format!("{what} to {} is refused with {}{said}", reply.shown_url(), reply.status);
                 let may_pass = reply.status.as_u16() == 429 || reply.status.is_server_error();
-                if !may_pass || attempt == TRIES {
+                if !may_pass {
                     return Err(Failure::config(format!("{message}; check the credentials, or authorise again")));
+                }
+                if attempt == TRIES {
+                    return Err(Failure::transient(format!("{message} (tried {attempt} times)")));
                 }
                 let wait = backoff::wait(&[], Some(&reply), attempt, &scope, account.now())?;
                 tokio::time::sleep(wait).await;

@@ -16,7 +16,7 @@ const PAIRS_MAX: usize = 10_000;
 pub(super) fn body(decoding: Decoding, call: &HookCall) -> Result<Value, String> {
     let is_json = || {
         let kind = call.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        kind.contains("json") || call.body.trim_ascii_start().starts_with(b"{")
+        kind.contains("json") || matches!(call.body.trim_ascii_start().first(), Some(b'{' | b'['))
     };
     match decoding {
         _ if call.body.trim_ascii().is_empty() => Ok(Value::Null),

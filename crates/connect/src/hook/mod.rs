@@ -57,7 +57,7 @@ pub(crate) fn hints(
 fn items(said: &Hooks, body: Value, scope: &Map<String, Value>) -> Result<Vec<Value>, HookRefused> {
     let found = match &said.split {
         None => body,
-        Some(pick) => pick.value(&body, scope).map_err(unread)?,
+        Some(pick) => pick.value(&body, scope)?,
     };
     let items = match found {
         Value::Array(items) => items,
@@ -77,11 +77,12 @@ fn items(said: &Hooks, body: Value, scope: &Map<String, Value>) -> Result<Vec<Va
 }
 
 fn hint(remote: &Remote, said: &Hooks, scope: &Map<String, Value>) -> Result<Option<Hint>, HookRefused> {
-    let is_true = |fill: &Option<Fill>| fill.as_ref().map_or(Ok(false), |fill| fill.is_true(scope)).map_err(unread);
+    let is_true =
+        |fill: &Option<Fill>| fill.as_ref().map_or(Ok(false), |fill| fill.is_true(scope)).map_err(HookRefused::from);
     if is_true(&said.ignore)? {
         return Ok(None);
     }
-    let id = said.id.text(scope).map_err(unread)?;
+    let id = said.id.text(scope)?;
     if id.is_empty() {
         return Err(HookRefused::Unread(format!("it tells no id ({} is empty)", said.id.source())));
     }
@@ -89,16 +90,12 @@ fn hint(remote: &Remote, said: &Hooks, scope: &Map<String, Value>) -> Result<Opt
         return Ok(Some(Hint { id, is_gone: true, object: None, version: None }));
     }
     let Some(blank) = &said.object else {
-        let version = said.version.as_ref().map(|version| version.text(scope)).transpose().map_err(unread)?;
+        let version = said.version.as_ref().map(|version| version.text(scope)).transpose()?;
         return Ok(Some(Hint { id, is_gone: false, object: None, version: version.filter(|text| !text.is_empty()) }));
     };
-    let raw = blank.value(scope).map_err(unread)?;
+    let raw = blank.value(scope)?;
     let found = object_of(remote, scope.clone(), &|_name| Table::default(), raw);
     let found = found.map_err(|trouble| HookRefused::Unread(trouble.failure.message))?;
     let version = found.version.clone();
     Ok(Some(Hint { id, is_gone: found.is_gone, version, object: Some(found) }))
-}
-
-fn unread(error: lockstep_expr::ExprError) -> HookRefused {
-    HookRefused::Unread(error.to_string())
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use lockstep_core::clock::Timestamp;
+use lockstep_expr::ExprError;
 use serde_json::Value;
 
 use crate::link::Object;
@@ -65,4 +66,10 @@ pub enum HookRefused {
     /// It cannot be read.
     #[error("the call cannot be read: {0}")]
     Unread(String),
+}
+
+impl From<ExprError> for HookRefused {
+    fn from(error: ExprError) -> Self {
+        Self::Unread(error.to_string())
+    }
 }

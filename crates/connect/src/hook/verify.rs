@@ -11,7 +11,7 @@ use lockstep_manifest::{Digest, Encoding, Proof, Verifier};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-use super::{HookCall, HookRefused, decode, unread};
+use super::{HookCall, HookRefused, decode};
 
 /// The parameter of the key, where nothing is said.
 const KEY: &str = "key";
@@ -28,7 +28,7 @@ pub(super) fn verify(verifiers: &[Verifier], call: &HookCall, scope: &Scope) -> 
 
 fn one(said: &Verifier, call: &HookCall, scope: &Scope) -> Result<(), HookRefused> {
     let secret = match &said.secret {
-        Some(fill) => fill.text(scope).map_err(unread)?,
+        Some(fill) => fill.text(scope)?,
         None => call.secret.clone(),
     };
     if secret.is_empty() && said.kind != Proof::Signature {
@@ -91,7 +91,7 @@ fn hmac(said: &Verifier, call: &HookCall, scope: &Scope, secret: &str) -> Result
         Some(fill) => {
             let mut seen = scope.clone();
             seen.insert("text".to_owned(), String::from_utf8_lossy(&call.body).into_owned().into());
-            fill.text(&seen).map_err(unread)?.into_bytes()
+            fill.text(&seen)?.into_bytes()
         }
     };
     let bytes = match said.encoding {
@@ -143,7 +143,7 @@ fn signature(said: &Verifier, call: &HookCall, scope: &Scope) -> Result<(), Hook
 
 /// The public key as DER.
 fn public_key(said: &Verifier, call: &HookCall, scope: &Scope, name: &str) -> Result<Vec<u8>, HookRefused> {
-    let own = said.public_key.as_ref().map(|fill| fill.text(scope)).transpose().map_err(unread)?;
+    let own = said.public_key.as_ref().map(|fill| fill.text(scope)).transpose()?;
     let text = match own.filter(|text| !text.is_empty()) {
         Some(own) => own,
         None => {

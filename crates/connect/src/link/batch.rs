@@ -11,10 +11,6 @@ use super::write::is_recognised;
 use super::{Class, Trouble, Write, Written};
 use crate::failure::Failure;
 
-fn odd(error: lockstep_expr::ExprError) -> Trouble {
-    Trouble::system(error.to_string())
-}
-
 /// Whether a write may be repeated within a batch.
 pub(super) fn is_harmless(remote: &Remote, write: &Write) -> bool {
     write.id.is_some() || !write.may_create || is_recognised(remote, &write.groups)
@@ -49,7 +45,7 @@ impl Desk {
         for write in writes {
             let tree = if write.id.is_some() { &write.changed } else { &write.whole };
             let filled = self.write_into(&mut scope, remote, write, tree).await;
-            match filled.and_then(|()| batch.item.value(&scope).map_err(odd)) {
+            match filled.and_then(|()| batch.item.value(&scope).map_err(Trouble::from)) {
                 Ok(item) => items.push(item),
                 // One that cannot be written does not hold up the others.
                 Err(trouble) => drop(written.insert(&write.token, Written::Refused(trouble))),
@@ -64,12 +60,12 @@ impl Desk {
             scope.remove("items");
             let seen = seen(&reply, &scope);
             let body = seen.get("body").cloned().unwrap_or_default();
-            let Value::Array(outcomes) = batch.outcomes.value(&body, &seen).map_err(odd)? else {
+            let Value::Array(outcomes) = batch.outcomes.value(&body, &seen)? else {
                 let message = format!("the answer to a batch of {object} holds no outcomes; check `outcomes`");
                 return Err(Trouble::new(Class::Unknown, Failure::system(message)));
             };
             for outcome in outcomes {
-                let token = batch.token.text(&outcome, &item_scope(&outcome, reply.status.as_u16())).map_err(odd)?;
+                let token = batch.token.text(&outcome, &item_scope(&outcome, reply.status.as_u16()))?;
                 let Some(write) = token.and_then(|token| writes.iter().find(|write| write.token == token)) else {
                     continue;
                 };
@@ -105,10 +101,10 @@ fn outcome_of(
             return Err(Trouble::new(class, Failure::system(message)));
         }
     }
-    let id = batch.id.text(outcome, &scope).map_err(odd)?.or_else(|| write.id.clone());
+    let id = batch.id.text(outcome, &scope)?.or_else(|| write.id.clone());
     let id = id.ok_or_else(|| {
         Trouble::new(Class::Unknown, Failure::system(format!("an outcome of a batch tells no id: {outcome}")))
     })?;
-    let is_new = batch.is_new.as_ref().map_or(Ok(false), |is_new| is_new.is_true(&scope)).map_err(odd)?;
+    let is_new = batch.is_new.as_ref().map_or(Ok(false), |is_new| is_new.is_true(&scope))?;
     Ok(Written::Done { id, is_new, object: None })
 }

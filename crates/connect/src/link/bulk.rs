@@ -34,10 +34,6 @@ enum Row {
     Refused(String),
 }
 
-fn odd(error: lockstep_expr::ExprError) -> Trouble {
-    Trouble::system(error.to_string())
-}
-
 impl Desk {
     fn bulk_said(&self, object: &str) -> Result<(&Remote, &BulkSaid), Trouble> {
         let remote = self.remote(object)?;
@@ -54,9 +50,9 @@ impl Desk {
             if let Some(shapes) = &said.shape {
                 scope.insert("object".to_owned(), self.unshaped(remote, shapes, &write.whole).await?);
             }
-            let item = said.item.value(&scope).map_err(odd)?;
+            let item = said.item.value(&scope)?;
             scope.insert("item".to_owned(), item.clone());
-            let key = said.key.text(&scope).map_err(odd)?;
+            let key = said.key.text(&scope)?;
             let row = row(object, said, &write, &item, key);
             items.extend(matches!(row, Row::Key(_)).then_some(item));
             kept.push((write, row));
@@ -83,7 +79,7 @@ impl Desk {
         scope.remove("items");
         let seen = seen(&reply, &scope);
         let body = seen.get("body").cloned().unwrap_or_default();
-        let job = said.submit.job.value(&body, &seen).map_err(odd)?;
+        let job = said.submit.job.value(&body, &seen)?;
         if plain(&job).is_empty() {
             let message = "the platform took a job and tells no id of it";
             return Err(Trouble::new(Class::Unknown, Failure::system(message)));
@@ -108,17 +104,17 @@ impl Desk {
         let asked = Asked { scope: &scope, errors: &remote.errors, is_harmless: true };
         let reply = self.ask(&said.poll.call, &asked).await?;
         let seen = seen(&reply, &scope);
-        let failed = said.poll.failed.as_ref().map(|failed| failed.value(&seen)).transpose().map_err(odd)?;
+        let failed = said.poll.failed.as_ref().map(|failed| failed.value(&seen)).transpose()?;
         if let Some(why) = failed.filter(|failed| !matches!(failed, Value::Null | Value::Bool(false))) {
             let message = format!("the platform could not carry the job out: {}", plain(&why));
             return Ok(Some(kept.writes.iter().map(|_write| refused(Some(&message))).collect()));
         }
-        if !said.poll.done.is_true(&seen).map_err(odd)? {
+        if !said.poll.done.is_true(&seen)? {
             return Ok(None);
         }
         let body = seen.get("body").cloned().unwrap_or_default();
         let texts = |pick: &Option<Pick>| -> Result<Vec<String>, Trouble> {
-            let value = pick.as_ref().map(|pick| pick.value(&body, &seen)).transpose().map_err(odd)?;
+            let value = pick.as_ref().map(|pick| pick.value(&body, &seen)).transpose()?;
             Ok(value.as_ref().and_then(Value::as_array).into_iter().flatten().map(plain).collect())
         };
         let rejected: BTreeSet<String> = texts(&said.poll.refused)?.iter().map(|key| key.to_lowercase()).collect();
@@ -204,7 +200,7 @@ impl Desk {
             let reply = self.ask(&listed.call, &asked).await?;
             let seen = seen(&reply, &scope);
             let body = seen.get("body").cloned().unwrap_or_default();
-            let list = listed.list.as_ref().map_or(Ok(body.clone()), |pick| pick.value(&body, &seen)).map_err(odd)?;
+            let list = listed.list.as_ref().map_or(Ok(body.clone()), |pick| pick.value(&body, &seen))?;
             let Value::Array(items) = list else {
                 let message = format!("the list of {object} answers without one; check `select`");
                 return Err(Trouble::system(message));

@@ -52,6 +52,9 @@ pub(super) struct Asked<'a> {
     pub(super) is_harmless: bool,
 }
 
+/// What the file says that an answer means, and what it says of it. No class: it is no refusal.
+pub(super) type Meaning = (Option<Class>, Option<String>);
+
 /// What to do after a try.
 enum Next {
     Done(Reply),
@@ -214,13 +217,12 @@ pub(crate) fn draft_of(
     call: &Call,
     scope: &Map<String, Value>,
 ) -> Result<Draft, Trouble> {
-    let odd = |error: lockstep_expr::ExprError| Trouble::system(error.to_string());
     let path = call.path.path(scope).map_err(Trouble::system)?;
     let path = path.trim_start_matches('/');
     let mut draft = Draft::of(requester, &account.scope(), Some(path))?;
     draft.method = method(call.method);
     let entries = |blank: &Option<Blank>| -> Result<Vec<(String, Value)>, Trouble> {
-        match blank.as_ref().map(|blank| blank.value(scope)).transpose().map_err(odd)? {
+        match blank.as_ref().map(|blank| blank.value(scope)).transpose()? {
             Some(Value::Object(entries)) => Ok(entries.into_iter().collect()),
             _ => Ok(Vec::new()),
         }
@@ -231,17 +233,13 @@ pub(crate) fn draft_of(
         draft.form = Form::Fields(entries(&call.form)?);
     }
     if let Some(json) = &call.json {
-        draft.json = Some(json.value(scope).map_err(odd)?);
+        draft.json = Some(json.value(scope)?);
     }
     Ok(draft)
 }
 
 /// What the file says of an answer; no class where it is none of a refusal.
-fn said(
-    errors: &[ErrorSaid],
-    reply: &Reply,
-    scope: &Map<String, Value>,
-) -> Result<Option<(Option<Class>, Option<String>)>, Trouble> {
+fn said(errors: &[ErrorSaid], reply: &Reply, scope: &Map<String, Value>) -> Result<Option<Meaning>, Trouble> {
     if errors.is_empty() {
         return Ok(None);
     }
@@ -260,17 +258,14 @@ fn said(
 }
 
 /// What an error of the file means, and says.
-pub(super) fn meaning(
-    error: &ErrorSaid,
-    scope: &Map<String, Value>,
-) -> Result<(Option<Class>, Option<String>), Trouble> {
+pub(super) fn meaning(error: &ErrorSaid, scope: &Map<String, Value>) -> Result<Meaning, Trouble> {
     let message = error.message.as_ref().map(|message| message.text(scope)).transpose();
-    Ok((class(error.class), message.map_err(|error| Trouble::system(error.to_string()))?))
+    Ok((class(error.class), message?))
 }
 
 /// Whether a condition holds; none always does.
 pub(super) fn holds(when: Option<&lockstep_manifest::Fill>, scope: &Map<String, Value>) -> Result<bool, Trouble> {
-    when.map_or(Ok(true), |when| when.is_true(scope)).map_err(|error| Trouble::system(error.to_string()))
+    Ok(when.map_or(Ok(true), |when| when.is_true(scope))?)
 }
 
 /// The scope with an answer in it: `status`, `body`, `headers`.

@@ -21,10 +21,6 @@ pub(super) enum Looked {
     Blind,
 }
 
-fn odd(error: lockstep_expr::ExprError) -> Trouble {
-    Trouble::system(error.to_string())
-}
-
 impl Desk {
     pub(super) async fn identity(&self) -> Result<Identity, Trouble> {
         let Some(said) = &self.sharing.identity else { return Ok(Identity::default()) };
@@ -32,7 +28,7 @@ impl Desk {
         let reply = self.ask(&said.call, &Asked { scope: &scope, errors: &[], is_harmless: true }).await?;
         let seen = seen(&reply, &scope);
         let body = seen.get("body").cloned().unwrap_or_default();
-        let text = |pick: &Pick| pick.text(&body, &seen).map_err(odd);
+        let text = |pick: &Pick| pick.text(&body, &seen).map_err(Trouble::from);
         Ok(Identity { id: text(&said.id)?, label: said.label.as_ref().map(text).transpose()?.flatten() })
     }
 
@@ -50,7 +46,7 @@ impl Desk {
         self.prepare(remote).await?;
         let seen = seen(&reply, &scope);
         let body = seen.get("body").cloned().unwrap_or_default();
-        let mut raw = said.object.as_ref().map_or(Ok(body.clone()), |pick| pick.value(&body, &seen)).map_err(odd)?;
+        let mut raw = said.object.as_ref().map_or(Ok(body.clone()), |pick| pick.value(&body, &seen))?;
         if !raw.is_object() {
             return Err(Trouble::system(format!("the answer about {object} {id} holds no object; check `select`")));
         }
@@ -87,7 +83,7 @@ impl Desk {
         };
         let seen = seen(&reply, &scope);
         let body = seen.get("body").cloned().unwrap_or_default();
-        let list = said.list.as_ref().map_or(Ok(body.clone()), |pick| pick.value(&body, &seen)).map_err(odd)?;
+        let list = said.list.as_ref().map_or(Ok(body.clone()), |pick| pick.value(&body, &seen))?;
         let Value::Array(items) = list else {
             return Err(Trouble::system(format!("the lookup of {object} answers without a list; check `select`")));
         };
@@ -111,10 +107,10 @@ impl Desk {
                 if !holds(said.when.as_ref(), &scope)? {
                     continue;
                 }
-                let kind = said.kind.as_ref().map(|kind| kind.text(&scope)).transpose().map_err(odd)?;
+                let kind = said.kind.as_ref().map(|kind| kind.text(&scope)).transpose()?;
                 fields.push(RemoteField {
-                    path: said.path.text(&scope).map_err(odd)?,
-                    label: said.label.text(&scope).map_err(odd)?,
+                    path: said.path.text(&scope)?,
+                    label: said.label.text(&scope)?,
                     kind: kind.filter(|kind| !kind.is_empty()),
                 });
             }
@@ -144,7 +140,7 @@ pub(super) fn tell(scope: &mut Map<String, Value>, remote: &Remote, groups: &[Gr
         seen.extend(
             ["config", "options"].iter().filter_map(|name| Some(((*name).to_owned(), scope.get(*name)?.clone()))),
         );
-        said.value(&seen).map_err(odd)
+        said.value(&seen).map_err(Trouble::from)
     };
     let mut all = Vec::new();
     for group in groups {

@@ -12,10 +12,6 @@ use super::desk::{Asked, Desk, seen};
 use super::{Class, Trouble};
 use crate::failure::Failure;
 
-fn odd(error: lockstep_expr::ExprError) -> Trouble {
-    Trouble::system(error.to_string())
-}
-
 /// What is kept.
 #[derive(Default, Serialize, Deserialize)]
 struct Known {
@@ -56,6 +52,8 @@ impl Desk {
         looks: bool,
     ) -> Result<Value, Trouble> {
         let (remote, said) = self.register_said(object)?;
+        // A refusal may repeat what it was given.
+        self.account().secrets.add(wanted.secret);
         let known: Known = serde_json::from_value(known.clone()).unwrap_or_default();
         let url = digest_of(wanted.url);
         let is_elsewhere = known.url != url;
@@ -121,11 +119,11 @@ impl Desk {
             let asked = Asked { scope: &scope, errors: &remote.errors, is_harmless: true };
             let mut seen = seen(&self.ask(&list.call, &asked).await?, &scope);
             let body = seen.get("body").cloned().unwrap_or_default();
-            let all = list.list.as_ref().map_or(Ok(body.clone()), |pick| pick.value(&body, &seen)).map_err(odd)?;
+            let all = list.list.as_ref().map_or(Ok(body.clone()), |pick| pick.value(&body, &seen))?;
             for item in all.as_array().into_iter().flatten() {
                 seen.insert("item".to_owned(), item.clone());
-                if list.holds.is_true(&seen).map_err(odd)? {
-                    return list.id.text(item, &seen).map_err(odd);
+                if list.holds.is_true(&seen)? {
+                    return list.id.text(item, &seen).map_err(Trouble::from);
                 }
             }
             return Ok(None);
@@ -137,7 +135,7 @@ impl Desk {
             Err(trouble) if trouble.class == Class::Gone => return Ok(None),
             answered => answered?,
         };
-        let is_there = check.holds.is_true(&seen(&reply, &scope)).map_err(odd)?;
+        let is_there = check.holds.is_true(&seen(&reply, &scope))?;
         Ok(is_there.then(|| known.to_owned()))
     }
 
@@ -146,7 +144,7 @@ impl Desk {
         let reply = self.ask(&said.create.call, &asked).await?;
         let seen = seen(&reply, scope);
         let body = seen.get("body").cloned().unwrap_or_default();
-        let id = said.create.id.as_ref().map(|id| id.text(&body, &seen)).transpose().map_err(odd)?.flatten();
+        let id = said.create.id.as_ref().map(|id| id.text(&body, &seen)).transpose()?.flatten();
         id.ok_or_else(|| Trouble::system("the platform took the webhook and tells no id of it; check `id`"))
     }
 
@@ -164,7 +162,7 @@ impl Desk {
         let reply = self.ask(&fetch.call, &Asked { scope: &scope, errors: &[], is_harmless: true }).await?;
         let seen = seen(&reply, &scope);
         let body = seen.get("body").cloned().unwrap_or_default();
-        let key = fetch.select.text(&body, &seen).map_err(odd)?;
+        let key = fetch.select.text(&body, &seen)?;
         key.ok_or_else(|| Trouble::system(format!("there is no key {name}")))
     }
 }

@@ -20,10 +20,6 @@ pub(super) fn plain(value: &Value) -> String {
     }
 }
 
-fn odd(error: lockstep_expr::ExprError) -> Trouble {
-    Trouble::system(error.to_string())
-}
-
 impl Desk {
     /// The tables that shaping needs, read where that has not been done.
     pub(super) async fn prepare(&self, remote: &Remote) -> Result<(), Trouble> {
@@ -77,10 +73,10 @@ pub(crate) fn object_of(
         unfold(&mut tree, shape, table.as_ref());
     }
     scope.insert("object".to_owned(), tree.clone());
-    let id = remote.id.text(&tree, &scope).map_err(odd)?;
+    let id = remote.id.text(&tree, &scope)?;
     let id = id.ok_or_else(|| Trouble::system("an object of the platform's says no id; check `id` in the file"))?;
-    let version = remote.version.as_ref().map(|version| version.text(&tree, &scope)).transpose().map_err(odd)?;
-    let is_gone = remote.gone.as_ref().map_or(Ok(false), |gone| gone.is_true(&scope)).map_err(odd)?;
+    let version = remote.version.as_ref().map(|version| version.text(&tree, &scope)).transpose()?;
+    let is_gone = remote.gone.as_ref().map_or(Ok(false), |gone| gone.is_true(&scope))?;
     let changed_at = remote.changed_at.as_ref().and_then(|moment| instant(moment, &tree));
     Ok(Object { id, tree, version: version.flatten(), changed_at, is_gone })
 }
@@ -99,7 +95,7 @@ fn entry(shape: &Shape, key: String, value: Value, is_merged: bool) -> Result<Va
         ("merge".to_owned(), is_merged.into()),
     ]);
     for (member, fill) in &shape.with {
-        let value = fill.value(&scope).map_err(odd)?;
+        let value = fill.value(&scope)?;
         if !value.is_null() {
             entry.insert(member.clone(), value);
         }
@@ -162,7 +158,7 @@ fn instant(moment: &Moment, raw: &Value) -> Option<Timestamp> {
 /// What stands elsewhere in an answer, put into the object.
 pub(super) fn put(raw: &mut Value, with: &BTreeMap<String, Fill>, scope: &Map<String, Value>) -> Result<(), Trouble> {
     for (path, fill) in with {
-        let value = fill.value(scope).map_err(odd)?;
+        let value = fill.value(scope)?;
         if !value.is_null() {
             Path::parse(path).set(raw, value);
         }

@@ -46,11 +46,10 @@ impl Desk {
         let mut scope = self.scope(&Fields::new());
         for row in self.rows(&said.stream).await? {
             scope.insert("item".to_owned(), row.as_ref().clone());
-            let odd = |error: lockstep_expr::ExprError| Trouble::system(error.to_string());
             if !holds(said.when.as_ref(), &scope)? {
                 continue;
             }
-            let (id, name) = (said.id.text(&row, &scope).map_err(odd)?, said.name.text(&row, &scope).map_err(odd)?);
+            let (id, name) = (said.id.text(&row, &scope)?, said.name.text(&row, &scope)?);
             if let (Some(id), Some(name)) = (id, name) {
                 by_name.insert(name.clone(), id.clone());
                 by_id.insert(id, name);

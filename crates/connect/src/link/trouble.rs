@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lockstep_egress::SendError;
+use lockstep_expr::ExprError;
 
 use crate::failure::Failure;
 
@@ -89,5 +90,11 @@ impl From<Failure> for Trouble {
             lockstep_manifest::FailureType::Transient => Class::Down,
         };
         Self::new(class, failure)
+    }
+}
+
+impl From<ExprError> for Trouble {
+    fn from(error: ExprError) -> Self {
+        Self::system(error.to_string())
     }
 }

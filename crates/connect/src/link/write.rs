@@ -11,10 +11,6 @@ use super::shape::put;
 use super::{Class, Object, Trouble, Write, Written};
 use crate::failure::Failure;
 
-fn odd(error: lockstep_expr::ExprError) -> Trouble {
-    Trouble::system(error.to_string())
-}
-
 /// What the steps of a write came to.
 #[derive(Default)]
 pub(super) struct Outcome {
@@ -143,15 +139,15 @@ impl Desk {
             is_begun = true;
             let seen = seen(&reply, &scope);
             let body = seen.get("body").cloned().unwrap_or_default();
-            if let Some(id) = step.id.as_ref().map(|id| id.text(&body, &seen)).transpose().map_err(odd)?.flatten() {
+            if let Some(id) = step.id.as_ref().map(|id| id.text(&body, &seen)).transpose()?.flatten() {
                 scope.insert("id".to_owned(), id.as_str().into());
                 outcome.id = Some(id);
             }
             if let Some(is_new) = &step.is_new {
-                outcome.is_new = Some(is_new.is_true(&seen).map_err(odd)?);
+                outcome.is_new = Some(is_new.is_true(&seen)?);
             }
             if let Some(pick) = &step.object {
-                let mut raw = pick.value(&body, &seen).map_err(odd)?;
+                let mut raw = pick.value(&body, &seen)?;
                 if raw.is_object() {
                     put(&mut raw, &step.with, &seen)?;
                     self.prepare(remote).await?;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod auth;
+mod hook;
 mod incremental;
 mod job;
 mod paging;

@@ -18,7 +18,7 @@ fn body(key: &str) -> Value {
 }
 
 async fn shop() -> Office {
-    Office::open_to(Arc::new(Shop)).await
+    Office::open_to(Arc::new(Shop::default())).await
 }
 
 async fn made(office: &Office) -> String {
@@ -43,7 +43,7 @@ async fn a_connection_is_tried_and_its_secrets_are_never_shown() {
     let made = office.rest("POST", HOME, key, &body("right-key")).await;
     assert_eq!(made.status, 201, "{made:?}");
     assert_eq!(made.body["state"], "ready");
-    assert_eq!(made.body["realm"], made.body["id"], "the platform names no account");
+    assert_eq!(made.body["realm"], "shop.example");
     assert_eq!(made.body["provider"], "generic-rest");
     let shown =
         json!({"base_url": "https://shop.example", "path": "/items", "auth": {"type": "key_header", "key": "•••"}});

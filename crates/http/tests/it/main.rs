@@ -13,6 +13,7 @@ mod erase;
 mod feed;
 mod letters;
 mod limits;
+mod logins;
 mod mirrors;
 mod office;
 mod past;

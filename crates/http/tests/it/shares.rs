@@ -12,7 +12,7 @@ use std::sync::Arc;
 const HOME: &str = "/businesses/acme-1";
 
 async fn shop() -> Office {
-    Office::open_to(Arc::new(Shop)).await
+    Office::open_to(Arc::new(Shop::default())).await
 }
 
 /// A call by whoever may do everything.

@@ -51,6 +51,8 @@ mod rekey;
 #[cfg(test)]
 mod restore;
 #[cfg(test)]
+mod sharing;
+#[cfg(test)]
 mod soak;
 #[cfg(test)]
 mod start;

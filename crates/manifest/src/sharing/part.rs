@@ -106,16 +106,15 @@ macro_rules! part {
         impl $crate::sharing::part::Describe for $name {
             fn describe() -> serde_json::Value {
                 let mut members = serde_json::Map::new();
-                #[allow(unused_mut, reason = "some parts need nothing")]
-                let mut needed: Vec<serde_json::Value> = Vec::new();
                 $(members.extend($crate::sharing::Call::members(part!(@none $flat)));)?
                 $(
                     let schema = <$kind as $crate::sharing::part::Describe>::describe();
                     let about = concat!($($doc),*);
                     let word = part!(@word $field $($word)?);
                     members.insert(word.to_owned(), $crate::sharing::part::described(schema, about));
-                    part!(@needed needed, word, $kind $(, $otherwise)?);
                 )*
+                let needed = [$(part!(@needed part!(@word $field $($word)?), $kind $(, $otherwise)?)),*];
+                let needed: Vec<&str> = needed.into_iter().flatten().collect();
                 serde_json::json!({
                     "type": "object", "description": concat!($($about),*).trim(), "properties": members,
                     "required": needed, "additionalProperties": false,
@@ -128,12 +127,10 @@ macro_rules! part {
     (@none $flat:ident) => { &[] };
     (@field $at:ident, $word:expr) => { $at.field($word)? };
     (@field $at:ident, $word:expr, $otherwise:expr) => { $at.field_or($word, || $otherwise)? };
-    (@needed $needed:ident, $word:ident, $kind:ty) => {
-        if <$kind as $crate::read::Read>::missing().is_none() {
-            $needed.push($word.into());
-        }
+    (@needed $word:expr, $kind:ty) => {
+        <$kind as $crate::read::Read>::missing().is_none().then_some($word)
     };
-    (@needed $needed:ident, $word:ident, $kind:ty, $otherwise:expr) => {};
+    (@needed $word:expr, $kind:ty, $otherwise:expr) => { None::<&str> };
 }
 
 /// A choice of words with its schema.

@@ -1,3 +1,5 @@
+//! The reader of `lockstep.yaml` by examples: what it takes, what it says of mistakes, and the page that describes it.
+
 use super::*;
 
 const MANIFEST: &str = "version: 1.0.0

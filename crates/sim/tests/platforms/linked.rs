@@ -1,6 +1,6 @@
 //! A connector linked to its platform's double, with what its default mapping makes of records.
 
-use lockstep_connect::{Connector, Keep, Link, Object, World, Write, Written};
+use lockstep_connect::{Ask, Connector, Event, Keep, Link, Object, World, Write, Written};
 use lockstep_core::Fields;
 use lockstep_core::clock::Clock;
 use lockstep_core::mapping::Compiled;
@@ -104,6 +104,21 @@ impl<P: Platform> Linked<P> {
             Written::Done { id, is_new, .. } => (id, is_new),
             Written::Refused(trouble) => panic!("{trouble:?}"),
         }
+    }
+
+    /// All records of a stream.
+    pub(crate) async fn rows(&self, stream: &str) -> Vec<Value> {
+        let (out, mut events) = tokio::sync::mpsc::channel(64);
+        let ask = Ask { streams: Some(vec![(stream.to_owned(), Value::Null)]), ..Ask::default() };
+        self.link.session().read(ask, &out).await.unwrap();
+        drop(out);
+        let mut rows = Vec::new();
+        while let Some(event) = events.recv().await {
+            if let Event::Records { records, .. } = event {
+                rows.extend(records.into_iter().map(Arc::unwrap_or_clone));
+            }
+        }
+        rows
     }
 
     pub(crate) async fn fetch(&self, id: &str) -> Option<Object> {

@@ -1,6 +1,6 @@
 //! Hooks of the doubles, asked for, sent, proved and read by the ready-made connectors.
 
-use super::linked::{Linked, activecampaign, blueconic, copernica};
+use super::linked::{Linked, activecampaign, blueconic, copernica, rest};
 use http::Method;
 use http::header::{CONTENT_LENGTH, HOST};
 use lockstep_connect::{Class, Hint, HookCall, HookRefused};
@@ -188,4 +188,37 @@ async fn blueconic_names_who_changed_and_is_set_up_by_people() {
     assert_eq!(taken(&linked, &call(&linked, &hooks[0])), Ok(vec![hint]));
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(linked.shown(&id).await["city"], "Delft");
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_rest_platform_tells_who_changed_and_who_is_gone() {
+    let linked = rest(2);
+    let body = json!({"event": "updated", "item": {"id": 2, "email": "a@b.test"}});
+    let mut one = HookCall {
+        method: Method::POST,
+        target: "/hook/con_1/item?key=s3cret-key".to_owned(),
+        path_rest: String::new(),
+        query: "key=s3cret-key".to_owned(),
+        headers: http::HeaderMap::new(),
+        body: body.to_string().into(),
+        secret: "s3cret-key".to_owned(),
+        config: linked.config.clone(),
+        keys: BTreeMap::new(),
+        now: linked.clock.now(),
+    };
+    assert_eq!(taken(&linked, &one).unwrap()[0].id, "2");
+    one.body = json!({"event": "deleted", "item": {"id": 2}}).to_string().into();
+    assert!(taken(&linked, &one).unwrap()[0].is_gone);
+    one.body = json!([{"id": 1}, {"id": 2}]).to_string().into();
+    let ids: Vec<String> = taken(&linked, &one).unwrap().into_iter().map(|hint| hint.id).collect();
+    assert_eq!(ids, ["1", "2"]);
+    // A URL with an id in it is enough.
+    one.method = Method::GET;
+    one.body = bytes::Bytes::new();
+    one.query = "key=s3cret-key&id=7".to_owned();
+    assert_eq!(taken(&linked, &one).unwrap()[0].id, "7");
+    one.body = "{".into();
+    assert!(matches!(taken(&linked, &one), Err(HookRefused::Unread(_))));
+    let known = linked.connector.hook("shoe", &linked.options, &one);
+    assert_eq!(known, Err(HookRefused::NotTaken("shoe".to_owned())));
 }

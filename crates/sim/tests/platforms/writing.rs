@@ -307,9 +307,121 @@ async fn under_faults_nothing_is_lost_and_nothing_is_made_twice() {
     linked.site.set(Faults::default());
     assert_eq!(linked.site.look(|platform| platform.profiles().len()), 60);
 
+    let linked = rest(0);
+    linked.site.set(FAULTS);
+    write_through(&linked, 60).await;
+    linked.site.set(Faults::default());
+    assert_eq!(linked.site.look(|platform| platform.items().len()), 60);
+
     let linked = platform_x(0);
     linked.site.set(FAULTS);
     write_through(&linked, 60).await;
     linked.site.set(Faults::default());
     assert_eq!(linked.site.look(|platform| platform.contacts().len()), 60);
+}
+
+/// What is wanted there, written out and read as if it were shown, is what was wanted.
+fn assert_survives<P: Platform>(linked: &Linked<P>, record: &Value) {
+    let wanted = linked.wanted(record);
+    let mut tree = linked.mapping.object(&wanted, None);
+    tree["id"] = json!("1");
+    tree["ID"] = json!("1");
+    let shown = linked.mapping.shown(&tree);
+    assert_eq!(linked.mapping.differing(&wanted, &shown, true), [""; 0], "{tree}");
+    assert_eq!(linked.mapping.edited(&shown, &wanted), [""; 0], "{tree}");
+    // Out, in, and out again is the same: what comes in of it changes nothing.
+    let inward = linked.mapping.inward(&tree);
+    let again = linked.mapping.outward(&inward.values, &std::collections::BTreeMap::new());
+    assert_eq!((inward.problems, again.values), (Vec::new(), wanted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_mapped_out_and_in_and_out_again_is_the_same() {
+    for record in
+        [kim(), json!({"email": "a@b.test", "interests": []}), json!({"email": "a@b.test", "lastName": " x "})]
+    {
+        assert_survives(&blueconic(0), &record);
+        assert_survives(&copernica("v3", 0), &record);
+        assert_survives(&copernica("v4", 0), &record);
+        assert_survives(&activecampaign(0), &record);
+        assert_survives(&platform_x(0), &record);
+        assert_survives(&rest(0), &record);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_fields_of_an_account_are_listed_as_mappings_name_them() {
+    let linked = activecampaign(1);
+    let fields = linked.link.fields("contact", &linked.options).await.unwrap();
+    let city = fields.iter().find(|field| field.path == "fieldValues.CITY").unwrap();
+    assert_eq!((fields.len(), city.label.as_str(), city.kind.as_deref()), (113, "City", Some("text")));
+    let linked = copernica("v4", 1);
+    let fields = linked.link.fields("profile", &linked.options).await.unwrap();
+    let paths: Vec<&str> = fields.iter().map(|field| field.path.as_str()).collect();
+    assert_eq!(paths, ["fields.email", "fields.firstname", "fields.lastname", "fields.city", "fields.customer_id"]);
+    let linked = blueconic(1);
+    let fields = linked.link.fields("profile", &linked.options).await.unwrap();
+    assert!(fields.iter().any(|field| field.path == "properties.interests"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listed_object_is_shaped_like_a_fetched_one() {
+    let linked = activecampaign(2);
+    let rows = linked.rows("contacts").await;
+    linked.link.prepare("contact").await.unwrap();
+    let shaped = linked.link.shaped("contact", &linked.options, rows[0].clone()).unwrap();
+    assert_eq!((shaped.id.as_str(), shaped.tree.get("fieldValues")), ("88", None), "it has ids there, no values");
+    assert!(linked.link.is_partial("contact"));
+    let fetched = linked.fetch("88").await.unwrap();
+    assert_eq!((&fetched.version, fetched.changed_at), (&shaped.version, shaped.changed_at));
+    assert!(fetched.changed_at.is_some());
+    assert!(fetched.tree["fieldValues"].get("CITY").is_some(), "{}", fetched.tree);
+
+    let linked = blueconic(2);
+    let row = linked.rows("profiles").await.remove(0);
+    let shaped = linked.link.shaped("profile", &linked.options, row).unwrap();
+    let fetched = linked.fetch(&shaped.id).await.unwrap();
+    assert_eq!(linked.mapping.shown(&shaped.tree), linked.mapping.shown(&fetched.tree));
+    assert_eq!((&fetched.version, fetched.changed_at), (&shaped.version, shaped.changed_at));
+
+    let linked = copernica("v4", 2);
+    let row = linked.rows("profiles").await.remove(0);
+    assert!(linked.link.is_listed("profile", &linked.options, &row).unwrap());
+    let elsewhere = super::linked::fields(json!({"database": 13}));
+    assert!(!linked.link.is_listed("profile", &elsewhere, &row).unwrap());
+    let shaped = linked.link.shaped("profile", &linked.options, row).unwrap();
+    assert_eq!(Some(shaped.clone()), linked.fetch(&shaped.id).await);
+    // 2026-01-01 in Amsterdam began an hour before it did in London.
+    assert_eq!(shaped.changed_at, Some(lockstep_sim::time::BEGINNING.plus_ms(-1000)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_have_taken_effect_is_not_repeated_and_what_must_wait_long_is_given_back() {
+    let linked = platform_x(0);
+    let posts = || linked.site.seen().iter().filter(|seen| seen.what == "POST /contacts").count();
+    let write = linked.write_of("a", None, &kim(), None);
+    assert!(!linked.link.is_idempotent("contact", &write));
+    // The lookup gets through, and the answer to the POST is lost after its work.
+    linked.site.set(Faults { slow_one_in: 2, slow_ms: 90_000, ..Faults::default() });
+    let mut lost = 0;
+    for n in 0..40 {
+        let before = posts();
+        let written = linked.write(vec![linked.write_of("a", None, &member(n), None)]).await;
+        assert!(posts() <= before + 1, "it was sent twice");
+        if let [Written::Refused(trouble)] = written.as_slice() {
+            lost += usize::from(trouble.class == Class::Unknown);
+        }
+    }
+    assert!(lost > 5, "{lost} were lost");
+
+    linked.site.set(Faults { throttle_one_in: 1, retry_after_seconds: 300, ..Faults::default() });
+    let before = linked.site.seen().len();
+    let written = linked.write(vec![write]).await;
+    let [Written::Refused(trouble)] = written.as_slice() else { panic!("{written:?}") };
+    assert_eq!((trouble.class, trouble.after), (Class::Retry, Some(std::time::Duration::from_secs(300))));
+    assert_eq!(linked.site.seen().len(), before + 1);
+
+    linked.site.set(Faults { unavailable_one_in: 1, ..Faults::default() });
+    let trouble = linked.link.fetch("contact", &linked.options, "1").await.unwrap_err();
+    assert_eq!(trouble.class, Class::Down);
 }

@@ -1,18 +1,18 @@
 //! The ready-made connectors, carried in the binary.
 
-/// The folder of one, which has a `lockstep.yaml` or has none.
+/// The files of one.
 macro_rules! connector {
     ($name:literal) => {
         (
             $name,
             include_str!(concat!("../../../../connectors/", $name, "/manifest.yaml")),
-            Some(include_str!(concat!("../../../../connectors/", $name, "/lockstep.yaml"))),
+            include_str!(concat!("../../../../connectors/", $name, "/lockstep.yaml")),
         )
     };
 }
 
-/// Name, manifest and, where there is one, `lockstep.yaml` of each.
-pub const ALL: [(&str, &str, Option<&str>); 6] = [
+/// Name, manifest and `lockstep.yaml` of each.
+pub const ALL: [(&str, &str, &str); 6] = [
     connector!("activecampaign"),
     connector!("blueconic"),
     connector!("copernica-v3"),
