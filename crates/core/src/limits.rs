@@ -281,6 +281,10 @@ pub const RUNS_LOOKED_THROUGH: usize = 5_000;
 /// How long a trial of a configuration may take, in milliseconds.
 pub const CONNECTION_TEST_MS_MAX: u64 = 30_000;
 
+/// The body of a platform's hook, in bytes: some send lists of objects.
+pub const HOOK_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Orders that wait for one connection's worker; where one finds no room, the rows of hints are read anew.
+pub const ORDERS_MAX: usize = 10_000;
 /// The first wait of a share whose work fails as a whole, in milliseconds; doubled each time.
 pub const SHARE_RETRY_FIRST_MS: u64 = 1_000;
 /// The longest of these waits, in milliseconds (5 min).

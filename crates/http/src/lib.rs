@@ -6,6 +6,7 @@
 mod answer;
 mod auth;
 mod health;
+mod inbound;
 mod login;
 mod management;
 pub mod page;
@@ -22,6 +23,7 @@ pub use rest::openapi::document as openapi;
 
 use lockstep_engine::World;
 use lockstep_engine::deliver::PostRoom;
+use lockstep_sync::Office;
 use lockstep_sync::control::Switchboard;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -37,6 +39,8 @@ pub struct Server {
     pub stop: watch::Receiver<bool>,
     /// Control of connections and shares.
     pub sharing: Arc<Switchboard>,
+    /// Whoever works for shares, and takes the calls of platforms.
+    pub office: Arc<Office>,
     /// Counts calls.
     pub throttle: Arc<throttle::Throttle>,
 }

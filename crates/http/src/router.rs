@@ -5,7 +5,7 @@ use crate::rest::doc::Doc;
 use crate::rest::{
     access, change, connection, openapi, operation, query, record, run, share, subscription, types, who,
 };
-use crate::{Server, auth, health, login, management, page, rpc};
+use crate::{Server, auth, health, inbound, login, management, page, rpc};
 use axum::Router;
 use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
@@ -17,11 +17,13 @@ use lockstep_engine::refusal::Refusal;
 
 /// Routes that ask for no credentials. Whoever adds one says here why it gives nothing away.
 pub const PUBLIC: &[&str] = &[
-    "/healthz",        // that the process answers
-    "/readyz",         // that it can do its work
-    "/metrics",        // counts, without names of anyone's
-    "/openapi.json",   // the same for everybody
-    "/errors/{code}",  // pages of the documentation
+    "/healthz",                            // that the process answers
+    "/readyz",                             // that it can do its work
+    "/metrics",                            // counts, without names of anyone's
+    "/openapi.json",                       // the same for everybody
+    "/errors/{code}",                      // pages of the documentation
+    "/hook/{connection}/{object}",         // takes what proves itself as the connector wants it, and says nothing
+    "/hook/{connection}/{object}/{*rest}", // the same
     "/oauth/callback", // says nothing to whoever does not bring back the word of a login that was begun here
 ];
 
@@ -78,6 +80,12 @@ fn of_health() -> Vec<Route> {
         bare(GET, "/openapi.json", openapi::serve),
         bare(GET, "/errors/{code}", page::error),
         bare(GET, "/oauth/callback", login::callback),
+        bare(GET, "/hook/{connection}/{object}", inbound::hook),
+        bare(POST, "/hook/{connection}/{object}", inbound::hook),
+        bare(PUT, "/hook/{connection}/{object}", inbound::hook),
+        bare(GET, "/hook/{connection}/{object}/{*rest}", inbound::hook),
+        bare(POST, "/hook/{connection}/{object}/{*rest}", inbound::hook),
+        bare(PUT, "/hook/{connection}/{object}/{*rest}", inbound::hook),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! Wiring: which store, transport, clock and runtimes a running hub is made of.
 //!
-//! Two runtimes: one of a few threads for requests, one of a single thread for the post room, so that a flood of
-//! requests cannot starve delivery. The store has threads of its own.
+//! Three runtimes: one of a few threads for requests, one of a single thread for the post room and one for shares, so
+//! that a flood of one cannot starve the others. The store has threads of its own.
 
 use crate::failure::Failure;
 use crate::settings::{Settings, TlsFiles};
@@ -28,7 +28,8 @@ use lockstep_http::{Server, router, serve, spans};
 use lockstep_store::settings::{Audit, Control, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_store::{Commit, Store, StoreError, Work};
 use lockstep_store_sqlite::SqliteStore;
-use lockstep_sync::control::{Switchboard, Unmanned};
+use lockstep_sync::Office;
+use lockstep_sync::control::{Switchboard, Workers};
 use lockstep_sync::registry::Registry;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::AssertUnwindSafe;
@@ -51,6 +52,7 @@ pub(crate) struct Hub {
     pub(crate) post_room: PostRoom,
     throttle: Arc<Throttle>,
     sharing: Arc<Switchboard>,
+    office: Arc<Office>,
     keep: Keep,
     pub(crate) address: SocketAddr,
     /// Key files made at this start.
@@ -129,8 +131,8 @@ impl Hub {
         let is_traced = settings.otlp_endpoint.is_some();
         let keep = settings.keep;
         let throttle = Arc::new(Throttle::new(settings.rate_limit, Arc::clone(&world.clock)));
-        let sharing = Arc::new(sharing(&world, settings, address)?);
-        Ok(Self { world, post_room, throttle, sharing, keep, address, made, tls, is_traced, listener, desk })
+        let (sharing, office) = sharing(&world, settings, address)?;
+        Ok(Self { world, post_room, throttle, sharing, office, keep, address, made, tls, is_traced, listener, desk })
     }
 
     /// Where it is reached.
@@ -141,11 +143,12 @@ impl Hub {
 
     /// Serves and delivers until told to stop, then finishes what is under way and closes the store.
     pub(crate) async fn run(self, stop: watch::Receiver<bool>) -> Result<(), Failure> {
-        let Self { world, post_room, throttle, sharing, keep, tls, is_traced, listener, desk, .. } = self;
+        let Self { world, post_room, throttle, sharing, office, keep, tls, is_traced, listener, desk, .. } = self;
         let sweeping = post_room.clone();
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| Failure::Other(error.into()))?;
         let deliver = start_delivery(Arc::clone(&world), desk, stop.clone())?;
-        let server = Server { world: Arc::clone(&world), post_room, stop: stop.clone(), sharing, throttle };
+        let working = start_office(Arc::clone(&office), stop.clone())?;
+        let server = Server { world: Arc::clone(&world), post_room, stop: stop.clone(), sharing, office, throttle };
         let router = router::router(server);
         let router = if is_traced { spans::traced(router) } else { router };
         tokio::join!(
@@ -153,23 +156,31 @@ impl Hub {
             sweep::run(&world, &sweeping, keep, stop.clone()),
             feed::run(&world, stop)
         );
-        let ended = tokio::task::spawn_blocking(move || deliver.join()).await;
-        if !matches!(ended, Ok(Ok(()))) {
-            tracing::error!("the delivery thread panicked; this is a bug");
+        for (name, thread) in [("delivery", deliver), ("shares", working)] {
+            let ended = tokio::task::spawn_blocking(move || thread.join()).await;
+            if !matches!(ended, Ok(Ok(()))) {
+                tracing::error!("the {name} thread panicked; this is a bug");
+            }
         }
         world.store.close().await;
         Ok(())
     }
 }
 
-/// Control of shares, with the connectors that there are.
-fn sharing(world: &Arc<World>, settings: &Settings, address: SocketAddr) -> Result<Switchboard, Failure> {
+/// Control of shares and whoever works for them, with the connectors that there are.
+fn sharing(
+    world: &Arc<World>,
+    settings: &Settings,
+    address: SocketAddr,
+) -> Result<(Arc<Switchboard>, Arc<Office>), Failure> {
     let registry = Arc::new(Registry::new(settings.connectors.clone(), Arc::clone(&world.clock))?);
-    let workers = Arc::new(Unmanned::new(Arc::clone(world), Arc::clone(&registry)));
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     let own = || Url::parse(&format!("{scheme}://{address}")).map_err(|error| Failure::Other(error.into()));
     let public_url = settings.public_url.clone().map_or_else(own, Ok)?;
-    Ok(Switchboard::new(Arc::clone(world), registry, workers, public_url))
+    let office = Office::new(Arc::clone(world), Arc::clone(&registry), Some(public_url.clone()));
+    let office = Arc::new(office);
+    let workers = Arc::clone(&office) as Arc<dyn Workers>;
+    Ok((Arc::new(Switchboard::new(Arc::clone(world), registry, workers, public_url)), office))
 }
 
 /// That a key is there where the store has sealed values already, as one that was restored has: no other is made.
@@ -236,6 +247,13 @@ fn start_delivery(world: Arc<World>, mut desk: Desk, stop: watch::Receiver<bool>
         });
     };
     std::thread::Builder::new().name("deliver".to_owned()).spawn(run).map_err(|error| Failure::Other(error.into()))
+}
+
+/// The thread of those who work for shares: one, as its work is waiting and small sums; the store has its own.
+fn start_office(office: Arc<Office>, stop: watch::Receiver<bool>) -> Result<JoinHandle<()>, Failure> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| Failure::Other(error.into()))?;
+    let run = move || runtime.block_on(office.run(stop));
+    std::thread::Builder::new().name("shares".to_owned()).spawn(run).map_err(|error| Failure::Other(error.into()))
 }
 
 /// Becomes true at SIGINT or SIGTERM.

@@ -140,8 +140,14 @@ pub struct Shares {
     hub: Option<Hub>,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands where an error is turned into another")]
 fn told(refusal: Refusal) -> anyhow::Error {
     anyhow!("{}: {}", refusal.rejection.code.as_str(), refusal.rejection.message)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tasks of a simulated world start here")]
+fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(task)
 }
 
 impl Shares {
@@ -219,7 +225,7 @@ impl Shares {
         let office = Arc::new(Office::new(Arc::clone(&engine), Arc::clone(&registry), Some(public.clone())));
         let (stop, stopped) = watch::channel(false);
         let working = Arc::clone(&office);
-        let task = tokio::spawn(async move { working.run(stopped).await });
+        let task = spawn(async move { working.run(stopped).await });
         *self.platforms.office.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&office));
         let board = Switchboard::new(engine, registry, Arc::clone(&office) as _, public);
         self.hub = Some(Hub { board, office, stop, task });

@@ -46,8 +46,6 @@ impl Agenda {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "what a test has just entered is there")]
-
     use super::*;
     use lockstep_core::ids::{RecordId, ShareId};
 

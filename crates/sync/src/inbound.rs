@@ -90,9 +90,9 @@ impl Office {
                 self.keys.keep(connection.id, name.clone(), key.clone());
                 let mut keys = call.keys.clone();
                 keys.insert(name, key);
-                connector.hook(&share.object, &share.options, &HookCall { keys, ..call }).map_err(refused)
+                connector.hook(&share.object, &share.options, &HookCall { keys, ..call }).map_err(|why| refused(&why))
             }
-            other => other.map_err(refused),
+            other => other.map_err(|why| refused(&why)),
         }
     }
 
@@ -120,8 +120,8 @@ impl Office {
     }
 }
 
-fn refused(why: HookRefused) -> Refusal {
-    let code = match &why {
+fn refused(why: &HookRefused) -> Refusal {
+    let code = match why {
         HookRefused::NotTaken(_) => Code::NotFound,
         HookRefused::Verb(_) => Code::MethodNotAllowed,
         HookRefused::Unproven(_) | HookRefused::NeedsKey(_) => Code::Unauthenticated,

@@ -19,7 +19,7 @@ use lockstep_core::work::Progress;
 use lockstep_engine::World;
 use lockstep_expr::Expr;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A share at work.
@@ -50,8 +50,8 @@ pub(crate) struct Lane {
     pub(crate) is_doubtful: bool,
     /// When it next looks after something it waits for by itself, such as a bulk import.
     pub(crate) looks_at: Option<Timestamp>,
-    /// Records that are being imported there.
-    pub(crate) importing: BTreeSet<RecordId>,
+    /// Records that are being imported there, and whether each may have changed meanwhile.
+    pub(crate) importing: BTreeMap<RecordId, bool>,
     provider: Provider,
     realm: String,
 }
@@ -82,7 +82,7 @@ impl Lane {
             run: None,
             is_doubtful: true,
             looks_at: None,
-            importing: BTreeSet::new(),
+            importing: BTreeMap::new(),
             provider: connection.provider.clone(),
             realm: connection.realm.clone(),
             share,

@@ -22,6 +22,7 @@ mod push;
 pub mod registry;
 mod worker;
 
+pub use lockstep_connect::HookCall;
 pub use office::Office;
 
 /// Why a worker cannot go on.

@@ -12,6 +12,7 @@ use lockstep_core::clock::Timestamp;
 use lockstep_core::connection::Connection;
 use lockstep_core::error::Code;
 use lockstep_core::ids::{BusinessId, ConnectionId, ShareId};
+use lockstep_core::limits;
 use lockstep_core::problem::Problem;
 use lockstep_core::run::{Run, RunKind, RunState};
 use lockstep_core::share::Share;
@@ -60,9 +61,19 @@ pub(crate) struct Shared {
     pub(crate) public_url: Option<Url>,
     /// Shares that are about to go, until when they are left alone.
     going: Mutex<BTreeMap<ShareId, Timestamp>>,
+    alerts: Mutex<JoinSet<()>>,
 }
 
 impl Shared {
+    /// Tells whoever watches over the hub; nobody waits for that.
+    pub(crate) fn alert(&self, alert: Alert) {
+        let mut alerts = self.alerts.lock().unwrap_or_else(PoisonError::into_inner);
+        while alerts.try_join_next().is_some() {}
+        if alerts.len() < limits::ALERTS_MAX {
+            alerts.spawn(alert::send(Arc::clone(&self.world), alert));
+        }
+    }
+
     /// The shares of a connection that are worked for, each with the version of its row.
     pub(crate) fn shares_on(&self, settings: &Settings, connection: ConnectionId) -> Vec<(Arc<Share>, u64)> {
         let now = self.world.clock.now();
@@ -71,6 +82,9 @@ impl Shared {
         settings.sharing.shares_on(connection).filter(|(share, _)| stays(share)).cloned().collect()
     }
 }
+
+/// A worker that has ended, and how.
+type Ended = (ConnectionId, Arc<Door>, Result<(), Halt>);
 
 /// Where a connection's worker sits.
 struct Place {
@@ -94,7 +108,8 @@ impl Office {
     #[must_use]
     pub fn new(world: Arc<World>, registry: Arc<Registry>, public_url: Option<Url>) -> Self {
         let links = Links::default();
-        let shared = Arc::new(Shared { world, registry, links, public_url, going: Mutex::default() });
+        let shared =
+            Arc::new(Shared { world, registry, links, public_url, going: Mutex::default(), alerts: Mutex::default() });
         Self {
             shared,
             desks: Mutex::default(),
@@ -120,7 +135,7 @@ impl Office {
     /// Works until told to stop. What is under way lands first.
     pub async fn run(&self, mut stop: watch::Receiver<bool>) {
         let heads = self.world().store.heads();
-        let mut workers: JoinSet<(ConnectionId, Arc<Door>, Result<(), Halt>)> = JoinSet::new();
+        let mut workers: JoinSet<Ended> = JoinSet::new();
         loop {
             self.staff(&mut workers);
             tokio::select! {
@@ -145,7 +160,7 @@ impl Office {
     }
 
     /// Begins workers that are wanted, and ends those that are not.
-    fn staff(&self, workers: &mut JoinSet<(ConnectionId, Arc<Door>, Result<(), Halt>)>) {
+    fn staff(&self, workers: &mut JoinSet<Ended>) {
         let wanted = self.wanted();
         let mut desks = self.desks();
         for (id, place) in desks.iter() {
@@ -198,7 +213,7 @@ impl Office {
         })
     }
 
-    async fn ended(&self, ended: Result<(ConnectionId, Arc<Door>, Result<(), Halt>), tokio::task::JoinError>) {
+    async fn ended(&self, ended: Result<Ended, tokio::task::JoinError>) {
         let (id, door, worked) = match ended {
             Ok(ended) => ended,
             Err(error) => {
@@ -251,7 +266,7 @@ impl Office {
         let message = format!("the connection {} does not take its credentials any more: {reason}", connection.label);
         let (business, about) = (connection.business.clone(), About::Connection(id));
         let alert = Alert { event: "connection.needs-login", business, about, message: message.into() };
-        tokio::spawn(alert::send(Arc::clone(self.world()), alert));
+        self.shared.alert(alert);
     }
 
     pub(crate) fn door(&self, id: ConnectionId) -> Option<Arc<Door>> {

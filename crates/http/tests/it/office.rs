@@ -172,8 +172,9 @@ impl Office {
         let registry = Arc::new(Registry::new(Some(folder), Arc::<StillClock>::clone(&clock)).expect("connectors"));
         let crew = Arc::new(Crew::new(Arc::clone(&world), Arc::clone(&registry)));
         let url = "https://hub.example/".parse().expect("a URL");
+        let shares = Arc::new(lockstep_sync::Office::new(Arc::clone(&world), Arc::clone(&registry), None));
         let sharing = Arc::new(Switchboard::new(Arc::clone(&world), registry, Arc::<Crew>::clone(&crew), url));
-        let router = router(Server { world: Arc::clone(&world), post_room, stop, sharing, throttle });
+        let router = router(Server { world: Arc::clone(&world), post_room, stop, sharing, office: shares, throttle });
         let (acme, globex, manager) = (blank.clone(), blank.clone(), blank);
         let mut office = Self { router, world, clock, _desk: desk, store, memory, acme, globex, manager, crew };
         for (organisation, id) in [("Acme", "acme-1"), ("Acme", "acme-2"), ("Globex", "globex")] {

@@ -11,10 +11,8 @@ pub mod preview;
 pub mod problem;
 pub mod run;
 pub mod share;
-mod unmanned;
 mod workers;
 
-pub use unmanned::Unmanned;
 pub use workers::{Only, Workers};
 
 use crate::registry::Registry;

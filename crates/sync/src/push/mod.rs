@@ -390,7 +390,6 @@ impl Push<'_> {
             let Some(wanted) = sent.remove(&record) else { continue };
             match written {
                 Written::Done { id, is_new, object } => {
-                    // A row that waits says that the record changed meanwhile: it stays.
                     done.lines.push(self.line_written(record, &id, is_new, (None, wanted, object.as_ref())));
                 }
                 Written::Refused(trouble) => match trouble.class {

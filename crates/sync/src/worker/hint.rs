@@ -110,7 +110,7 @@ impl Worker {
                 Asked::Troubled(trouble) if trouble.class == Class::Auth => {
                     return Err(Halt::Login(trouble.failure.message));
                 }
-                Asked::Troubled(trouble) => puts.extend(self.put_off(share, key, hint, &trouble)),
+                Asked::Troubled(trouble) => puts.extend(self.put_off(share, key, &hint, &trouble)),
             }
         }
         let taking = self.desk(lane, None).take(objects).await?;
@@ -121,7 +121,7 @@ impl Worker {
     }
 
     /// An object that could not be asked for comes again later, or is a problem.
-    fn put_off(&self, share: ShareId, key: WorkKey, hint: Hint, trouble: &Trouble) -> Vec<(WorkKey, WorkPut)> {
+    fn put_off(&self, share: ShareId, key: WorkKey, hint: &Hint, trouble: &Trouble) -> Vec<(WorkKey, WorkPut)> {
         let attempt = hint.attempt + 1;
         let patience = retry::wait_after(attempt, self.world.ids.fraction());
         let is_lasting = matches!(trouble.class, Class::Permanent | Class::Ambiguous | Class::Duplicate | Class::Gone);
@@ -130,7 +130,7 @@ impl Worker {
                 let wait = trouble.after.unwrap_or_default().max(patience);
                 let ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
                 let next_at = self.world.clock.now().plus_ms(ms);
-                let hint = Hint { attempt, next_at, shown: None, ..hint };
+                let hint = Hint { attempt, next_at, shown: None, ..hint.clone() };
                 vec![(key, WorkPut::Row(WorkRow::Hint(hint)))]
             }
             None => {

@@ -30,7 +30,7 @@ impl Worker {
     }
 
     async fn keep_hooks_of(&mut self, share: ShareId) -> Result<(), Halt> {
-        let (Some(lane), Some(public)) = (self.lanes.get(&share), &self.public_url) else { return Ok(()) };
+        let (Some(lane), Some(public)) = (self.lanes.get(&share), &self.shared.public_url) else { return Ok(()) };
         let (object, options) = (&lane.share.object, &lane.share.options);
         let Ok(key) = hook_key(&self.world, &self.connection) else { return Ok(()) };
         let url = hook_url(public, self.connection.id, &lane.slot, Some(&key));

@@ -30,14 +30,13 @@ use lockstep_core::rules::recovery;
 use lockstep_core::run::{Run, RunKind, RunState, Stage};
 use lockstep_core::work::{Failing, Progress, Waiting, Why, WorkKey, WorkKind, WorkPut, WorkRow};
 use lockstep_engine::World;
-use lockstep_engine::alert::{self, About, Alert};
+use lockstep_engine::alert::{About, Alert};
 use lockstep_store::turn::{Turn, read_again_at};
 use lockstep_store::{Commit, Committed, StoreError, Work};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use url::Url;
 
 /// Rows read from the store at once.
 const ROWS: usize = 1_000;
@@ -46,6 +45,7 @@ const ROWS: usize = 1_000;
 const REST: Duration = Duration::from_secs(60);
 
 pub(crate) struct Worker {
+    shared: Arc<Shared>,
     world: Arc<World>,
     connection: Arc<Connection>,
     link: Link,
@@ -53,7 +53,7 @@ pub(crate) struct Worker {
     slots: Slots,
     agenda: Agenda,
     door: Arc<Door>,
-    orders: mpsc::UnboundedReceiver<Order>,
+    orders: mpsc::Receiver<Order>,
     listings: BTreeMap<ShareId, run::Listing>,
     /// Pushes that wait for a record to be made there, by that record.
     referring: BTreeMap<RecordId, BTreeSet<WorkKey>>,
@@ -61,7 +61,6 @@ pub(crate) struct Worker {
     last_run: Option<ShareId>,
     /// When the platform was last asked whether it still knows our hooks.
     hooks_looked_at: Option<Timestamp>,
-    public_url: Option<Url>,
 }
 
 impl Worker {
@@ -91,6 +90,7 @@ impl Worker {
         }
         let orders = door.enter();
         let mut worker = Self {
+            shared: Arc::clone(shared),
             world: Arc::clone(world),
             connection,
             link,
@@ -103,7 +103,6 @@ impl Worker {
             referring: BTreeMap::new(),
             last_run: None,
             hooks_looked_at: None,
-            public_url: shared.public_url.clone(),
         };
         worker.read().await?;
         Ok(worker)
@@ -138,7 +137,7 @@ impl Worker {
         Ok(())
     }
 
-    async fn read_rows(&mut self, share: ShareId, kind: WorkKind) -> Result<(), Halt> {
+    pub(super) async fn read_rows(&mut self, share: ShareId, kind: WorkKind) -> Result<(), Halt> {
         let mut after: Option<WorkKey> = None;
         loop {
             let business = &self.connection.business;
@@ -185,7 +184,7 @@ impl Worker {
         let now = self.world.clock.now();
         let failing = self.lanes.values().filter_map(|lane| lane.progress.failing.as_ref());
         let failing: Vec<_> = failing.map(|failing| failing.next_at).filter(|at| *at > now).collect();
-        let scheduled = self.lanes.values().filter_map(|lane| self.pulls_at(lane));
+        let scheduled = self.lanes.values().filter_map(run::pulls_at);
         let looks = self.lanes.values().filter_map(|lane| lane.looks_at);
         let next = scheduled.chain(looks).chain(failing.iter().copied()).chain(self.agenda.next()).min();
         // What is overdue and was not done waits for its share, which is paused or in recovery.
@@ -347,7 +346,7 @@ impl Worker {
         let about = About::Share(share);
         let business = self.connection.business.clone();
         let alert = Alert { event, business, about, message: message.into() };
-        tokio::spawn(alert::send(Arc::clone(&self.world), alert));
+        self.shared.alert(alert);
     }
 }
 

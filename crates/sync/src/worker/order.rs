@@ -6,8 +6,9 @@ use crate::control::Only;
 use lockstep_connect::Class;
 use lockstep_core::error::Code;
 use lockstep_core::ids::{RecordId, RunId, ShareId};
+use lockstep_core::limits;
 use lockstep_core::run::{Run, RunKind, RunState};
-use lockstep_core::work::{WorkKey, WorkPut, WorkRow};
+use lockstep_core::work::{WorkKey, WorkKind, WorkPut, WorkRow};
 use lockstep_engine::refusal::Refusal;
 use lockstep_store::turn::Turn;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,24 +32,29 @@ pub(crate) enum Order {
 pub(crate) struct Door {
     bell: Notify,
     is_closed: AtomicBool,
-    orders: Mutex<Option<mpsc::UnboundedSender<Order>>>,
+    /// Whether an order found no room.
+    has_missed: AtomicBool,
+    orders: Mutex<Option<mpsc::Sender<Order>>>,
 }
 
 impl Door {
     /// The worker's side.
-    pub(crate) fn enter(&self) -> mpsc::UnboundedReceiver<Order> {
-        let (sender, receiver) = mpsc::unbounded_channel();
+    pub(crate) fn enter(&self) -> mpsc::Receiver<Order> {
+        let (sender, receiver) = mpsc::channel(limits::ORDERS_MAX);
         *self.orders.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
         receiver
     }
 
-    /// Gives an order; gives it back where nobody works.
+    /// Gives an order; gives it back where nobody works, or too many wait.
     pub(crate) fn give(&self, order: Order) -> Option<Order> {
         let sender = self.orders.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let unheard = match sender {
-            Some(sender) => sender.send(order).err().map(|unsent| unsent.0),
+            Some(sender) => sender.try_send(order).err().map(mpsc::error::TrySendError::into_inner),
             None => Some(order),
         };
+        if unheard.is_some() {
+            self.has_missed.store(true, Ordering::Release);
+        }
         self.knock();
         unheard
     }
@@ -71,7 +77,7 @@ impl Door {
     /// Whether nobody hears orders any more.
     pub(crate) fn is_deserted(&self) -> bool {
         let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        orders.as_ref().is_some_and(mpsc::UnboundedSender::is_closed)
+        orders.as_ref().is_some_and(mpsc::Sender::is_closed)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -82,7 +88,13 @@ impl Door {
 impl Worker {
     /// Takes the orders that have come.
     pub(super) async fn heed(&mut self) -> Result<bool, Halt> {
-        let mut is_heard = false;
+        let mut is_heard = self.door.has_missed.swap(false, Ordering::AcqRel);
+        if is_heard {
+            let shares: Vec<ShareId> = self.lanes.keys().copied().collect();
+            for share in shares {
+                self.read_rows(share, WorkKind::Hint).await?;
+            }
+        }
         while let Ok(order) = self.orders.try_recv() {
             is_heard = true;
             match order {
@@ -165,32 +177,24 @@ impl Worker {
         let now = self.world.clock.now();
         let put = |only: Only| match only {
             Only::Object(id) => (WorkKey::hint(share, &id), WorkPut::Raise { at: now, shown: None }),
-            Only::Record(record) => self.asked_again(share, record, now),
+            Only::Record(record) => asked_again(share, record, now),
         };
         let puts: Vec<_> = subjects.into_iter().map(put).collect();
         self.commit(Turn { puts, ..self.blank(share) }).await?;
         self.recovered(share).await
     }
+}
 
-    fn asked_again(
-        &self,
-        share: ShareId,
-        record: RecordId,
-        now: lockstep_core::clock::Timestamp,
-    ) -> (WorkKey, WorkPut) {
-        let waiting = lockstep_core::work::Waiting {
-            // Nothing is made a second time because somebody is impatient.
-            why: lockstep_core::work::Why::InDoubt,
-            since: now,
-            attempt: 0,
-            next_at: now,
-            reason: lockstep_core::error::Rejection::new(
-                Code::RemoteInDoubt,
-                "it is tried again because somebody asked",
-            ),
-        };
-        (WorkKey::waiting(share, record), WorkPut::Row(WorkRow::Waiting(waiting)))
-    }
+fn asked_again(share: ShareId, record: RecordId, now: lockstep_core::clock::Timestamp) -> (WorkKey, WorkPut) {
+    let waiting = lockstep_core::work::Waiting {
+        // Nothing is made a second time because somebody is impatient.
+        why: lockstep_core::work::Why::InDoubt,
+        since: now,
+        attempt: 0,
+        next_at: now,
+        reason: lockstep_core::error::Rejection::new(Code::RemoteInDoubt, "it is tried again because somebody asked"),
+    };
+    (WorkKey::waiting(share, record), WorkPut::Row(WorkRow::Waiting(waiting)))
 }
 
 fn unfit(share: ShareId) -> Refusal {

@@ -5,7 +5,6 @@ use crate::Halt;
 use crate::push::{Done, Ground, Push, distinct};
 use lockstep_connect::Trouble;
 use lockstep_core::change::{Change, Origin};
-use lockstep_core::error::{Code, Rejection};
 use lockstep_core::ids::{RecordId, ShareId};
 use lockstep_core::position::Position;
 use lockstep_core::run::{Run, RunKind};
@@ -55,10 +54,9 @@ impl Worker {
         let own = page.changes.iter().filter(|change| change.ty == lane.share.ty);
         let own: Vec<&Arc<Change>> = own.collect();
         let ids = distinct(own.iter().map(|change| change.record));
-        let importing: Vec<RecordId> = ids.iter().copied().filter(|id| lane.importing.contains(id)).collect();
-        let is_free = |id: &RecordId| self.is_free(share, *id) && !lane.importing.contains(id);
-        let ids: Vec<RecordId> = ids.into_iter().filter(is_free).collect();
-        if ids.is_empty() && importing.is_empty() {
+        let (ids, busy): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| self.is_free(share, *id));
+        if ids.is_empty() {
+            self.touch(share, &busy);
             return self.passed(share, to).await;
         }
         // What a baseline brought into the hub is history to the others: it makes nothing where a share wants none.
@@ -73,8 +71,8 @@ impl Worker {
         if done.trouble.is_none() {
             done.add(self.push(share, &new, Ground::new(true, is_doubtful), None).await?);
         }
+        self.touch(share, &busy);
         let trouble = done.trouble.take();
-        done.puts.extend(importing.into_iter().map(|id| self.after_import(share, id)));
         let mut turn = Turn { lines: done.lines, puts: done.puts, ..self.blank(share) };
         if trouble.is_none() {
             let progress = self.lanes.get(&share).map(|lane| lane.progress.clone()).unwrap_or_default();
@@ -129,13 +127,14 @@ impl Worker {
         self.agenda.at(&WorkKey::waiting(share, record)).is_none()
     }
 
-    /// A record that changes while it is being imported is looked at once more when that is over.
-    fn after_import(&self, share: ShareId, record: RecordId) -> (WorkKey, WorkPut) {
-        let now = self.world.clock.now();
-        let reason = Rejection::new(Code::RemoteInDoubt, "it is being imported there");
-        let next_at = now.plus_ms(IMPORTING_MS);
-        let waiting = Waiting { why: Why::Retry, since: now, attempt: 0, next_at, reason };
-        (WorkKey::waiting(share, record), WorkPut::Row(WorkRow::Waiting(waiting)))
+    /// Records that change while they are being imported are looked at once more when that is over.
+    pub(super) fn touch(&mut self, share: ShareId, records: &[RecordId]) {
+        let Some(lane) = self.lanes.get_mut(&share) else { return };
+        for record in records {
+            if let Some(is_touched) = lane.importing.get_mut(record) {
+                *is_touched = true;
+            }
+        }
     }
 
     /// Brings records to the platform. Commits nothing but intents.
@@ -179,7 +178,7 @@ impl Worker {
         let mut earlier = BTreeMap::new();
         for key in keys {
             let is_importing =
-                |record: RecordId| self.lanes.get(&share).is_some_and(|lane| lane.importing.contains(&record));
+                |record: RecordId| self.lanes.get(&share).is_some_and(|lane| lane.importing.contains_key(&record));
             if key.about.parse().is_ok_and(is_importing) {
                 self.agenda.set(key, now.plus_ms(IMPORTING_MS));
                 continue;

@@ -6,6 +6,7 @@
 use super::Worker;
 use crate::Halt;
 use crate::intake::Shown;
+use crate::lane::Lane;
 use crate::push::{Done, Ground, Push};
 use lockstep_connect::{Ask, Class, Event, Failure, FailureType, Job, Link, Trouble, Write, Written};
 use lockstep_core::Fields;
@@ -13,9 +14,9 @@ use lockstep_core::clock::Timestamp;
 use lockstep_core::error::{Code, Rejection};
 use lockstep_core::ids::{RecordId, ShareId};
 use lockstep_core::problem::Subject;
-use lockstep_core::run::{Run, RunKind, RunState, Stage};
+use lockstep_core::run::{Counts, Run, RunKind, RunState, Stage};
 use lockstep_core::share::History;
-use lockstep_core::work::{Progress, WorkKey, WorkPut, WorkRow};
+use lockstep_core::work::{Progress, Waiting, Why, WorkKey, WorkPut, WorkRow};
 use lockstep_store::index::Walk;
 use lockstep_store::turn::Turn;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,8 @@ const RECORDS: usize = 500;
 const IMPORTS: usize = 4;
 /// How often a listing is tried that fails for a cause that does not look like passing.
 const TRIES: u32 = 5;
+/// How long objects are left alone whose import may or may not have been begun, in milliseconds.
+const IMPORT_LOST_MS: i64 = 300_000;
 /// How long until an import is asked about, in milliseconds.
 const IMPORT_MS: i64 = 1_000;
 /// A page was asked for a little earlier than the clock says.
@@ -69,6 +72,7 @@ struct Import {
 }
 
 impl Listing {
+    #[expect(clippy::disallowed_methods, reason = "the listing holds the task, which ends when nobody takes its pages")]
     fn of(link: &Link, stream: &str, state: Value, now: Timestamp) -> Self {
         let (sender, events) = mpsc::channel(PAGES_AHEAD);
         let (session, stream) = (link.session().clone(), stream.to_owned());
@@ -95,23 +99,23 @@ impl Listing {
     }
 }
 
-impl Worker {
-    /// When a share next pulls by itself.
-    pub(super) fn pulls_at(&self, lane: &crate::lane::Lane) -> Option<Timestamp> {
-        let share = &lane.share;
-        let is_on = share.takes_in() && share.switches.pull && !share.is_paused;
-        if !is_on || !lane.progress.is_live || lane.run.is_some() {
-            return None;
-        }
-        let last = lane.progress.scheduled_at.unwrap_or(share.created_at);
-        share.schedule.as_ref()?.next_after(share.id, last)
+/// When a share next pulls by itself.
+pub(super) fn pulls_at(lane: &Lane) -> Option<Timestamp> {
+    let share = &lane.share;
+    let is_on = share.takes_in() && share.switches.pull && !share.is_paused;
+    if !is_on || !lane.progress.is_live || lane.run.is_some() {
+        return None;
     }
+    let last = lane.progress.scheduled_at.unwrap_or(share.created_at);
+    share.schedule.as_ref()?.next_after(share.id, last)
+}
 
+impl Worker {
     /// Begins the incremental runs whose time has come.
     pub(super) async fn start_scheduled(&mut self) -> Result<bool, Halt> {
         let now = self.world.clock.now();
         let due = self.lanes.values().filter(|lane| lane.may_work(now));
-        let due = due.filter(|lane| self.pulls_at(lane).is_some_and(|at| at <= now));
+        let due = due.filter(|lane| pulls_at(lane).is_some_and(|at| at <= now));
         let Some(share) = due.map(|lane| lane.share.id).next() else { return Ok(false) };
         self.keep_progress(share, |progress| progress.scheduled_at = Some(now)).await?;
         self.begin(share, RunKind::Incremental).await?;
@@ -121,7 +125,7 @@ impl Worker {
     /// Does one step of one run; runs take turns.
     pub(super) async fn step(&mut self) -> Result<bool, Halt> {
         let now = self.world.clock.now();
-        let is_next = |lane: &&crate::lane::Lane| {
+        let is_next = |lane: &&Lane| {
             lane.may_work(now)
                 && lane.looks_at.is_none_or(|at| at <= now)
                 && lane.run.as_ref().is_some_and(|run| run.state == RunState::Running)
@@ -201,7 +205,7 @@ impl Worker {
             }
             Event::Problem { failure, .. } => {
                 let reason = Some(format!("some rows could not be read; the last: {}", failure.message));
-                let counts = lockstep_core::run::Counts { seen: 1, failed: 1, ..lockstep_core::run::Counts::default() };
+                let counts = Counts { seen: 1, failed: 1, ..Counts::default() };
                 let run = Run { counts: run.counts.plus(counts), reason, ..run };
                 self.commit(Turn { run: Some(run), ..self.blank(share) }).await?;
             }
@@ -236,7 +240,7 @@ impl Worker {
         }
         let taking = self.desk(lane, Some(&run)).take(objects).await?;
         puts.extend(self.unresolved(share, &taking.unresolved));
-        let counts = lockstep_core::run::Counts { seen: failed, failed, ..lockstep_core::run::Counts::default() };
+        let counts = Counts { seen: failed, failed, ..Counts::default() };
         let run = Run { counts: run.counts.plus(counts), ..run };
         let turn = Turn { lines: taking.lines, puts, run: Some(run), is_bulk: true, ..self.blank(share) };
         self.commit(turn).await?;
@@ -330,17 +334,21 @@ impl Worker {
             self.commit(Turn { lines: done_now.lines, puts: done_now.puts, ..self.blank(share) }).await?;
             return self.fail(share, &trouble).await;
         }
-        if let Some(trouble) = self.begin_imports(share, done_now.import, &mut imports).await? {
-            return self.fail(share, &trouble).await;
-        }
+        let begun = self.begin_imports(share, done_now.import, &mut imports).await?;
+        done_now.puts.extend(begun.puts);
+        done_now.counts = done_now.counts.plus(begun.counts);
         let job = (!imports.is_empty()).then(|| serde_json::to_value(&imports).unwrap_or_default());
-        let stage = Stage::Writing { done: last.to_string(), job };
-        let run = Run { stage, counts: run.counts.plus(done_now.counts), ..run };
+        // Of a page that was not handed over whole, the rest comes again.
+        let done = if begun.trouble.is_some() { done.to_owned() } else { last.to_string() };
+        let run = Run { stage: Stage::Writing { done, job }, counts: run.counts.plus(done_now.counts), ..run };
         self.note_imports(share, &imports);
         let turn =
             Turn { lines: done_now.lines, puts: done_now.puts, run: Some(run), is_bulk: true, ..self.blank(share) };
         self.commit(turn).await?;
-        self.recovered(share).await
+        match begun.trouble {
+            Some(trouble) => self.fail(share, &trouble).await,
+            None => self.recovered(share).await,
+        }
     }
 
     /// Reads which records are being imported, from a run that goes on.
@@ -349,36 +357,80 @@ impl Worker {
         let Some(Stage::Writing { job: Some(job), .. }) = run.map(|run| &run.stage) else { return };
         let imports: Vec<Import> = serde_json::from_value(job.clone()).unwrap_or_default();
         self.note_imports(share, &imports);
+        // What changed before this hub began is not known.
+        let all: Vec<RecordId> = imports.into_iter().flat_map(|import| import.sent).map(|(record, _)| record).collect();
+        self.touch(share, &all);
     }
 
     fn note_imports(&mut self, share: ShareId, imports: &[Import]) {
-        if let Some(lane) = self.lanes.get_mut(&share) {
-            lane.importing = imports.iter().flat_map(|import| import.sent.iter().map(|(record, _)| *record)).collect();
-        }
+        let Some(lane) = self.lanes.get_mut(&share) else { return };
+        let records = imports.iter().flat_map(|import| import.sent.iter().map(|(record, _)| *record));
+        let before = std::mem::take(&mut lane.importing);
+        lane.importing = records.map(|record| (record, before.get(&record).copied().unwrap_or(false))).collect();
     }
 
-    /// Hands new objects over, as many at once as the platform takes.
+    /// Hands new objects over, as many at once as the platform takes. That they may be imported is committed first: an
+    /// import whose answer is lost may be carried out whenever the platform gets to it, so its objects are left alone for
+    /// a while and then looked up.
     async fn begin_imports(
-        &self,
+        &mut self,
         share: ShareId,
         new: Vec<(Write, Fields)>,
         imports: &mut Vec<Import>,
-    ) -> Result<Option<Trouble>, Halt> {
-        let Some(lane) = self.lanes.get(&share).filter(|_| !new.is_empty()) else { return Ok(None) };
-        let size = self.link.bulk(&lane.share.object).map_or(1, |bulk| bulk.size.max(1));
+    ) -> Result<Done, Halt> {
+        let mut begun = Done::default();
+        let Some(lane) = self.lanes.get(&share).filter(|_| !new.is_empty()) else { return Ok(begun) };
+        let lane_share = Arc::clone(&lane.share);
+        let size = self.link.bulk(&lane_share.object).map_or(1, |bulk| bulk.size.max(1));
+        let record = |write: &Write| write.token.parse::<RecordId>().ok();
+        let puts = new.iter().filter_map(|(write, _)| Some(self.import_intent(share, record(write)?)));
+        let puts = puts.collect();
+        self.commit(Turn { puts, is_bulk: true, ..self.blank(share) }).await?;
         for part in new.chunks(size) {
+            let ids = part.iter().filter_map(|(write, _)| record(write));
+            if begun.trouble.is_some() {
+                begun.puts.extend(ids.map(|id| (WorkKey::waiting(share, id), WorkPut::Gone)));
+                continue;
+            }
             let writes: Vec<Write> = part.iter().map(|(write, _)| write.clone()).collect();
-            match self.link.submit(&lane.share.object, &lane.share.options, writes).await {
+            match self.link.submit(&lane_share.object, &lane_share.options, writes).await {
                 Ok(job) => {
-                    let sent =
-                        part.iter().filter_map(|(write, wanted)| Some((write.token.parse().ok()?, wanted.clone())));
-                    imports.push(Import { job, sent: sent.collect() });
+                    let wanted = part.iter().map(|(_, wanted)| wanted.clone());
+                    imports.push(Import { job, sent: ids.zip(wanted).collect() });
                 }
-                // What was handed over of this page is handed over once more: an import finds what it made before.
-                Err(trouble) => return Ok(Some(trouble)),
+                Err(trouble) if trouble.class == Class::Unknown => {
+                    let waiting = u64::try_from(part.len()).unwrap_or(u64::MAX);
+                    begun.counts = begun.counts.plus(Counts { seen: waiting, waiting, ..Counts::default() });
+                }
+                Err(trouble) => {
+                    begun.puts.extend(ids.map(|id| (WorkKey::waiting(share, id), WorkPut::Gone)));
+                    begun.trouble = Some(trouble);
+                }
             }
         }
-        Ok(None)
+        Ok(begun)
+    }
+
+    fn import_intent(&self, share: ShareId, record: RecordId) -> (WorkKey, WorkPut) {
+        let now = self.world.clock.now();
+        let reason = Rejection::new(Code::RemoteInDoubt, "it is being imported there");
+        let next_at = now.plus_ms(IMPORT_LOST_MS);
+        let waiting = Waiting { why: Why::InDoubt, since: now, attempt: 0, next_at, reason };
+        (WorkKey::waiting(share, record), WorkPut::Row(WorkRow::Waiting(waiting)))
+    }
+
+    /// What becomes of the rows of records that were imported: those that changed meanwhile are looked at once more.
+    fn after_import(&self, share: ShareId, records: &[RecordId]) -> Vec<(WorkKey, WorkPut)> {
+        let now = self.world.clock.now();
+        let importing = self.lanes.get(&share).map(|lane| &lane.importing);
+        let put = |record: &RecordId| {
+            let is_touched = importing.and_then(|importing| importing.get(record)).copied().unwrap_or(true);
+            let reason = Rejection::new(Code::RemoteInDoubt, "it changed while it was imported");
+            let again = Waiting { why: Why::Retry, since: now, attempt: 0, next_at: now, reason };
+            let put = if is_touched { WorkPut::Row(WorkRow::Waiting(again)) } else { WorkPut::Gone };
+            (WorkKey::waiting(share, *record), put)
+        };
+        records.iter().map(put).collect()
     }
 
     /// Asks about the oldest import; one that is under way is asked about again later.
@@ -396,9 +448,13 @@ impl Worker {
             }
             Err(trouble) => return self.fail(share, &trouble).await,
         };
-        let written = oldest.sent.iter().map(|(record, _)| *record).zip(written).collect();
+        let records: Vec<RecordId> = oldest.sent.iter().map(|(record, _)| *record).collect();
+        let written = records.iter().copied().zip(written).collect();
         let sent: BTreeMap<RecordId, Fields> = oldest.sent.into_iter().collect();
         let Some(made) = self.imported(share, &run, sent, written)? else { return Ok(()) };
+        // First what becomes of all, then what came of some: the later word on a row holds.
+        let mut puts = self.after_import(share, &records);
+        puts.extend(made.puts);
         let rest: Vec<Import> = imports.collect();
         self.note_imports(share, &rest);
         let job = (!rest.is_empty()).then(|| serde_json::to_value(&rest).unwrap_or_default());
@@ -407,7 +463,7 @@ impl Worker {
         if let Some(lane) = self.lanes.get_mut(&share) {
             lane.looks_at = None;
         }
-        let turn = Turn { lines: made.lines, puts: made.puts, run: Some(run), is_bulk: true, ..self.blank(share) };
+        let turn = Turn { lines: made.lines, puts, run: Some(run), is_bulk: true, ..self.blank(share) };
         self.commit(turn).await?;
         Ok(())
     }
