@@ -25,7 +25,7 @@ const FILE: &str = "lockstep.yaml";
 pub struct Connector {
     /// The reading half.
     pub source: Arc<Source>,
-    /// What `lockstep.yaml` says; none where there is no such file.
+    /// What `lockstep.yaml` says; where there is no such file, the manifest's streams as objects that are only listed.
     pub sharing: Option<Arc<Sharing>>,
 }
 
@@ -42,6 +42,7 @@ impl Connector {
         };
         let sharing = sharing.map(|text| Sharing::parse(text, manifest)).transpose();
         let sharing = sharing.map_err(|problems| BadManifest(problems.into_iter().map(beside).collect()))?;
+        let sharing = sharing.or_else(|| Sharing::plain(source.manifest()));
         Ok(Self { source: Arc::new(source), sharing: sharing.map(Arc::new) })
     }
 

@@ -143,6 +143,10 @@ impl Source {
         plain.chain(dynamic).map(|(stream, problem)| Refused { stream, why: problem.to_string() }).collect()
     }
 
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
     /// Fields of the manifest that are nearly ones of the format, each with its place and what may be meant.
     #[must_use]
     pub fn doubts(&self) -> Vec<String> {

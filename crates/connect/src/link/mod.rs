@@ -53,7 +53,7 @@ impl Link {
 
     fn desk(&self) -> Result<&Desk, Trouble> {
         self.desk.as_deref().ok_or_else(|| {
-            Trouble::system("the connector has no lockstep.yaml, so it is only read; put one beside its manifest")
+            Trouble::system("the connector has no lockstep.yaml, and no stream with a primary key; put one beside it")
         })
     }
 

@@ -350,6 +350,22 @@ impl Compiled {
         self.entries.iter().filter(is_edited).map(|line| line.key.clone()).collect()
     }
 
+    /// What is wanted, with sets that are merged completed by the members that are there: written as a whole, it takes
+    /// none of them away.
+    #[must_use]
+    pub fn joined(&self, mut wanted: Fields, shown: &Fields) -> Fields {
+        for line in self.entries.iter().filter(|line| line.said.is_merged) {
+            let (Some(own), Some(there)) = (wanted.get_mut(&line.key), shown.get(&line.key)) else { continue };
+            let mut more: Vec<Value> = lacks(there, own).cloned().collect();
+            match own {
+                Value::Array(items) => items.append(&mut more),
+                one if is_nothing(one) => *one = Value::Array(more),
+                one => *one = std::iter::once(one.take()).chain(more).collect(),
+            }
+        }
+        wanted
+    }
+
     /// The remote tree of some keys, of all where none are named, with values written as they are there.
     #[must_use]
     pub fn object(&self, wanted: &Fields, keys: Option<&[String]>) -> Value {

@@ -184,3 +184,15 @@ proptest! {
         prop_assert_eq!(mapping.outward(&record, &BTreeMap::new()).values, wanted.values);
     }
 }
+
+#[test]
+fn a_merged_set_written_whole_keeps_what_is_there() {
+    let mapping = rich();
+    let wanted = fields(json!({"interests": ["rowing"], "email": "ann@b.nl"}));
+    let joined = mapping.joined(wanted.clone(), &fields(json!({"interests": ["chess", "rowing"], "email": "b@b.nl"})));
+    assert_eq!(Value::Object(joined), json!({"interests": ["rowing", "chess"], "email": "ann@b.nl"}));
+    let nothing = fields(json!({"interests": null}));
+    let joined = mapping.joined(nothing, &fields(json!({"interests": ["chess"]})));
+    assert_eq!(Value::Object(joined), json!({"interests": ["chess"]}));
+    assert_eq!(mapping.joined(wanted.clone(), &Fields::new()), wanted);
+}

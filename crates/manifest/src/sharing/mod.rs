@@ -8,6 +8,7 @@ mod call;
 mod fill;
 mod hooks;
 mod part;
+mod plain;
 mod remote;
 
 use std::collections::BTreeMap;

@@ -90,3 +90,23 @@ fn the_example_of_the_documentation_can_be_read() {
     assert_eq!(sharing.types["contact"].mapping.entries.len(), 7);
     assert!(examples[1].lines().count() < 60);
 }
+
+#[test]
+fn a_manifest_alone_has_objects_that_are_listed() {
+    let text = MANIFEST.replace("name: contacts", "name: contacts\n    primary_key: [[data, 'the.id']]");
+    let two = text.replace("streams:\n", "streams:\n  - {$ref: '#/definitions/visits'}\n").replace(
+        "definitions:\n",
+        "definitions:\n  visits:\n    type: DeclarativeStream\n    name: visits\n    primary_key: [day, person]\n    retriever:\n      \
+         type: SimpleRetriever\n      requester: {$ref: '#/definitions/requester', path: /v}\n      record_selector: {type: \
+         RecordSelector, extractor: {type: DpathExtractor, field_path: []}}\n",
+    );
+    let sharing = Sharing::plain(&Manifest::parse(&two).unwrap_or_else(|problems| panic!("{problems:#?}"))).unwrap();
+    let id = |object: &str, raw: Value| {
+        let scope = serde_json::Map::from_iter([("object".to_owned(), raw.clone())]);
+        sharing.types[object].id.text(&raw, &scope).unwrap()
+    };
+    assert_eq!(id("contacts", json!({"data": {"the.id": 7}})).as_deref(), Some("7"));
+    assert_eq!(id("visits", json!({"day": "2026-01-01", "person": 3})).as_deref(), Some("2026-01-01:3"));
+    assert!(sharing.types.values().all(|remote| remote.write.is_none() && remote.fetch.is_none()));
+    assert!(Sharing::plain(&Manifest::parse(MANIFEST).unwrap()).is_none(), "without a key nothing tells records apart");
+}
