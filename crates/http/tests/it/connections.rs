@@ -3,7 +3,9 @@
 use crate::office::Office;
 use crate::shop::Shop;
 use lockstep_core::connection::Connection;
+use lockstep_engine::control::hold;
 use lockstep_engine::seal::sealed_in_connection;
+use lockstep_store::{Commit, Work};
 use lockstep_sync::control::account;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -198,6 +200,32 @@ async fn lost_credentials_are_told_and_found_again() {
     let checked = office.rest("POST", &format!("{HOME}/{id}/check"), &office.manager.key, &Value::Null).await;
     assert_eq!(checked.body["works"], true);
     assert!(stored(&office, &id).is_ready(), "it does work");
+}
+
+#[tokio::test]
+async fn a_held_hub_calls_no_platform() {
+    let office = shop().await;
+    let id = made(&office).await;
+    let key = &office.manager.key;
+    let control = hold::of_restore(office.world.clock.now(), "2023-11-14");
+    let work = Work::Control(Box::new(control));
+    office.store.commit(Commit { id: None, work }).await.expect("a commit");
+    office.world.settings.refresh(office.store.as_ref()).await.expect("settings");
+    let mut other = body("right-key");
+    other["provider"] = "other".into();
+    for (method, path, body) in [
+        ("POST", HOME.to_owned(), other.clone()),
+        ("POST", format!("{HOME}/{id}/check"), Value::Null),
+        ("PATCH", format!("{HOME}/{id}"), json!({"config": {"path": "/things"}})),
+    ] {
+        let refused = office.rest(method, &path, key, &body).await;
+        assert_eq!((refused.status, refused.code()), (503, "busy"), "{method} {path}");
+        assert!(refused.message().contains("lockstep release"), "{}", refused.message());
+    }
+    assert_eq!(office.rest("POST", &format!("{HOME}?test=false"), key, &other).await.status, 201);
+    let released = office.admin("/management/release", &json!({})).await;
+    assert_eq!(released.body["released"], true);
+    assert_eq!(office.rest("POST", &format!("{HOME}/{id}/check"), key, &Value::Null).await.body["works"], true);
 }
 
 #[tokio::test]
