@@ -200,8 +200,9 @@ pub struct ObjectView {
     pub object: String,
     /// What people call it.
     pub label: String,
-    /// The type that it is mapped to where a share says nothing.
-    pub r#type: String,
+    /// The type that it is mapped to where a share says nothing; where there is none, a share says type and mapping.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub r#type: Option<String>,
     /// Whether it can be written: shares of direction `out` need that.
     pub is_writable: bool,
     /// Whether the platform can tell of its changes by hooks.

@@ -192,6 +192,17 @@ pub(super) fn secret(world: &World, prefix: &str) -> String {
     format!("{prefix}{}", URL_SAFE_NO_PAD.encode(world.ids.secret()))
 }
 
+/// Whether the ids of a connection of an organisation stand under a slug.
+fn has_connection(world: &World, organisation: &OrganisationName, provider: &Provider) -> bool {
+    world.settings.read(|settings| {
+        let is_own = |business| {
+            settings.businesses.get(business).is_some_and(|(business, _)| business.organisation == *organisation)
+        };
+        let mut all = settings.sharing.connections().map(|(connection, _)| connection);
+        all.any(|connection| connection.provider == *provider && is_own(&connection.business))
+    })
+}
+
 /// Makes an application of a draft that its maker may make.
 pub(super) async fn make(world: &World, draft: Draft, mut control: Control) -> Result<ApplicationCreated, Refusal> {
     let label = check_label("label", &draft.label)?;
@@ -202,6 +213,10 @@ pub(super) async fn make(world: &World, draft: Draft, mut control: Control) -> R
             Rejection::new(Code::InvalidValue, text).at_field("provider")
         })?,
     };
+    if has_connection(world, &draft.organisation, &provider) {
+        let text = format!("the provider {provider} is a connection's in this organisation: give another \"provider\"");
+        return Err(Rejection::new(Code::ProviderTaken, text).at_field("provider").into());
+    }
     let id = ApplicationId(world.ids.ordered());
     let client_id = format!("client_{}", id.to_string().trim_start_matches(ApplicationId::PREFIX));
     let secrets = Secrets::fresh(world);

@@ -3,7 +3,9 @@
 use crate::office::Office;
 use crate::shop::Shop;
 use lockstep_core::connection::Connection;
+use lockstep_engine::control::hold;
 use lockstep_engine::seal::sealed_in_connection;
+use lockstep_store::{Commit, Work};
 use lockstep_sync::control::account;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -102,6 +104,12 @@ async fn a_change_keeps_what_it_does_not_name() {
     assert_eq!(office.crew.asked(), ["reopen"]);
     let config = account::opened(&office.world, &stored(&office, &id)).expect("sealed");
     assert_eq!((&config["auth"]["key"], &config["path"]), (&json!("right-key"), &json!("/things")));
+    let moved = patch(json!({"config": {"base_url": "https://elsewhere.example"}})).await;
+    assert_eq!(
+        (moved.status, &moved.body["errors"][0]["pointer"]),
+        (400, &json!("/config/auth/key")),
+        "a secret stays"
+    );
     let wrong = patch(json!({"config": {"auth": {"key": "another"}}})).await;
     assert_eq!((wrong.status, wrong.code()), (422, "connection_failed"));
     let config = account::opened(&office.world, &stored(&office, &id)).expect("sealed");
@@ -122,6 +130,102 @@ async fn a_check_tells_how_it_went_and_makes_ready_what_works() {
     let patch = json!({"config": {"auth": {"key": "right-key"}}});
     assert_eq!(office.rest("PATCH", &format!("{path}?test=false"), key, &patch).await.status, 200);
     assert_eq!(check().await.body, json!({"works": true}));
+}
+
+#[tokio::test]
+async fn a_business_has_an_account_once_and_its_slug_is_no_applications() {
+    let office = shop().await;
+    let key = &office.manager.key;
+    let id = made(&office).await;
+    let again = office.rest("POST", HOME, key, &body("right-key")).await;
+    assert_eq!((again.status, again.code(), again.message().contains(&id)), (409, "id_taken", true), "{again:?}");
+    let mut apart = body("right-key");
+    apart["provider"] = "shop-two".into();
+    assert_eq!(office.rest("POST", HOME, key, &apart).await.status, 201);
+    let elsewhere = office.rest("POST", "/businesses/acme-2/connections", key, &body("right-key")).await;
+    assert_eq!(elsewhere.status, 201, "another business has its own");
+    let application = json!({"label": "x", "provider": "shop-two"});
+    let taken = office.rest("POST", "/businesses/acme-1/applications", key, &application).await;
+    assert_eq!((taken.status, taken.code()), (409, "provider_taken"));
+}
+
+#[tokio::test]
+async fn a_token_that_is_spent_is_replaced_before_it_is_needed() {
+    let shop = Arc::new(Shop::default());
+    let office = Office::open_to(Arc::<Shop>::clone(&shop)).await;
+    shop.grant("one");
+    let body = json!({"connector": "club", "label": "Club", "config": {"refresh_token": "one"}});
+    let made = office.rest("POST", HOME, &office.manager.key, &body).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let id = made.body["id"].as_str().expect("an id").to_owned();
+    let token = || account::opened(&office.world, &stored(&office, &id)).expect("sealed")["refresh_token"].clone();
+    assert_eq!(token(), "one+");
+    let check = async || {
+        office.clock.advance(5_000);
+        let checked = office.rest("POST", &format!("{HOME}/{id}/check"), &office.manager.key, &Value::Null).await;
+        assert_eq!(checked.body["works"], true, "{checked:?}");
+    };
+    check().await;
+    assert_eq!(token(), "one++", "kept by the link itself");
+    let patch = async |config: Value| {
+        office.clock.advance(5_000);
+        let body = json!({"config": config});
+        let patched = office.rest("PATCH", &format!("{HOME}/{id}"), &office.manager.key, &body).await;
+        assert_eq!(patched.status, 200, "{patched:?}");
+        patched
+    };
+    let patched = patch(json!({"page": 2})).await;
+    assert_eq!((token(), &patched.body["config"]["page"]), (json!("one+++"), &json!(2)));
+    check().await;
+    shop.grant("two");
+    patch(json!({"refresh_token": "two"})).await;
+    assert_eq!(token(), "two+", "what was given anew, and is spent");
+    check().await;
+    office.clock.advance(5_000);
+    let strange = json!({"config": {"refresh_token": "x"}});
+    let refused = office.rest("PATCH", &format!("{HOME}/{id}"), &office.manager.key, &strange).await;
+    assert_eq!(refused.code(), "connection_failed");
+    assert_eq!(token(), "two++", "what stood still stands");
+}
+
+#[tokio::test]
+async fn lost_credentials_are_told_and_found_again() {
+    let office = shop().await;
+    let id = made(&office).await;
+    let connection = stored(&office, &id).id;
+    assert!(account::lose(&office.world, connection, "the key was withdrawn").await.expect("a commit"));
+    assert!(!account::lose(&office.world, connection, "again").await.expect("a commit"), "that is no news");
+    let read = office.rest("GET", &format!("{HOME}/{id}"), &office.manager.key, &Value::Null).await;
+    assert_eq!((&read.body["state"], &read.body["reason"]), (&json!("needs-login"), &json!("the key was withdrawn")));
+    let checked = office.rest("POST", &format!("{HOME}/{id}/check"), &office.manager.key, &Value::Null).await;
+    assert_eq!(checked.body["works"], true);
+    assert!(stored(&office, &id).is_ready(), "it does work");
+}
+
+#[tokio::test]
+async fn a_held_hub_calls_no_platform() {
+    let office = shop().await;
+    let id = made(&office).await;
+    let key = &office.manager.key;
+    let control = hold::of_restore(office.world.clock.now(), "2023-11-14");
+    let work = Work::Control(Box::new(control));
+    office.store.commit(Commit { id: None, work }).await.expect("a commit");
+    office.world.settings.refresh(office.store.as_ref()).await.expect("settings");
+    let mut other = body("right-key");
+    other["provider"] = "other".into();
+    for (method, path, body) in [
+        ("POST", HOME.to_owned(), other.clone()),
+        ("POST", format!("{HOME}/{id}/check"), Value::Null),
+        ("PATCH", format!("{HOME}/{id}"), json!({"config": {"path": "/things"}})),
+    ] {
+        let refused = office.rest(method, &path, key, &body).await;
+        assert_eq!((refused.status, refused.code()), (503, "busy"), "{method} {path}");
+        assert!(refused.message().contains("lockstep release"), "{}", refused.message());
+    }
+    assert_eq!(office.rest("POST", &format!("{HOME}?test=false"), key, &other).await.status, 201);
+    let released = office.admin("/management/release", &json!({})).await;
+    assert_eq!(released.body["released"], true);
+    assert_eq!(office.rest("POST", &format!("{HOME}/{id}/check"), key, &Value::Null).await.body["works"], true);
 }
 
 #[tokio::test]

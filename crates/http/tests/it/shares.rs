@@ -127,6 +127,28 @@ async fn what_cannot_be_shared_is_refused_with_its_place() {
 }
 
 #[tokio::test]
+async fn a_manifest_alone_is_shared_by_a_type_and_a_mapping_of_ones_own() {
+    let office = shop().await;
+    office.crew.asked();
+    let club = json!({"connector": "club", "label": "Club", "config": {"refresh_token": "x"}});
+    let club = call(&office, "POST", "/connections?test=false", club).await;
+    let post = async |more: Value| {
+        let mut body = json!({"connection": club.body["id"], "object": "people", "direction": "in"});
+        for (name, value) in more.as_object().expect("members") {
+            body[name] = value.clone();
+        }
+        call(&office, "POST", "/shares", body).await
+    };
+    let untyped = post(json!({})).await;
+    assert_eq!((untyped.status, &untyped.body["errors"][0]["pointer"]), (400, &json!("/type")));
+    assert_eq!(post(json!({"type": "contact"})).await.code(), "invalid_mapping");
+    let out = json!({"type": "contact", "mapping": {"email": "mail"}, "direction": "out"});
+    assert_eq!(post(out).await.body["errors"][0]["pointer"], "/direction");
+    let made = post(json!({"type": "contact", "mapping": {"email": "mail"}, "match": "email"})).await;
+    assert_eq!(made.status, 201, "{made:?}");
+}
+
+#[tokio::test]
 async fn one_connection_has_one_share_of_an_object_and_stays_while_it_has() {
     let office = shop().await;
     let (id, made) = share(&office).await;

@@ -15,6 +15,8 @@ use std::sync::Mutex;
 pub(crate) struct Shop {
     /// The challenge of whoever was sent to log in: the code is theirs alone.
     challenge: Mutex<String>,
+    /// Refresh tokens that are good, each for one use.
+    refresh: Mutex<Vec<String>>,
 }
 
 impl Shop {
@@ -26,6 +28,24 @@ impl Shop {
         assert_eq!(asked["redirect_uri"], "https://hub.example/oauth/callback");
         self.challenge.lock().expect("a lock").clone_from(&asked["code_challenge"]);
         [("state".to_owned(), asked["state"].clone()), ("code".to_owned(), "the-code".to_owned())].into()
+    }
+
+    /// Gives out a refresh token.
+    pub(crate) fn grant(&self, token: &str) {
+        self.refresh.lock().expect("a lock").push(token.to_owned());
+    }
+
+    /// One for another: a token that was used before ends all of them.
+    fn refreshed(&self, body: &[u8]) -> (u16, Value) {
+        let form: BTreeMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
+        let mut good = self.refresh.lock().expect("a lock");
+        let Some(at) = good.iter().position(|token| *token == form["refresh_token"]) else {
+            good.clear();
+            return (400, json!({"error": "invalid_grant"}));
+        };
+        let next = format!("{}+", good.remove(at));
+        good.push(next.clone());
+        (200, json!({"access_token": "right-key", "refresh_token": next, "expires_in": 1}))
     }
 
     fn token(&self, body: &[u8]) -> (u16, Value) {
@@ -52,9 +72,11 @@ fn answer(path: &str) -> (u16, Value) {
 #[async_trait]
 impl Transport for Shop {
     async fn send(&self, request: Request) -> Result<Response, SendError> {
-        let is_known = request.headers.get("x-api-key").is_some_and(|key| key == "right-key");
+        let proof = request.headers.get("x-api-key").or_else(|| request.headers.get("authorization"));
+        let is_known = proof.is_some_and(|key| key == "right-key" || key == "Bearer right-key");
         let (status, body) = match request.url.path() {
             "/token" => self.token(&request.body),
+            "/refresh" => self.refreshed(&request.body),
             path if is_known => answer(path),
             _ => (401, json!({"error": "no"})),
         };

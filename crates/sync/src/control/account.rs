@@ -121,14 +121,65 @@ pub fn open(world: &Arc<World>, registry: &Registry, connection: &Connection) ->
     must_let_out(world)?;
     let known = registry.get(&connection.connector, &connection.version)?;
     let config = opened(world, connection)?;
-    let keeper = Keeper {
-        world: Arc::clone(world),
-        connection: connection.id,
-        known: Arc::clone(&known),
-        kept: Mutex::new(config.clone()),
-    };
-    let link = known.connector.open(config, way_out(world, Some(Arc::new(keeper))));
+    let keeper = keeper(world, &known, connection.id, config.clone());
+    let link = known.connector.open(config, way_out(world, Some(keeper)));
     link.map_err(|failure| Refusal::new(Code::ConnectionFailed, format!("{}: {}", known.name, failure.message)))
+}
+
+/// Notes that a platform takes a connection's credentials no more: nothing is called with them until somebody has logged
+/// in, given others, or found by a check that they do work. Whether that is news.
+///
+/// # Errors
+/// What the store says.
+pub async fn lose(world: &World, connection: ConnectionId, reason: &str) -> Result<bool, StoreError> {
+    for _ in 0..KEEP_TRIES_MAX {
+        let found = world.settings.read(|settings| settings.sharing.connection(connection));
+        let Some((standing, version)) = found.filter(|(standing, _)| standing.is_ready()) else { return Ok(false) };
+        let now = world.clock.now();
+        let state = ConnectionState::NeedsLogin { since: now, reason: reason.to_owned() };
+        let puts = vec![put(Connection { state, ..(*standing).clone() }, Expect::Version(version))];
+        let audit = Audit::of(now, "system", "connection.needs-login", connection).within(&standing.business);
+        match commit(world, Control { puts, ..Control::of(audit) }).await {
+            Err(StoreError::Conflict(_)) => world.settings.refresh(world.store.as_ref()).await?,
+            other => return other.map(|()| true),
+        }
+    }
+    Ok(false)
+}
+
+/// Who keeps what a platform changes of a connection's configuration; `kept` is the configuration that it is given.
+pub(super) fn keeper(world: &Arc<World>, known: &Arc<Known>, connection: ConnectionId, kept: Value) -> Arc<dyn Keep> {
+    Arc::new(Keeper { world: Arc::clone(world), connection, known: Arc::clone(known), kept: Mutex::new(kept) })
+}
+
+/// Passes on what is to be kept, and remembers it.
+pub(super) struct Remembering {
+    inner: Arc<dyn Keep>,
+    latest: Mutex<Option<Value>>,
+}
+
+impl Remembering {
+    pub(super) fn new(inner: Arc<dyn Keep>) -> Arc<Self> {
+        Arc::new(Self { inner, latest: Mutex::default() })
+    }
+
+    /// The configuration that was last kept, where one was.
+    pub(super) fn latest(&self) -> Option<Value> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[async_trait]
+impl Keep for Remembering {
+    async fn keep(&self, config: &Value) -> Result<(), Failure> {
+        self.inner.keep(config).await?;
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(config.clone());
+        Ok(())
+    }
+
+    async fn reread(&self) -> Option<Value> {
+        self.inner.reread().await
+    }
 }
 
 /// Keeps what a platform changes of a connection's configuration.

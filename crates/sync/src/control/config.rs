@@ -5,6 +5,7 @@
 
 use lockstep_core::error::{Code, Rejection};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// Stands in the place of what is not shown.
 pub const HIDDEN: &str = "•••";
@@ -115,6 +116,72 @@ pub fn difference(before: &Value, after: &Value) -> Map<String, Value> {
     patch
 }
 
+/// Words in the names of members that say where a platform is.
+const PLACES: [&str; 10] =
+    ["url", "host", "domain", "endpoint", "server", "instance", "region", "tenant", "site", "shop"];
+
+/// That no secret that was kept goes to another place than it was given for: whoever may change a connection need not
+/// know its secrets, and must not have them sent to an address of their own.
+///
+/// # Errors
+/// `invalid_value`, at the secret.
+pub fn check_place(schema: &Value, before: &Value, after: &Value) -> Result<(), Rejection> {
+    let (was, is) = (leaves(&shown(schema, before)), leaves(&shown(schema, after)));
+    let is_moved = |(place, value): &(&String, &Value)| {
+        let old = was.get(*place);
+        let is_address = |value: &Value| value.as_str().is_some_and(|text| text.contains("://"));
+        let name = place.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+        let is_place =
+            PLACES.iter().any(|word| name.contains(word)) || is_address(value) || old.is_some_and(is_address);
+        is_place && old.is_some_and(|old| old != *value)
+    };
+    let Some((moved, _)) = is.iter().find(is_moved) else { return Ok(()) };
+    let is_kept = |place: &&String| {
+        let old = before.pointer(place).filter(|old| !old.is_null());
+        old.is_some() && old == after.pointer(place)
+    };
+    let hidden = is.iter().filter(|(_, value)| value.as_str() == Some(HIDDEN)).map(|(place, _)| place);
+    match hidden.into_iter().find(is_kept) {
+        None => Ok(()),
+        Some(secret) => {
+            let name = |place: &str| place.trim_start_matches('/').replace('/', ".");
+            let text = format!(
+                "{} was given for another place than {} now names: give it anew, or take it away with null",
+                name(secret),
+                name(moved)
+            );
+            Err(Rejection::new(Code::InvalidValue, text).at(format!("/config{secret}")))
+        }
+    }
+}
+
+/// Whether two configurations have the same secrets.
+#[must_use]
+pub fn has_same_secrets(schema: &Value, one: &Value, other: &Value) -> bool {
+    let (of_one, of_other) = (leaves(&shown(schema, one)), leaves(&shown(schema, other)));
+    let mut hidden = of_one.iter().chain(&of_other).filter(|(_, value)| value.as_str() == Some(HIDDEN));
+    hidden.all(|(place, _)| one.pointer(place) == other.pointer(place))
+}
+
+/// Values that hold no others, by their pointers.
+fn leaves(value: &Value) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![(String::new(), value)];
+    while let Some((place, value)) = open.pop() {
+        match value {
+            Value::Object(members) => {
+                let escaped = |name: &str| name.replace('~', "~0").replace('/', "~1");
+                open.extend(members.iter().map(|(name, value)| (format!("{place}/{}", escaped(name)), value)));
+            }
+            Value::Array(items) => {
+                open.extend(items.iter().enumerate().map(|(at, value)| (format!("{place}/{at}"), value)));
+            }
+            plain => drop(found.insert(place, plain.clone())),
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,5 +243,39 @@ mod tests {
         assert_eq!(patched(before, &patch).unwrap(), after);
         let meanwhile = json!({"a": 7, "b": {"c": 1, "d": 3}, "e": 5});
         assert_eq!(patched(meanwhile, &patch).unwrap(), json!({"a": 7, "b": {"c": 9, "d": 3}, "f": [1]}));
+    }
+
+    #[test]
+    fn secrets_are_the_same_whatever_else_changes() {
+        let schema = json!({"properties": {"path": {}, "key": {"airbyte_secret": true}}});
+        let config = json!({"path": "/x", "key": "k"});
+        assert!(has_same_secrets(&schema, &config, &json!({"path": "/y", "key": "k"})));
+        for other in [json!({"path": "/x", "key": "l"}), json!({"path": "/x"}), json!({"key": "k", "token": 1})] {
+            assert!(!has_same_secrets(&schema, &config, &other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_kept_secret_does_not_follow_an_address_elsewhere() {
+        let schema = json!({"properties": {
+            "base_url": {}, "path": {}, "subdomain": {}, "auth": {"properties": {"key": {"airbyte_secret": true}}},
+        }});
+        let config =
+            json!({"base_url": "https://a/", "path": "/x", "subdomain": "acme", "auth": {"key": "k"}, "token": "t"});
+        let after = |patch: Value| patched(config.clone(), &map(&patch)).unwrap();
+        let check =
+            |patch: Value| check_place(&schema, &config, &after(patch)).map_err(|refused| refused.pointer.unwrap());
+        for fine in [
+            json!({"path": "/y"}),
+            json!({"base_url": "https://a/"}),
+            json!({"base_url": "https://b/", "auth": {"key": "new"}, "token": null}),
+            json!({"auth": {"key": "new"}}),
+        ] {
+            assert_eq!(check(fine.clone()), Ok(()), "{fine}");
+        }
+        assert_eq!(check(json!({"base_url": "https://b/"})), Err("/config/auth/key".to_owned()));
+        assert_eq!(check(json!({"subdomain": "evil", "auth": {"key": HIDDEN}})), Err("/config/auth/key".to_owned()));
+        assert_eq!(check(json!({"base_url": "https://b/", "auth": {"key": "new"}})), Err("/config/token".to_owned()));
+        assert_eq!(check(json!({"path": "https://b/"})), Err("/config/auth/key".to_owned()));
     }
 }

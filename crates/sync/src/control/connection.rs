@@ -1,11 +1,11 @@
 //! Connections: made, changed, tried, revoked, dropped, listed.
 
-use super::account::{hook_key, opened, put, unready, way_out, with_config};
+use super::account::{Remembering, hook_key, keeper, opened, put, schema, unready, way_out, with_config};
 use super::{Switchboard, config, must_let_out};
 use crate::registry::Known;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lockstep_connect::{Check, Identity, Link};
+use lockstep_connect::{Check, Identity, Keep, Link};
 use lockstep_core::application::Business;
 use lockstep_core::connection::{Connection, ConnectionState};
 use lockstep_core::error::{Code, Rejection, shown};
@@ -56,8 +56,15 @@ pub(super) struct Tried {
     state: ConnectionState,
 }
 
-/// Tries a configuration: that the connector takes it, and, where asked, that the platform does.
-pub(super) async fn tried(board: &Switchboard, known: &Known, given: Value, is_tested: bool) -> Result<Tried, Refusal> {
+/// Tries a configuration: that the connector takes it, and, where asked, that the platform does. `keep` is told what the
+/// platform changes of it on the way.
+pub(super) async fn tried(
+    board: &Switchboard,
+    known: &Known,
+    given: Value,
+    keep: Option<Arc<dyn Keep>>,
+    is_tested: bool,
+) -> Result<Tried, Refusal> {
     if given.to_string().len() > limits::CONTROL_BYTES_MAX {
         let text = format!("the configuration is over {} bytes", limits::CONTROL_BYTES_MAX);
         return Err(Rejection::new(Code::InvalidValue, text).at_field("config").into());
@@ -65,10 +72,13 @@ pub(super) async fn tried(board: &Switchboard, known: &Known, given: Value, is_t
     if is_tested {
         must_let_out(&board.world)?;
     }
-    let link = known.connector.open(given.clone(), way_out(&board.world, None));
+    let memory = keep.map(Remembering::new);
+    let keep = memory.clone().map(|memory| memory as Arc<dyn Keep>);
+    let link = known.connector.open(given.clone(), way_out(&board.world, keep));
     let link = link.map_err(|failure| Rejection::new(Code::InvalidValue, failure.message).at_field("config"))?;
     let identity = if is_tested { Some(proven(known, &link).await?) } else { None };
-    let config = link.session().take_kept_config().unwrap_or(given);
+    let kept = memory.and_then(|memory| memory.latest());
+    let config = kept.or_else(|| link.session().take_kept_config()).unwrap_or(given);
     Ok(Tried { config, identity, state: ConnectionState::Ready })
 }
 
@@ -125,16 +135,31 @@ fn provider(
     Ok(provider)
 }
 
-/// A connection as the platform's answer leaves it. The account is fixed once shares stand on it.
+/// A connection as a trial leaves it.
 pub(super) fn identified(board: &Switchboard, connection: Connection, tried: &Tried) -> Result<Connection, Refusal> {
-    let state = tried.state.clone();
-    let Some(identity) = &tried.identity else { return Ok(Connection { state, ..connection }) };
-    let realm = identity.id.clone().unwrap_or_else(|| connection.realm.clone());
+    let connection = match &tried.identity {
+        Some(identity) => of_account(board, connection, identity)?,
+        None => connection,
+    };
+    Ok(Connection { state: tried.state.clone(), ..connection })
+}
+
+/// A connection with the account that it leads to. That is fixed once ids stand under it, and a business has each once:
+/// a second connection would have a second pace, and take for its own what the first one wrote.
+fn of_account(board: &Switchboard, connection: Connection, identity: &Identity) -> Result<Connection, Refusal> {
+    let account = identity.label.clone().or_else(|| connection.account.clone());
+    let Some(realm) = identity.id.clone().filter(|realm| *realm != connection.realm) else {
+        return Ok(Connection { account, ..connection });
+    };
     if realm.is_empty() || realm.len() > limits::EXTERNAL_ID_BYTES_MAX {
         let text = format!("the platform calls the account {}, which is no id of an account", shown(&realm));
         return Err(Refusal::new(Code::ConnectionFailed, text));
     }
-    if realm != connection.realm && !shares_on(board, connection.id).is_empty() {
+    if !shares_on(board, connection.id).is_empty() {
+        if connection.realm == connection.id.to_string() {
+            // It was not known when they were made, and their ids stand under the connection's own.
+            return Ok(Connection { account, ..connection });
+        }
         let text = format!(
             "these credentials are of the account {}, and the shares of {} are with {}: make a connection of its own",
             shown(&realm),
@@ -143,7 +168,24 @@ pub(super) fn identified(board: &Switchboard, connection: Connection, tried: &Tr
         );
         return Err(Refusal::new(Code::ConnectionFailed, text));
     }
-    Ok(Connection { realm, account: identity.label.clone().or(connection.account), state, ..connection })
+    let other = board.world.settings.read(|settings| {
+        let mut all = settings.sharing.connections_of(&connection.business).map(|(other, _)| other);
+        let is_same = |other: &&Arc<Connection>| {
+            other.id != connection.id && other.provider == connection.provider && other.realm == realm
+        };
+        all.find(is_same).map(|other| (other.id, other.label.clone()))
+    });
+    match other {
+        None => Ok(Connection { realm, account, ..connection }),
+        Some((id, label)) => {
+            let text = format!(
+                "{id} ({label}) is with the account {} already: use that one, or give another \"provider\" to keep the \
+                 ids of the two apart",
+                shown(&realm)
+            );
+            Err(Rejection::new(Code::IdTaken, text).at_field("provider").into())
+        }
+    }
 }
 
 /// Gives a connection a key for its hooks, where it has none.
@@ -169,7 +211,7 @@ fn connector(board: &Switchboard, name: &str, version: Option<&str>) -> Result<A
 ///
 /// # Errors
 /// `business_not_found`, `forbidden`, `not_found` for the connector, `invalid_value`, `provider_taken`,
-/// `limit_reached`, `connection_failed`.
+/// `limit_reached`, `connection_failed`, `id_taken` where the business has a connection with the account.
 pub async fn create(
     board: &Switchboard,
     principal: &Principal,
@@ -183,7 +225,7 @@ pub async fn create(
     let label = check_label("label", &body.label)?;
     let provider = provider(board, &business, &known, body.provider)?;
     let config = config::patched(json!({}), &body.config)?;
-    let tried = match tried(board, &known, config.clone(), is_tested).await {
+    let tried = match tried(board, &known, config.clone(), None, is_tested).await {
         Err(refusal) if has_login(&known) && refusal.rejection.code == Code::ConnectionFailed => {
             let state = ConnectionState::NeedsLogin { since: world.clock.now(), reason: refusal.rejection.message };
             Tried { config, identity: None, state }
@@ -209,8 +251,8 @@ pub async fn create(
         created_at: world.clock.now(),
     };
     let connection = with_hook_key(board, with_config(world, blank, &known, &tried.config)?)?;
-    let connection = identified(board, connection, &tried)?;
     let _turn = board.turn.lock().await;
+    let connection = identified(board, connection, &tried)?;
     if world.settings.read(|settings| settings.sharing.connections_of(&business.id).count())
         >= limits::CONNECTIONS_OF_A_BUSINESS_MAX
     {
@@ -237,27 +279,38 @@ pub async fn update(
 ) -> Result<ConnectionView, Refusal> {
     let world = &board.world;
     let business = managed(world, principal, business)?;
-    let (standing, version) = find(board, &business.id, id)?;
-    let mut connection = (*standing).clone();
-    if let Some(label) = &body.label {
-        connection.label = check_label("label", label)?;
-    }
+    let (mut standing, mut version) = find(board, &business.id, id)?;
+    let label = body.label.as_deref().map(|label| check_label("label", label)).transpose()?;
     let is_reconfigured = body.config.is_some() || body.version.is_some();
+    let mut next = (*standing).clone();
     if is_reconfigured {
-        let known =
-            connector(board, &connection.connector, Some(body.version.as_deref().unwrap_or(&connection.version)))?;
-        let before = if connection.config.is_empty() { json!({}) } else { opened(world, &connection)? };
-        let given = config::patched(before, &body.config.unwrap_or_default())?;
-        let tried = tried(board, &known, given, is_tested).await?;
-        connection.version.clone_from(&known.version);
-        connection = with_hook_key(board, with_config(world, connection, &known, &tried.config)?)?;
-        connection = identified(board, connection, &tried)?;
+        let asked = body.version.as_deref().unwrap_or(&standing.version);
+        let known = connector(board, &standing.connector, Some(asked))?;
+        let before = config_of(board, &standing)?;
+        let given = config::patched(before.clone(), &body.config.unwrap_or_default())?;
+        config::check_place(&schema(&known), &before, &given)?;
+        // A trial may spend a token that stays; one that was given anew is not the connection's before it has passed.
+        let is_own = !standing.config.is_empty() && config::has_same_secrets(&schema(&known), &before, &given);
+        let keep = is_own.then(|| keeper(world, &known, standing.id, given.clone()));
+        let tried = tried(board, &known, given, keep, is_tested).await?;
+        let changed = config::difference(&before, &tried.config);
+        (standing, version) = find(board, &business.id, id)?;
+        let config = config::patched(config_of(board, &standing)?, &changed)?;
+        next = Connection { version: known.version.clone(), ..(*standing).clone() };
+        next = with_hook_key(board, with_config(world, next, &known, &config)?)?;
+        next = identified(board, next, &tried)?;
     }
-    replace(board, principal, "connection.update", connection.clone(), version).await?;
+    next.label = label.unwrap_or(next.label);
+    replace(board, principal, "connection.update", next.clone(), version).await?;
     if is_reconfigured {
-        board.workers.reopen(connection.id);
+        board.workers.reopen(next.id);
     }
-    Ok(view(board, &connection))
+    Ok(view(board, &next))
+}
+
+/// A connection's configuration; an empty one where it was revoked.
+fn config_of(board: &Switchboard, connection: &Connection) -> Result<Value, Refusal> {
+    if connection.config.is_empty() { Ok(json!({})) } else { opened(&board.world, connection) }
 }
 
 /// Commits a connection as it is to be.
@@ -284,7 +337,7 @@ pub async fn check(
     id: &str,
 ) -> Result<ConnectionChecked, Refusal> {
     let business = managed(&board.world, principal, business)?;
-    let (connection, version) = find(board, &business.id, id)?;
+    let (connection, _) = find(board, &business.id, id)?;
     if let (ConnectionState::Revoked { .. }, Some(refused)) = (&connection.state, unready(&connection)) {
         return Err(refused);
     }
@@ -297,11 +350,14 @@ pub async fn check(
             return Ok(ConnectionChecked { works: false, account: connection.account.clone(), message });
         }
     };
-    let account = identity.label.or_else(|| connection.account.clone());
-    if !connection.is_ready() || account != connection.account {
-        let next = Connection { state: ConnectionState::Ready, account: account.clone(), ..(*connection).clone() };
+    // The trial may have spent a token, and what came in its place is in the setting by now.
+    let (standing, version) = find(board, &business.id, id)?;
+    let next = of_account(board, (*standing).clone(), &identity)?;
+    let next = Connection { state: ConnectionState::Ready, ..next };
+    let account = next.account.clone();
+    if next != *standing {
         replace(board, principal, "connection.check", next, version).await?;
-        board.workers.reopen(connection.id);
+        board.workers.reopen(standing.id);
     }
     Ok(ConnectionChecked { works: true, account, message: None })
 }

@@ -31,7 +31,7 @@ fn object((name, remote): (&String, &Remote)) -> ObjectView {
     ObjectView {
         object: name.clone(),
         label: remote.label.clone().unwrap_or_else(|| name.clone()),
-        r#type: remote.ty.clone(),
+        r#type: Some(remote.ty.clone()).filter(|ty| !ty.is_empty()),
         is_writable: remote.write.is_some(),
         has_hooks: remote.hooks.is_some(),
         options: remote.options.iter().map(option).collect::<Map<_, _>>().into(),

@@ -194,7 +194,7 @@ async fn finish(
         Ok(Err(failure)) => return Err(failed(format!("{} took no code: {}", known.name, failure.message))),
         Err(_late) => return Err(failed(format!("{} did not answer in {} s", known.name, patience.as_secs()))),
     };
-    let tried = tried(board, &known, config, true).await?;
+    let tried = tried(board, &known, config, None, true).await?;
     let gained = difference(&before, &tried.config);
     for _ in 0..STORE_TRIES_MAX {
         let (standing, version) = find(board, &connection.business, &connection.id.to_string())?;

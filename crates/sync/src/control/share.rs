@@ -5,6 +5,7 @@
 
 use super::plan::Plan;
 use super::{Switchboard, connection};
+use lockstep_connect::Remote;
 use lockstep_core::Fields;
 use lockstep_core::application::Business;
 use lockstep_core::connection::Connection;
@@ -157,7 +158,7 @@ pub async fn create(
         .map_err(|refusal| refusal.rejection.at_field("connection"))?;
     let known = board.registry.get(&connection.connector, &connection.version)?;
     let remote = super::plan::remote(&known, &body.object)?;
-    let ty = body.r#type.map_or_else(|| TypeId::parse(&remote.ty), Ok)?;
+    let ty = body.r#type.map_or_else(|| own_type(&body.object, remote), Ok)?;
     let label = body.label.unwrap_or_else(|| format!("{} of {}", body.object, connection.label));
     let now = world.clock.now();
     let mut share = Share {
@@ -190,6 +191,14 @@ pub async fn create(
     commit(world, control).await?;
     board.workers.wake(share.id);
     view(board, &share).await
+}
+
+/// The type that a connector maps an object to.
+fn own_type(object: &str, remote: &Remote) -> Result<TypeId, Rejection> {
+    TypeId::parse(&remote.ty).map_err(|_none| {
+        let text = format!("the connector says no type for {object}: give type, and a mapping");
+        Rejection::new(Code::InvalidValue, text).at_field("type")
+    })
 }
 
 /// That a business has room for a share, and that no other is of the same objects.
@@ -327,7 +336,7 @@ pub async fn list(
 }
 
 /// What a share says of its object's options, as it must be.
-pub(super) fn check_options(remote: &lockstep_connect::Remote, options: &Fields) -> Result<(), Rejection> {
+pub(super) fn check_options(remote: &Remote, options: &Fields) -> Result<(), Rejection> {
     let refuse = |name: &str, text: String| {
         let place = name.replace('~', "~0").replace('/', "~1");
         Err(Rejection::new(Code::InvalidValue, text).at(format!("/options/{place}")))
