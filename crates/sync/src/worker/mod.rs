@@ -124,6 +124,7 @@ impl Worker {
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
             match progress {
                 Some(progress) => lane.progress = progress,
+                None if lane.share.is_paused => {}
                 None => self.begin(id, RunKind::Baseline).await?,
             }
             if let (Some(lane), Some(WorkRow::Run(run))) = (self.lanes.get_mut(&id), run) {
