@@ -35,6 +35,11 @@ pub(crate) struct Hub {
 impl Hub {
     /// Starts a hub on an empty folder and makes its business and application.
     pub(crate) async fn start(bench: &Bench) -> anyhow::Result<Self> {
+        Self::start_with(bench, &[]).await
+    }
+
+    /// The same, with more flags.
+    pub(crate) async fn start_with(bench: &Bench, more: &[OsString]) -> anyhow::Result<Self> {
         let board = bench.next_board();
         let data = bench.folder().join(format!("hub-{board}"));
         let log = log_of(bench, board);
@@ -42,6 +47,7 @@ impl Hub {
         let flags = ["--listen", "127.0.0.1:0", "--allow-private", "127.0.0.0/8"].map(OsString::from);
         let mut arguments = vec![OsString::from("serve"), OsString::from("--data"), data.clone().into_os_string()];
         arguments.extend(flags);
+        arguments.extend_from_slice(more);
         let process = Process::start(arguments, &[("LOCKSTEP_ADMIN_KEY", &admin_key)], &log).await?;
         let api_key = set_up(process.address(), &admin_key).await.context("setting up the hub")?;
         Ok(Self { process, api_key, admin_key, data, board })
@@ -99,6 +105,23 @@ impl Hub {
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         let path = format!("/rest/v1/businesses/{BUSINESS}/{path}");
         Target::new(self.process.address(), &path, &self.api_key)?.get().await
+    }
+
+    /// Makes something of the business by the REST face, as the administrator.
+    pub(crate) async fn manage(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let path = format!("/rest/v1/businesses/{BUSINESS}/{path}");
+        let target = Target::new(self.process.address(), &path, &self.admin_key)?;
+        let sent = Bytes::from(body.to_string());
+        let post = |mut sender| async move { target.post(&mut sender, sent).await };
+        let (status, answer) = Target::new(self.process.address(), &path, &self.admin_key)?.connected(post).await?;
+        anyhow::ensure!(status.is_success(), "{path} answered {status}: {}", String::from_utf8_lossy(&answer));
+        Ok(serde_json::from_slice(&answer)?)
+    }
+
+    /// Reads something of the business by the REST face, as the administrator.
+    pub(crate) async fn managed(&self, path: &str) -> anyhow::Result<Value> {
+        let path = format!("/rest/v1/businesses/{BUSINESS}/{path}");
+        Target::new(self.process.address(), &path, &self.admin_key)?.get().await
     }
 
     /// Looks for one contact by a field on `sender`'s connection, and finds one.

@@ -55,8 +55,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=25))]
     rounds: u16,
     /// Only these trials: a creates, b creates and deliveries, c draining, d latency, e fan-out, f idle memory,
-    /// g a dead endpoint, h bulk, i backup and restore, j the feed, k thousands of its readers, l queries, m a manifest (from g
-    /// on only where they are named: they take minutes)
+    /// g a dead endpoint, h bulk, i backup and restore, j the feed, k thousands of its readers, l queries, m a manifest, n shares
+    /// (from g on only where they are named: they take minutes)
     #[arg(long, value_name = "TRIALS", value_delimiter = ',')]
     only: Vec<Trial>,
     /// Connections of the load generator

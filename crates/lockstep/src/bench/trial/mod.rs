@@ -17,6 +17,7 @@ mod latency;
 mod query;
 mod readers;
 mod restored;
+mod shares;
 
 use clap::ValueEnum;
 
@@ -53,6 +54,8 @@ pub(crate) enum Trial {
     L,
     /// Reading a platform from a manifest; only where it is asked for.
     M,
+    /// Two platforms brought together; only where it is asked for.
+    N,
 }
 
 impl Trial {
@@ -74,6 +77,7 @@ impl Trial {
             Self::K => ('k', "5,000 readers of one business's feed"),
             Self::L => ('l', "queries by an indexed field"),
             Self::M => ('m', "100,000 records read from a manifest, beside airbyte-cdk"),
+            Self::N => ('n', "100,000 people from one platform to another, then edits told by hooks"),
         }
     }
 
@@ -97,6 +101,7 @@ impl Trial {
             Self::K => readers::run(bench, &mut report).await,
             Self::L => query::run(bench, &mut report).await,
             Self::M => airbyte::run(bench, &mut report).await,
+            Self::N => shares::run(bench, &mut report).await,
         };
         report.error = outcome.err().map(|error| format!("{error:#}{}", logs_since(bench, first)));
         report
