@@ -31,7 +31,7 @@ pub(crate) enum Command {
         LOCKSTEP_SECRET_KEY  the sealing key, 32 bytes in base64 or hex [default: made in DIR/lockstep.key]\n  \
         LOCKSTEP_ALERT_SECRET  signs what goes to the alert URL: whsec_ and 32 bytes in base64")]
     Serve(Box<ServeArgs>),
-    /// Show the main job at once: sample data, a receiver that prints what arrives, edits that trickle in
+    /// Show the main job at once: three simulated platforms kept equal, a receiver that prints what arrives, edits
     Demo(DemoArgs),
     /// Say in plain words what is wrong, if something is
     Doctor(DoctorArgs),
@@ -150,6 +150,15 @@ pub(crate) struct DemoArgs {
     /// Stop after so many seconds; without it, at Ctrl-C
     #[arg(long, value_name = "N")]
     pub(crate) seconds: Option<u64>,
+    /// Play the story of the three platforms once, compare every record, and end: 0 when all are equal, else 1
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Print what came of it as one line of JSON, and nothing else
+    #[arg(long, requires = "once")]
+    pub(crate) json: bool,
+    /// How many profiles BlueConic has
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(10..=50_000))]
+    pub(crate) people: u64,
 }
 
 #[derive(Debug, Args)]

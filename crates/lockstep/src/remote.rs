@@ -51,6 +51,11 @@ impl Remote {
         Ok(Self { url: args.url.trim_end_matches('/').to_owned(), key: None, roots, patience: PATIENCE })
     }
 
+    /// A hub without TLS, whose address and key are known.
+    pub(crate) const fn known(url: String, key: String) -> Self {
+        Self { url, key: Some(key), roots: RootCertStore { roots: Vec::new() }, patience: PATIENCE }
+    }
+
     /// The same with the administrator's key, from `LOCKSTEP_ADMIN_KEY` or the data folder.
     pub(crate) fn as_administrator(args: &RemoteArgs) -> Result<Self, Failure> {
         let data = args.data.clone().unwrap_or_else(paths::default_data);

@@ -8,23 +8,34 @@
 //! ```
 //! Everything that could differ between two runs is a port: time is tokio's paused clock, ids, waits and faults are
 //! drawn from the seed. So a seed that finds something finds it again: `LOCKSTEP_SIM_SEEDS=SEED..SEED+1 just sim`.
-//! Beside the world stand the doubles of platforms that connectors talk to ([`platforms`]), under the same rules.
+//! Beside the world stand the doubles of platforms that connectors talk to ([`platforms`]), under the same rules. They are
+//! all there is without the feature `world`: so the binary has them for its demo, and tests of it on the machine's time.
 //! Nothing here may read a clock of the machine's, draw a random number of its own, or start a thread.
 
 pub mod chance;
+#[cfg(feature = "world")]
 pub mod checkers;
+#[cfg(feature = "world")]
 pub mod endpoint;
+#[cfg(feature = "world")]
 pub mod evidence;
+#[cfg(feature = "world")]
 pub mod model;
 pub mod platforms;
+#[cfg(feature = "world")]
 mod script;
+#[cfg(feature = "world")]
 pub mod shares;
+#[cfg(feature = "world")]
 pub mod slow_store;
 pub mod time;
+#[cfg(feature = "world")]
 pub mod trace;
+#[cfg(feature = "world")]
 pub mod world;
 
 /// What a run came to.
+#[cfg(feature = "world")]
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Its seed.
@@ -47,6 +58,7 @@ pub struct Report {
 ///
 /// # Errors
 /// Where the world itself fails, which is no breach but a fault of the simulation.
+#[cfg(feature = "world")]
 pub fn run(seed: u64, steps: usize) -> anyhow::Result<Report> {
     world::simulate(script::play(seed, steps))
 }

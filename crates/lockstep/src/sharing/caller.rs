@@ -40,6 +40,11 @@ impl Caller {
         Ok(Self { remote: Remote::as_caller(&args.remote)?, business: args.business.clone(), json: args.json })
     }
 
+    /// A caller of a business of a hub.
+    pub(crate) fn of(remote: Remote, business: &str) -> Self {
+        Self { remote, business: Some(business.to_owned()), json: false }
+    }
+
     /// The business asked for, or the one that the key opens.
     async fn business(&self) -> Result<String, Failure> {
         match &self.business {
@@ -77,7 +82,7 @@ impl Caller {
         serde_json::from_slice(&answer).map_err(|error| Failure::Other(error.into()))
     }
 
-    /// The items of a list within the business, page by page, at most so many.
+    /// The items of a list within the business, such as `runs` or `records/contact`, page by page, at most so many.
     pub(crate) async fn list(
         &self,
         name: &str,
@@ -92,7 +97,8 @@ impl Caller {
             }
         }
         text.append_pair("limit", &most.clamp(1, PAGE_ITEMS).to_string());
-        let first = format!("{}?{}", path_of("rest/v1/businesses", &[&business, name])?, text.finish());
+        let parts: Vec<&str> = std::iter::once(business.as_str()).chain(name.split('/')).collect();
+        let first = format!("{}?{}", path_of("rest/v1/businesses", &parts)?, text.finish());
         self.pages(first, most).await
     }
 

@@ -1,7 +1,7 @@
 //! `lockstep connection|share|run|problem`: control of shares from a terminal, over the REST face of a hub that runs.
 
 pub(crate) mod args;
-mod caller;
+pub(crate) mod caller;
 mod connection;
 mod run;
 mod share;

@@ -21,6 +21,7 @@
 pub mod activecampaign;
 pub mod blueconic;
 mod call;
+mod census;
 pub mod copernica;
 mod faults;
 mod ledger;
@@ -32,6 +33,7 @@ mod site;
 mod zone;
 
 pub use call::{Answer, Call, Hook};
+pub use census::{Census, Known};
 pub use faults::Faults;
 pub use ledger::Write;
 pub use people::Person;

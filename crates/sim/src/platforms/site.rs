@@ -29,26 +29,34 @@ pub struct Seen {
     pub status: u16,
 }
 
-/// Time that runs so many times as fast as the machine's, or as tokio's paused clock, from the beginning of every
-/// simulated world on. So a token's day passes in a trial. Must be made and read inside the runtime.
+/// Time that runs so many times as fast as the machine's, or as tokio's paused clock. So a token's day passes in a trial.
+/// Must be made and read inside the runtime.
 #[derive(Clone, Copy, Debug)]
 pub struct ScaledClock {
+    beginning: Timestamp,
     began: Instant,
     factor: u32,
 }
 
 impl ScaledClock {
-    /// A clock that stands at the beginning now.
+    /// A clock that stands at the beginning of every simulated world now.
     #[must_use]
     pub fn begin(factor: u32) -> Self {
-        Self { began: Instant::now(), factor }
+        Self::begin_at(BEGINNING, factor)
+    }
+
+    /// A clock that stands at this moment now. With the machine's time and a factor of 1 it goes with the machine, as a
+    /// platform must that is asked what has changed since then, or that looks at the times of signatures.
+    #[must_use]
+    pub fn begin_at(beginning: Timestamp, factor: u32) -> Self {
+        Self { beginning, began: Instant::now(), factor }
     }
 }
 
 impl Clock for ScaledClock {
     fn now(&self) -> Timestamp {
         let passed = self.began.elapsed().as_millis() * u128::from(self.factor);
-        BEGINNING.plus_ms(i64::try_from(passed).unwrap_or(i64::MAX))
+        self.beginning.plus_ms(i64::try_from(passed).unwrap_or(i64::MAX))
     }
 }
 
@@ -62,6 +70,7 @@ pub struct Site<P> {
 struct State<P> {
     platform: P,
     faults: Faults,
+    struck: u64,
     seen: Vec<Seen>,
 }
 
@@ -69,7 +78,7 @@ impl<P: Platform> Site<P> {
     /// A platform without faults.
     #[must_use]
     pub fn new(platform: P, seed: u64, clock: Arc<dyn Clock>) -> Self {
-        let state = State { platform, faults: Faults::default(), seen: Vec::new() };
+        let state = State { platform, faults: Faults::default(), struck: 0, seen: Vec::new() };
         Self { clock, chance: Chance::new(seed, "site"), state: Mutex::new(state) }
     }
 
@@ -105,8 +114,16 @@ impl<P: Platform> Site<P> {
         self.lock().platform.writes().to_vec()
     }
 
-    fn strikes(&self, one_in: u64) -> bool {
-        one_in > 0 && self.chance.one_in(one_in)
+    /// How often something has gone wrong so far, of what was wanted by [`Site::set`].
+    #[must_use]
+    pub fn struck(&self) -> u64 {
+        self.lock().struck
+    }
+
+    fn strikes(&self, state: &mut State<P>, one_in: u64) -> bool {
+        let does_strike = one_in > 0 && self.chance.one_in(one_in);
+        state.struck += u64::from(does_strike);
+        does_strike
     }
 
     /// Answers a call, or fails it as the faults want.
@@ -114,20 +131,20 @@ impl<P: Platform> Site<P> {
         let now = self.clock.now();
         let mut state = self.lock();
         let faults = state.faults;
-        if self.strikes(faults.expire_one_in) {
+        if self.strikes(&mut state, faults.expire_one_in) {
             state.platform.expire_tokens();
         }
-        let mut answer = if self.strikes(faults.throttle_one_in) {
+        let mut answer = if self.strikes(&mut state, faults.throttle_one_in) {
             state.platform.throttled(faults.retry_after_seconds)
-        } else if self.strikes(faults.unavailable_one_in) {
+        } else if self.strikes(&mut state, faults.unavailable_one_in) {
             state.platform.unavailable()
         } else {
             state.platform.answer(call, now)
         };
-        if self.strikes(faults.answer_lost_one_in) {
+        if self.strikes(&mut state, faults.answer_lost_one_in) {
             answer = state.platform.unavailable();
         }
-        if self.strikes(faults.slow_one_in) {
+        if self.strikes(&mut state, faults.slow_one_in) {
             answer.after_ms += faults.slow_ms;
         }
         let what = call.url.query().map_or_else(String::new, |query| format!("?{query}"));
@@ -145,10 +162,10 @@ impl<P: Platform> Site<P> {
         let faults = state.faults;
         let mut hooks = Vec::new();
         for hook in state.platform.take_hooks(now) {
-            if self.strikes(faults.hook_lost_one_in) {
+            if self.strikes(&mut state, faults.hook_lost_one_in) {
                 continue;
             }
-            if self.strikes(faults.hook_twice_one_in) {
+            if self.strikes(&mut state, faults.hook_twice_one_in) {
                 hooks.push(hook.clone());
             }
             hooks.push(hook);

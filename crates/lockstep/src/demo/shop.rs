@@ -1,97 +1,32 @@
-//! `lockstep demo`: the main job at a glance. A hub with two businesses, an application that edits, another that
-//! listens on a built-in receiver which prints what arrives, and three lines to try.
+//! The demo's applications: one that edits, another that listens on a built-in receiver which prints what arrives, and
+//! three lines to try. It must not know of platforms.
 
-use crate::command_line::{DemoArgs, LogFormat};
+use super::parsed;
 use crate::failure::Failure;
 use crate::printer::say;
-use crate::settings::Settings;
-use crate::wire_up::{Hub, runtime, spawn, stop_at_signal};
-use crate::{logging, world};
+use crate::wire_up::{Hub, spawn};
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::routing::post;
-use lockstep_core::clock::IdSource;
 use lockstep_core::error::Code;
 use lockstep_core::ids::RecordId;
 use lockstep_engine::World;
 use lockstep_engine::control::{application, business, subscription};
 use lockstep_engine::ingest::{Call, Verb, submit};
 use lockstep_engine::principal::{Credentials, Principal};
-use lockstep_engine::retention::Keep;
 use lockstep_wire::management::{ApplicationCreated, CreateApplication, CreateBusiness};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-const ORGANISATION: &str = "Acme";
+pub(super) const ORGANISATION: &str = "Acme";
 const BUSINESSES: [(&str, &str); 2] = [("acme-delft", "Acme Delft"), ("acme-breda", "Acme Breda")];
 const EDIT_EVERY: Duration = Duration::from_secs(2);
 const PEOPLE: [(&str, &str, &str); 4] =
     [("Ann", "Vos", "Delft"), ("Bram", "Kok", "Breda"), ("Chloé", "Maes", "Gent"), ("Dirk", "Smit", "Leiden")];
 
-/// Runs until a signal, or as long as asked.
-pub(crate) fn run(args: DemoArgs) -> Result<(), Failure> {
-    logging::begin("warn", LogFormat::Text, None)?;
-    runtime()?.block_on(demo(args))
-}
-
-async fn demo(args: DemoArgs) -> Result<(), Failure> {
-    let folder = std::env::temp_dir().join(format!("lockstep-demo-{}", std::process::id()));
-    let admin_key = format!("demo_{:032x}", world::SystemIds.ordered());
-    let settings = Settings {
-        keep: Keep::default(),
-        rate_limit: None,
-        data: folder.clone(),
-        listen: args.listen,
-        allow_private: vec!["127.0.0.0/8".parse().map_err(|error| Failure::Other(anyhow::Error::new(error)))?],
-        secret_key_file: None,
-        secret_key: None,
-        admin_key: Some(admin_key.clone()),
-        tls: None,
-        connectors: None,
-        public_url: None,
-        otlp_endpoint: None,
-        alert_url: None,
-        alert_secret: None,
-        log_format: LogFormat::Text,
-        log: "warn".to_owned(),
-    };
-    let hub = Hub::open(&settings).await?;
-    let mut stop = stop_at_signal()?;
-    let (sender, ended) = tokio::sync::watch::channel(false);
-    let receiver = start_receiver().await?;
-    let crm = prepare(&hub.world, &receiver).await?;
-    introduce(&hub, &crm, &receiver);
-    spawn(trickle(Arc::clone(&hub.world), crm));
-    let seconds = args.seconds;
-    spawn(async move {
-        tokio::select! {
-            _ = stop.changed() => {}
-            () = wait(seconds) => {}
-        }
-        // The hub may have ended by itself.
-        let _ = sender.send(true);
-    });
-    let done = hub.run(ended).await;
-    if let Err(error) = std::fs::remove_dir_all(&folder) {
-        say(&format!("the demo's folder {} stays: {error}", folder.display()));
-    }
-    done
-}
-
-async fn wait(seconds: Option<u64>) {
-    match seconds {
-        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
-        None => std::future::pending().await,
-    }
-}
-
-fn parsed<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Failure> {
-    serde_json::from_value(value).map_err(|error| Failure::Other(error.into()))
-}
-
 /// Two businesses, an application that writes and one that listens to both.
-async fn prepare(world: &World, receiver: &str) -> Result<ApplicationCreated, Failure> {
+pub(super) async fn prepare(world: &World, receiver: &str) -> Result<ApplicationCreated, Failure> {
     for (id, name) in BUSINESSES {
         let body: CreateBusiness = parsed(json!({"organisationName": ORGANISATION, "name": name, "id": id}))?;
         business::create(world, &Principal::Admin, body).await?;
@@ -108,7 +43,7 @@ async fn prepare(world: &World, receiver: &str) -> Result<ApplicationCreated, Fa
     Ok(crm)
 }
 
-fn introduce(hub: &Hub, crm: &ApplicationCreated, receiver: &str) {
+pub(super) fn introduce(hub: &Hub, crm: &ApplicationCreated, receiver: &str) {
     let (base, key) = (format!("http://{}/v1/business/acme-delft", hub.address), &crm.api_key);
     say(&format!("lockstep is listening on http://{}", hub.address));
     say(&format!("the mail tool's endpoint is {receiver}; what it receives is printed below"));
@@ -122,11 +57,11 @@ fn introduce(hub: &Hub, crm: &ApplicationCreated, receiver: &str) {
     say(&format!(
         "  curl -X POST {base}/contact/update/ext:42 -H 'Api-Key: {key}' -d '{{\"firstName\": \"Kim\", \"opt-in\": true}}'"
     ));
-    say("\nMeanwhile the CRM edits a contact every two seconds. Ctrl-C ends it all.\n");
+    say("\nMeanwhile the CRM edits a contact every two seconds.");
 }
 
 /// Creates a contact, edits it a few times, deletes it, and so on.
-async fn trickle(world: Arc<World>, crm: ApplicationCreated) {
+pub(super) async fn trickle(world: Arc<World>, crm: ApplicationCreated) {
     let Ok(principal) = Principal::of(&world, &Credentials::Key(crm.api_key)) else { return };
     let mut record: Option<RecordId> = None;
     for turn in 0_usize.. {
@@ -163,7 +98,7 @@ async fn trickle(world: Arc<World>, crm: ApplicationCreated) {
 }
 
 /// An endpoint that prints what it receives.
-async fn start_receiver() -> Result<String, Failure> {
+pub(super) async fn start_receiver() -> Result<String, Failure> {
     let failed = |error: std::io::Error| Failure::Other(error.into());
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
     let url = format!("http://{}/hook", listener.local_addr().map_err(failed)?);
