@@ -283,6 +283,8 @@ pub const CONNECTION_TEST_MS_MAX: u64 = 30_000;
 
 /// The body of a platform's hook, in bytes: some send lists of objects.
 pub const HOOK_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Runs kept of one share; the oldest go.
+pub const RUNS_KEPT: usize = 200;
 /// Orders that wait for one connection's worker; where one finds no room, the rows of hints are read anew.
 pub const ORDERS_MAX: usize = 10_000;
 /// The first wait of a share whose work fails as a whole, in milliseconds; doubled each time.

@@ -19,13 +19,17 @@ use lockstep_core::connection::Connection;
 use lockstep_core::error::{Code, shown};
 use lockstep_core::external_id::ExternalId;
 use lockstep_core::grant::{Ability, TypeAccess};
-use lockstep_core::ids::{BusinessId, ChangeId, Provider, RecordId, SubscriptionId};
+use lockstep_core::ids::{BusinessId, ChangeId, ProblemId, Provider, RecordId, SubscriptionId};
 use lockstep_core::limits;
 use lockstep_core::operation::OperationId;
+use lockstep_core::problem::Subject;
+use lockstep_core::record::RecordKey;
 use lockstep_core::rules::check;
 use lockstep_core::rules::scope::Reach;
 use lockstep_core::scan::Since;
 use lockstep_core::schema::Shape;
+use lockstep_core::work::{WorkKey, WorkPut};
+use lockstep_store::turn::Turn;
 use lockstep_store::{Commit, Committed, StoreError, Work};
 use lockstep_wire::operation::Correlation;
 use std::sync::Arc;
@@ -153,10 +157,13 @@ pub async fn submit(world: &World, call: Call<'_>) -> Result<Outcome, Refusal> {
     let is_erasing = matches!(call.verb, Verb::Erase { .. });
     let principal = call.principal;
     let command = command(world, call)?;
+    let mut rows = None;
     if let Action::Erase { target, .. } = &command.action {
         // Before it is done: nothing is erased of which nobody knows who asked.
         let subject = format!("{} {}", command.ty, shown_target(target));
         control::note_in(world, principal, &command.business, "record.erase", subject).await?;
+        rows = work_rows(world, &command, target).await?;
+        drop_rows(world, rows.clone()).await?;
     }
     let commit = Commit { id: None, work: Work::Commands(vec![command]) };
     let Committed::Outcomes(outcomes) = world.store.commit(commit).await? else {
@@ -166,6 +173,8 @@ pub async fn submit(world: &World, call: Call<'_>) -> Result<Outcome, Refusal> {
     let outcome = outcome.ok_or_else(|| StoreError::Failed("a commit without an outcome".to_owned()))?;
     world.metrics.command_ended(&outcome.ending);
     if is_erasing {
+        // Once more: a share may have told of it meanwhile.
+        drop_rows(world, rows).await?;
         crate::sweep::erase_on(world, limits::ERASE_TURNS_WAITED).await;
     }
     match outcome.ending {
@@ -299,6 +308,46 @@ fn action(
             subscriptions: receivers(world, principal, business, shape, subscription)?,
         },
     })
+}
+
+/// What shares keep of a record besides shadows, problems above all, which tell values: to be dropped in one turn.
+async fn work_rows(
+    world: &World,
+    command: &Command,
+    target: &Target,
+) -> Result<Option<(BusinessId, Vec<WorkKey>)>, StoreError> {
+    let business = &command.business;
+    let key = match target {
+        Target::Id(id) => Some(RecordKey { ty: command.ty.clone(), id: *id }),
+        Target::External(external) => world.store.holder(business, &external.key(&command.ty)).await?,
+    };
+    let Some(key) = key else { return Ok(None) };
+    let Some(record) = world.store.record(business, &key).await? else { return Ok(None) };
+    let keys = world.settings.read(|settings| {
+        let mut keys = Vec::new();
+        for (share, _) in settings.sharing.shares_of(business).filter(|(share, _)| share.ty == command.ty) {
+            keys.push(WorkKey::waiting(share.id, record.id));
+            keys.push(WorkKey::problem(share.id, ProblemId::of(share.id, &Subject::Record(record.id))));
+            let Some((connection, _)) = settings.sharing.connection(share.connection) else { continue };
+            let slot = share.external(&connection, "");
+            for external in record.state.external_ids.iter().filter(|external| external.has_slot_of(&slot)) {
+                let subject = Subject::Object(external.id.clone());
+                keys.push(WorkKey::hint(share.id, &external.id));
+                keys.push(WorkKey::problem(share.id, ProblemId::of(share.id, &subject)));
+            }
+        }
+        keys
+    });
+    Ok(Some((business.clone(), keys)))
+}
+
+async fn drop_rows(world: &World, rows: Option<(BusinessId, Vec<WorkKey>)>) -> Result<(), StoreError> {
+    let Some((business, keys)) = rows else { return Ok(()) };
+    let Some(share) = keys.first().map(|key| key.share) else { return Ok(()) };
+    let puts = keys.into_iter().map(|key| (key, WorkPut::Gone)).collect();
+    let turn = Turn { puts, ..Turn::of(business, share, world.clock.now()) };
+    world.store.commit(Commit { id: None, work: Work::Turn(Box::new(turn)) }).await?;
+    Ok(())
 }
 
 /// The accounts of a business whose objects have shadows.

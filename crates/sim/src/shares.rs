@@ -14,13 +14,15 @@ use async_trait::async_trait;
 use http::{HeaderMap, Method, StatusCode};
 use lockstep_connect::HookCall;
 use lockstep_core::clock::{Clock, Timestamp};
-use lockstep_core::ids::{BusinessId, ShareId};
+use lockstep_core::command::Outcome;
+use lockstep_core::ids::{BusinessId, RecordId, ShareId};
 use lockstep_core::problem::Problem;
 use lockstep_core::run::Run;
 use lockstep_core::work::{Progress, WorkKey, WorkKind, WorkRow};
 use lockstep_egress::{AddressPolicy, Request, Response, SendError, Transport};
 use lockstep_engine::alert::Alerts;
 use lockstep_engine::control::business;
+use lockstep_engine::ingest::{Call, Verb, submit};
 use lockstep_engine::metrics::Metrics;
 use lockstep_engine::principal::{Principal, digest_of};
 use lockstep_engine::refusal::Refusal;
@@ -358,6 +360,31 @@ impl Shares {
         let rows = self.store.plain().work(&self.business, WorkKind::Problem, None, None, ROWS).await?;
         let problem = |(_, row)| if let WorkRow::Problem(problem) = row { Some(problem) } else { None };
         Ok(rows.into_iter().filter_map(problem).collect())
+    }
+
+    /// Makes a contact of these values.
+    ///
+    /// # Errors
+    /// What the hub says.
+    pub async fn create(&self, values: Value) -> anyhow::Result<RecordId> {
+        let fields = values.as_object().cloned().unwrap_or_default();
+        let verb = Verb::Create { fields, external_id: None, matching: &[] };
+        self.submit(verb).await?.record.context("no record")
+    }
+
+    /// Erases a record.
+    ///
+    /// # Errors
+    /// What the hub says.
+    pub async fn erase(&self, record: RecordId) -> anyhow::Result<()> {
+        let id = record.to_string();
+        self.submit(Verb::Erase { id: &id }).await.map(drop)
+    }
+
+    async fn submit(&self, verb: Verb<'_>) -> anyhow::Result<Outcome> {
+        let (principal, business, ty) = (&Principal::Admin, "acme", "contact");
+        let call = Call { principal, business, ty, verb, if_match: None, idempotency: None, bytes: &[] };
+        submit(&self.board()?.world, call).await.map_err(told)
     }
 
     /// Whether nothing is left to be done for these shares.

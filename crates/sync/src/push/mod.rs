@@ -321,8 +321,8 @@ impl Push<'_> {
         let is_all_down = written.iter().all(is_down);
         for (errand, written) in errands.into_iter().zip(written) {
             match written {
-                Written::Refused(trouble) if is_all_down => {
-                    // Nothing was done: those come again with whatever brought them here.
+                Written::Refused(trouble) if is_all_down || trouble.class == Class::Auth => {
+                    // Nothing was done: those come again with whatever brought them here. What was done is kept.
                     self.unintend(&errand, done);
                     done.trouble = Some(trouble);
                 }

@@ -13,10 +13,11 @@ use lockstep_core::Fields;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::error::{Code, Rejection};
 use lockstep_core::ids::{RecordId, ShareId};
+use lockstep_core::limits;
 use lockstep_core::problem::Subject;
 use lockstep_core::run::{Counts, Run, RunKind, RunState, Stage};
 use lockstep_core::share::History;
-use lockstep_core::work::{Progress, Waiting, Why, WorkKey, WorkPut, WorkRow};
+use lockstep_core::work::{Progress, Waiting, Why, WorkKey, WorkKind, WorkPut, WorkRow};
 use lockstep_store::index::Walk;
 use lockstep_store::turn::Turn;
 use serde::{Deserialize, Serialize};
@@ -302,7 +303,11 @@ impl Worker {
         let stage = if run.state == RunState::Completed { Stage::Over } else { run.stage };
         let run = Run { stage, ended_at: Some(self.world.clock.now()), ..run };
         tracing::info!(share = %share, run = %run.id, state = ?run.state, seen = run.counts.seen, "a run has ended");
-        let puts = vec![(WorkKey::progress(share), WorkPut::Row(WorkRow::Progress(progress)))];
+        let mut puts = vec![(WorkKey::progress(share), WorkPut::Row(WorkRow::Progress(progress)))];
+        let business = &self.connection.business;
+        let known = self.world.store.work(business, WorkKind::Run, Some(share), None, limits::RUNS_KEPT * 2).await?;
+        let oldest = known.len().saturating_sub(limits::RUNS_KEPT);
+        puts.extend(known.into_iter().take(oldest).map(|(key, _)| (key, WorkPut::Gone)));
         self.commit(Turn { puts, run: Some(run), ..self.blank(share) }).await?;
         self.listings.remove(&share);
         Ok(())
