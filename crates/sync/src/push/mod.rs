@@ -379,11 +379,7 @@ impl Push<'_> {
     }
 
     /// The objects of imports that were made, as lines.
-    pub(crate) fn import_done(
-        &self,
-        sent: BTreeMap<RecordId, Fields>,
-        written: Vec<(RecordId, Written)>,
-    ) -> Result<Done, Halt> {
+    pub(crate) fn import_done(&self, sent: BTreeMap<RecordId, Fields>, written: Vec<(RecordId, Written)>) -> Done {
         let mut done = Done::default();
         let mut sent = sent;
         for (record, written) in written {
@@ -393,16 +389,18 @@ impl Push<'_> {
                     done.lines.push(self.line_written(record, &id, is_new, (None, wanted, object.as_ref())));
                 }
                 Written::Refused(trouble) => match trouble.class {
-                    Class::Auth => return Err(Halt::Login(trouble.failure.message)),
                     Class::Permanent | Class::Ambiguous => {
                         let reason = outcome::told(&trouble);
                         self.refuse_record(record, reason, &mut done);
                     }
-                    _ => self.wait_record(record, Why::InDoubt, outcome::told(&trouble), trouble.after, &mut done),
+                    class => {
+                        self.wait_record(record, Why::InDoubt, outcome::told(&trouble), trouble.after, &mut done);
+                        done.trouble = (class == Class::Auth).then_some(trouble).or(done.trouble);
+                    }
                 },
             }
         }
-        Ok(done)
+        done
     }
 }
 

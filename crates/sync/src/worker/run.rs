@@ -456,7 +456,8 @@ impl Worker {
         let records: Vec<RecordId> = oldest.sent.iter().map(|(record, _)| *record).collect();
         let written = records.iter().copied().zip(written).collect();
         let sent: BTreeMap<RecordId, Fields> = oldest.sent.into_iter().collect();
-        let Some(made) = self.imported(share, &run, sent, written)? else { return Ok(()) };
+        let Some(mut made) = self.imported(share, &run, sent, written) else { return Ok(()) };
+        let trouble = made.trouble.take();
         // First what becomes of all, then what came of some: the later word on a row holds.
         let mut puts = self.after_import(share, &records);
         puts.extend(made.puts);
@@ -470,7 +471,10 @@ impl Worker {
         }
         let turn = Turn { lines: made.lines, puts, run: Some(run), is_bulk: true, ..self.blank(share) };
         self.commit(turn).await?;
-        Ok(())
+        match trouble {
+            Some(trouble) => self.fail(share, &trouble).await,
+            None => Ok(()),
+        }
     }
 
     fn imported(
@@ -479,8 +483,8 @@ impl Worker {
         run: &Run,
         sent: BTreeMap<RecordId, Fields>,
         written: Vec<(RecordId, Written)>,
-    ) -> Result<Option<Done>, Halt> {
-        let Some(lane) = self.lanes.get(&share) else { return Ok(None) };
+    ) -> Option<Done> {
+        let lane = self.lanes.get(&share)?;
         let push = Push {
             desk: self.desk(lane, Some(run)),
             link: &self.link,
@@ -488,7 +492,7 @@ impl Worker {
             earlier: BTreeMap::new(),
             may_import: false,
         };
-        push.import_done(sent, written).map(Some)
+        Some(push.import_done(sent, written))
     }
 }
 
