@@ -37,6 +37,15 @@ sim *FILTER:
 crash:
     LOCKSTEP_CRASH_KILLS=500 cargo nextest run --profile crash -p lockstep crash
 
+# Shares among platforms that fail: N worlds with SIGKILL of the real binary, ten times as many in one thread
+world N="100":
+    LOCKSTEP_SHARES_SEEDS={{ N }} cargo nextest run --profile crash -p lockstep shares_crash
+    LOCKSTEP_SIM_SEEDS=0..{{ N }}0 cargo nextest run --profile crash -p lockstep-sim platforms_are_equal
+
+# An empty ActiveCampaign is filled from BlueConic: 50,000 people at five calls a second, ten times as fast
+fill PEOPLE="50000":
+    LOCKSTEP_SHARES_PEOPLE={{ PEOPLE }} cargo nextest run --profile crash -p lockstep filled_from_blueconic
+
 # An hour of mixed load, kills, backups and endpoints that come and go; a line a minute
 soak SECONDS="3600":
     LOCKSTEP_SOAK_SECONDS={{ SECONDS }} cargo nextest run --profile soak -p lockstep --no-capture soak

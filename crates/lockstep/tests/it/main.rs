@@ -1,6 +1,7 @@
 //! Black-box tests of the built binary: its process, its files and its HTTP, as an operator and a client see them.
 //!
-//! Nothing here may reach into the crates: what these tests rest on is what is fixed for others to rely on.
+//! Nothing here may reach into the hub's crates: what these tests rest on is what is fixed for others to rely on. The
+//! doubles of platforms, which `club` connects a hub to, are no part of the hub.
 //! `hub` starts and kills the process, `client` speaks to it, `receiver` is the subscriber; `trial` puts them under
 //! load and takes the power away; `promises` judges what was recorded. The other modules are the tests.
 //!
@@ -14,6 +15,8 @@ mod bulk;
 mod chance;
 #[cfg(test)]
 mod client;
+#[cfg(test)]
+mod club;
 #[cfg(test)]
 mod connector;
 #[cfg(test)]
@@ -52,6 +55,10 @@ mod receiver;
 mod rekey;
 #[cfg(test)]
 mod restore;
+#[cfg(test)]
+mod shares;
+#[cfg(test)]
+mod shares_crash;
 #[cfg(test)]
 mod sharing;
 #[cfg(test)]

@@ -96,6 +96,11 @@ impl BlueConic {
         self.webhooks.push(webhook);
     }
 
+    /// Takes all webhook connections away.
+    pub fn disconnect_webhooks(&mut self) {
+        self.webhooks.clear();
+    }
+
     /// The button that sends a test request for a profile.
     pub fn test_webhook(&mut self, webhook: &str, profile: &str) {
         let Some(profile) = self.profiles.get(profile) else { return };
