@@ -23,7 +23,7 @@ if ! fresh "$here/requirements.txt" "$peers/venv" || ! "$peers/venv/bin/python" 
   cp "$here/requirements.txt" "$peers/venv/.made-from"
 fi
 
-if ! fresh "$here/package.json" "$peers/node" || [ ! -d "$peers/node/node_modules/standardwebhooks" ] || [ ! -d "$peers/node/node_modules/cloudevents" ]; then
+if ! fresh "$here/package.json" "$peers/node" || [ ! -d "$peers/node/node_modules/standardwebhooks" ] || [ ! -d "$peers/node/node_modules/cloudevents" ] || [ ! -d "$peers/node/node_modules/oidc-provider" ]; then
   rm -rf "$peers/node"
   mkdir -p "$peers/node"
   cp "$here/package.json" "$peers/node/package.json"
