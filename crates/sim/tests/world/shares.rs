@@ -53,10 +53,11 @@ fn everybody_is_brought_over_and_edits_follow() {
 
 /// Runs a share whole once more, and gives what it counted.
 async fn again(world: &Shares, share: ShareId) -> anyhow::Result<Counts> {
-    let (share_row, _) = world.board()?.world.settings.read(|settings| settings.sharing.share(share)).unwrap();
+    let (share_row, _) =
+        world.board()?.world.settings.read(|settings| settings.sharing.share(share)).expect("it is there");
     let run = world.workers()?.run(&share_row, RunKind::Full, None).await.map_err(|refused| anyhow!("{refused:?}"))?;
     world.settle(&[share]).await?;
-    let run = world.runs(share).await?.into_iter().find(|one| one.id == run.id).unwrap();
+    let run = world.runs(share).await?.into_iter().find(|one| one.id == run.id).expect("it was begun");
     assert_eq!((run.state, run.counts.seen), (RunState::Completed, run.counts.settled()), "{run:?}");
     Ok(run.counts)
 }
