@@ -28,6 +28,20 @@ async fn equal(site: &Site<BlueConic>, other: impl Fn() -> Census) -> Result<()>
     alike.await.with_context(|| told.iter().take(5).cloned().collect::<Vec<_>>().join("\n"))
 }
 
+/// That nothing was written to a platform that it held already.
+fn nothing_needless<P: Platform>(site: &Site<P>) -> Result<()> {
+    let needless = site.writes().into_iter().filter(|write| !write.did_change);
+    let needless: Vec<Write> = needless.collect();
+    ensure!(
+        needless.is_empty(),
+        "{} of {} writes changed nothing: {:?}",
+        needless.len(),
+        site.writes().len(),
+        needless.first()
+    );
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn interests_go_from_blueconic_to_copernica() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -68,6 +82,7 @@ async fn interests_go_from_blueconic_to_copernica() -> Result<()> {
     let path = hook.splitn(4, '/').nth(3).context("a path")?.to_owned();
     let forged = path.split_once("key=").context("a key")?.0.to_owned() + "key=guessed&id=1";
     club.client()?.get(&format!("/{forged}")).await?.of_status(401)?;
+    nothing_needless(&to.site)?;
     club.stop().await
 }
 
@@ -117,6 +132,7 @@ async fn an_empty_activecampaign_is_filled_from_blueconic_in_bulk() -> Result<()
     edit(&from.site, "person3@club.test", "city", &["Delfzijl"])?;
     equal(&from.site, census).await?;
     ensure!(from.site.struck() > 0, "no hook was lost");
+    nothing_needless(&to.site)?;
     club.stop().await
 }
 
@@ -200,5 +216,6 @@ async fn platform_x_is_signed_for_looked_up_and_written() -> Result<()> {
     let answer = Arc::clone(&to.site).answer(&overheard);
     let said = String::from_utf8_lossy(&answer.body).into_owned();
     ensure!(answer.status == 401 && said.contains("nonce_used"), "{}: {said}", answer.status);
+    nothing_needless(&to.site)?;
     club.stop().await
 }
