@@ -17,6 +17,8 @@ mod client;
 #[cfg(test)]
 mod connector;
 #[cfg(test)]
+mod connector_new;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod desk;
