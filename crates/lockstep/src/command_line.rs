@@ -279,6 +279,8 @@ pub(crate) struct ExplainArgs {
 pub(crate) enum ConnectorCommand {
     /// List the ready-made connectors
     List,
+    /// Begin a connector: a small one that works, with comments that lead to docs/CONNECTORS.md
+    New(NewArgs),
     /// Show what configuration a connector asks for
     Spec(ShowArgs),
     /// Try a configuration
@@ -291,6 +293,13 @@ pub(crate) enum ConnectorCommand {
     Test(TestArgs),
     /// Print the JSON Schema of lockstep.yaml
     Schema,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// Folder to write it into; it is made where it is not there, and refused where it holds anything
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -3,20 +3,16 @@
 //!
 //! The provider takes back all that it ever gave where a token comes twice. Time here and there is moved by hand.
 
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use http::Method;
 use lockstep_connect::{Check, Connector, Failure, FailureType, Keep, Link, World};
-use lockstep_core::clock::{Clock, Timestamp};
-use lockstep_egress::{AddressPolicy, HttpTransport, Request, Transport};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+
+use crate::peer::{Moved, Peer, root};
 
 const MANIFEST: &str = r##"version: 1.0.0
 check: {type: CheckStream, stream_names: [me]}
@@ -52,19 +48,6 @@ types: {person: {type: contact, stream: me, id: sub, fields: {}}}
 ";
 
 const CALLERS: usize = 8;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// Time that stands until it is moved.
-struct Moved(AtomicI64);
-
-impl Clock for Moved {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
-    }
-}
 
 /// Where the configuration is kept, with how often it was kept and read.
 struct Drawer {
@@ -102,11 +85,9 @@ impl Keep for Drawer {
     }
 }
 
-/// The provider, which ends with its standard input, and an account that somebody logged in to long ago.
+/// The provider, and an account that somebody logged in to long ago.
 struct Provider {
-    child: Child,
-    url: String,
-    transport: Arc<HttpTransport>,
+    peer: Peer,
     clock: Arc<Moved>,
     drawer: Arc<Drawer>,
 }
@@ -115,38 +96,24 @@ impl Provider {
     fn start() -> Self {
         let installed = Command::new("bash").arg(root().join("tests/peers/install.sh")).output().unwrap();
         assert!(installed.status.success(), "install.sh: {}", String::from_utf8_lossy(&installed.stderr));
-        let mut child = Command::new("node")
-            .arg(root().join("tests/peers/oidc.mjs"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let told: Value = serde_json::from_str(&line).unwrap();
-        let url = told["url"].as_str().unwrap().to_owned();
-        let config = json!({"url": url, "client_secret": "s3cret-of-the-hub", "credentials": {
+        let (peer, told) = Peer::start("node", "oidc.mjs", |line| {
+            let told: Value = serde_json::from_str(line).unwrap();
+            (told["url"].as_str().unwrap().to_owned(), told)
+        });
+        let config = json!({"url": peer.url, "client_secret": "s3cret-of-the-hub", "credentials": {
             "access_token": "ran-out-long-ago", "token_expiry_date": "2025-12-31T00:00:00Z",
             "refresh_token": told["refreshToken"],
         }});
         let drawer =
             Drawer { config: Mutex::new(config), keeps: AtomicUsize::default(), reads: AtomicUsize::default() };
-        let now = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
-        let policy = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
-        Self {
-            child,
-            url,
-            transport: Arc::new(HttpTransport::new(Arc::new(policy))),
-            clock: Arc::new(Moved(AtomicI64::new(now.0))),
-            drawer: Arc::new(drawer),
-        }
+        Self { peer, clock: Arc::new(Moved::to("2026-01-01T00:00:00Z")), drawer: Arc::new(drawer) }
     }
 
     /// A link with what is kept.
     fn opened(&self) -> Link {
         let connector = Connector::parse(MANIFEST, Some(SHARING), Arc::new(())).unwrap_or_else(|bad| panic!("{bad}"));
         let world = World {
-            transport: Arc::clone(&self.transport) as _,
+            transport: Arc::clone(&self.peer.transport) as _,
             clock: Arc::clone(&self.clock) as _,
             seed: 7,
             keep: Some(Arc::clone(&self.drawer) as _),
@@ -154,37 +121,16 @@ impl Provider {
         connector.open(self.drawer.config(), world).unwrap()
     }
 
-    async fn tell(&self, path: &str, body: &Value) -> Value {
-        let request = Request {
-            method: Method::POST,
-            url: format!("{}{path}", self.url).parse().unwrap(),
-            headers: http::HeaderMap::new(),
-            body: body.to_string().into(),
-            identity: None,
-            timeout: Duration::from_secs(10),
-            response_bytes_max: 10_000,
-        };
-        serde_json::from_slice(&self.transport.send(request).await.unwrap().body).unwrap()
-    }
-
     /// An hour passes there, where a token lives for a minute.
     async fn an_hour_later(&self) {
-        self.tell("/later", &json!({"seconds": 3_600})).await;
+        self.peer.tell("/later", &json!({"seconds": 3_600})).await;
     }
 
     /// What it counted: token requests, tokens given, requests refused, leaves taken back, and pages shown.
     async fn assert_seen(&self, asked: u64, given: u64, refused: u64, revoked: u64, shown: u64) {
-        let seen = self.tell("/seen", &json!({})).await;
+        let seen = self.peer.tell("/seen", &json!({})).await;
         let counts = ["asked", "given", "refused", "revoked", "shown"].map(|name| seen[name].as_u64().unwrap());
         assert_eq!(counts, [asked, given, refused, revoked, shown], "{seen}");
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        // Whether it was still there does not matter.
-        let _gone = self.child.wait();
     }
 }
 
@@ -221,7 +167,7 @@ async fn eight_who_come_at_once_refresh_once_and_nothing_is_taken_back() {
     eight_at_once(&link).await;
     provider.assert_seen(1, 1, 0, 0, 16).await;
     provider.an_hour_later().await;
-    provider.clock.0.fetch_add(3_600_000, Ordering::SeqCst);
+    provider.clock.advance(3_600_000);
     eight_at_once(&link).await;
     provider.assert_seen(2, 2, 0, 0, 24).await;
     let third = provider.drawer.refresh_token();
@@ -239,7 +185,7 @@ async fn eight_who_come_at_once_refresh_once_and_nothing_is_taken_back() {
 async fn a_token_request_that_was_lost_is_made_again() {
     let provider = Provider::start();
     let first = provider.drawer.refresh_token();
-    provider.tell("/cut", &json!({"took": false})).await;
+    provider.peer.tell("/cut", &json!({"took": false})).await;
     eight_at_once(&provider.opened()).await;
     provider.assert_seen(2, 1, 0, 0, 8).await;
     assert_ne!(provider.drawer.refresh_token(), first);
@@ -250,7 +196,7 @@ async fn a_token_request_that_was_lost_is_made_again() {
 async fn where_the_answer_was_lost_the_old_token_is_tried_once_and_then_somebody_must_log_in() {
     let provider = Provider::start();
     let before = provider.drawer.config();
-    provider.tell("/cut", &json!({"took": true})).await;
+    provider.peer.tell("/cut", &json!({"took": true})).await;
     let failure = provider.opened().identity().await.unwrap_err();
     assert_eq!(failure.kind, FailureType::Config, "{failure}");
     assert!(failure.message.contains("authorise again"), "{failure}");

@@ -1,6 +1,7 @@
-//! `lockstep connector …`: tries a connector by itself, without a hub: what it asks for, whether a configuration works,
-//! which streams there are, and their records.
+//! `lockstep connector …`: begins a connector, and tries one by itself, without a hub: what it asks for, whether a
+//! configuration works, which streams there are, and their records.
 
+mod begin;
 mod builtin;
 mod input;
 mod output;
@@ -30,6 +31,7 @@ const PAGES_AHEAD: usize = 1;
 pub(crate) fn run(command: ConnectorCommand) -> Result<(), Failure> {
     match command {
         ConnectorCommand::List => builtin::list(),
+        ConnectorCommand::New(args) => begin::begin(&args),
         ConnectorCommand::Spec(args) => spec(&args),
         ConnectorCommand::Check(args) => runtime()?.block_on(check(&args)),
         ConnectorCommand::Discover(args) => runtime()?.block_on(discover(&args)),

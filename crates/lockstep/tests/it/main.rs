@@ -20,6 +20,8 @@ mod club;
 #[cfg(test)]
 mod connector;
 #[cfg(test)]
+mod connector_new;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod demo;
