@@ -2,23 +2,28 @@
 //!
 //! A fixture is never changed after its format's release. To make one for a new format, run the tests and copy what
 //! `a_store_made_today_passes_for_its_fixture` leaves:
-//! `cp target/tmp/format-3/lockstep.db crates/store-sqlite/tests/fixtures/format-3/`.
+//! `cp target/tmp/format-4/lockstep.db crates/store-sqlite/tests/fixtures/format-4/`.
 //! What a format brought is in the business `there`, so that what older ones hold stays as it was.
 
 use crate::Folder;
-use lockstep_core::change::ChangeKind;
+use lockstep_core::change::{ChangeKind, Origin};
 use lockstep_core::clock::Timestamp;
-use lockstep_core::command::{Action, Command, Ending, Idempotency, Target};
+use lockstep_core::command::{Action, Command, Ending, Idempotency, Intake, Take, Target};
 use lockstep_core::delivery::{DeadLetter, Down, NoticeBody, Parked};
 use lockstep_core::error::{Code, Rejection};
-use lockstep_core::ids::{BusinessId, CommitId, RecordId, SubscriptionId};
+use lockstep_core::external_id::ExternalId;
+use lockstep_core::ids::{BusinessId, CommitId, ConnectionId, Provider, RecordId, ShareId, SubscriptionId};
 use lockstep_core::kind::Kind;
 use lockstep_core::operation::{Operation, OperationId, OperationState};
+use lockstep_core::position::Position;
+use lockstep_core::problem::{Problem, Subject};
 use lockstep_core::rules::matching;
 use lockstep_core::scan::{Over, Picked, Scan, ScanKey};
 use lockstep_core::schema::Field;
 use lockstep_core::schema::definition::TypeDefinition;
+use lockstep_core::shadow::{Seen, ShadowKey};
 use lockstep_core::subscription::StartAt;
+use lockstep_core::work::{Progress, WorkKey, WorkKind, WorkPut, WorkRow};
 use lockstep_store::contract::desk::{
     Desk, code_of, commit_to, contact, control, external, fields, key, seq_of, subscription,
 };
@@ -26,6 +31,7 @@ use lockstep_store::index::Range;
 use lockstep_store::prune::Prune;
 use lockstep_store::settings::{Control, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_store::settle::{Fence, LaneStep, OutletSettle, Settle};
+use lockstep_store::turn;
 use lockstep_store::upload::{Batch, Line, LineOutcome};
 use lockstep_store::{Commit, Work};
 use serde_json::json;
@@ -37,6 +43,7 @@ const BOB: RecordId = RecordId(0xb0b);
 const CAS: RecordId = RecordId(0xca5);
 const EVE: RecordId = RecordId(0xe4e);
 const UPLOAD: OperationId = OperationId::fresh(0xb01);
+const SHARE: ShareId = ShareId(7);
 const OWN: SubscriptionId = SubscriptionId(5);
 const COMMIT: CommitId = CommitId(77);
 
@@ -166,6 +173,48 @@ async fn check_format_3(desk: &Desk<'_>) {
     assert_eq!(code_of(&refused), Code::InvalidValue);
 }
 
+fn object() -> ShadowKey {
+    ShadowKey { connection: ConnectionId(8), slot: "contact".to_owned(), id: "77".to_owned() }
+}
+
+fn progress() -> Progress {
+    Progress { follow: Some(Position::first(3)), is_matched: true, pulled: json!({"at": 1}), ..Progress::default() }
+}
+
+/// What a share keeps: a shadow, how far it has come, a hint, a problem.
+async fn make_format_4(desk: &Desk<'_>) {
+    let provider = Provider::parse("mailer").unwrap();
+    let external_id =
+        ExternalId { provider: provider.clone(), realm: "acme".to_owned(), object: None, id: "77".to_owned() };
+    let values = fields(json!({"email": "nobody@example.com"}));
+    let seen = Seen { values, version: Some("3".to_owned()), asked_at: desk.clock_now() };
+    let take = Take { object: object(), external_id, seen, matching: Vec::new(), intake: Intake::Link };
+    let origin = Origin::Share { id: SHARE, connection: ConnectionId(8), provider };
+    let command = Command { origin, ..desk.command(&desk.there, Action::Take(Box::new(take))) };
+    let subject = Subject::Object("77".to_owned());
+    let line = turn::Line { command, subject: subject.clone(), counts_as: None, flaw: None };
+    let reason = Rejection::new(Code::RemoteRefused, "no");
+    let problem = Problem::of(&desk.there, SHARE, &Subject::Record(CAS), reason, desk.clock_now());
+    let puts = vec![
+        (WorkKey::progress(SHARE), WorkPut::Row(WorkRow::Progress(progress()))),
+        (WorkKey::hint(SHARE, "78"), WorkPut::Raise { at: Timestamp(5), shown: None }),
+        (WorkKey::problem(SHARE, problem.id), WorkPut::Row(WorkRow::Problem(problem))),
+    ];
+    let turn = turn::Turn { lines: vec![line], puts, ..turn::Turn::of(desk.there.clone(), SHARE, desk.clock_now()) };
+    desk.store.commit(Commit { id: None, work: Work::Turn(Box::new(turn)) }).await.unwrap();
+}
+
+async fn check_format_4(desk: &Desk<'_>) {
+    let there = &desk.there;
+    let shadow = desk.store.shadows(there, &[object()]).await.unwrap().remove(0).unwrap();
+    assert_eq!((shadow.record, shadow.version.as_deref()), (None, Some("3")));
+    assert_eq!(shadow.values, fields(json!({"email": "nobody@example.com"})));
+    let row = desk.store.work_row(there, &WorkKey::progress(SHARE)).await.unwrap();
+    assert_eq!(row, Some(WorkRow::Progress(progress())));
+    let count = async |kind| desk.store.work(there, kind, Some(SHARE), None, 9).await.unwrap().len();
+    assert_eq!((count(WorkKind::Hint).await, count(WorkKind::Problem).await), (1, 1));
+}
+
 async fn make(folder: &Folder) {
     let desk = Desk::open(folder).await;
     let mut ann = keyed(desk.creating(&desk.here, json!({"firstName": "Ann", "city": "Delft"}), Some("1")));
@@ -193,6 +242,7 @@ async fn make(folder: &Folder) {
         .unwrap();
     make_format_2(&desk).await;
     make_format_3(&desk).await;
+    make_format_4(&desk).await;
     desk.store.close().await;
 }
 
@@ -213,6 +263,10 @@ async fn check(file: &Path, format: u32) {
         }
         _ => {}
     }
+    if format < 4 {
+        make_format_4(&desk).await;
+    }
+    check_format_4(&desk).await;
 
     let log = desk.log(&desk.here).await;
     let kinds: Vec<_> = log.iter().map(|change| (change.kind, change.record, change.prev_seq)).collect();
@@ -269,13 +323,18 @@ async fn a_store_of_format_3_is_opened_and_read() {
 }
 
 #[tokio::test]
+async fn a_store_of_format_4_is_opened_and_read() {
+    check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-4/lockstep.db"), 4).await;
+}
+
+#[tokio::test]
 async fn a_store_made_today_passes_for_its_fixture() {
     let folder = Folder::fresh();
     make(&folder).await;
-    let keep = Path::new(env!("CARGO_TARGET_TMPDIR")).join("format-3");
+    let keep = Path::new(env!("CARGO_TARGET_TMPDIR")).join("format-4");
     fs::create_dir_all(&keep).unwrap();
     let file = keep.join("lockstep.db");
     fs::copy(folder.file("lockstep.db"), &file).unwrap();
     assert!(!folder.file("lockstep.db-wal").exists(), "a closed store is one file");
-    check(&file, 3).await;
+    check(&file, 4).await;
 }
