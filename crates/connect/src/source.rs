@@ -20,7 +20,7 @@ use crate::budget::Budget;
 use crate::failure::Failure;
 use crate::files::Files;
 use crate::keep::Keep;
-use crate::read::{Event, Read, StreamReader, chosen};
+use crate::read::{Event, Places, Read, StreamReader, chosen};
 use crate::secret::Secrets;
 use crate::{config, dynamic, schema};
 
@@ -98,6 +98,9 @@ pub struct Ask {
     pub streams: Option<Vec<(String, Value)>>,
     /// States for streams that are not named.
     pub states: BTreeMap<String, Value>,
+    /// Whether the state is told after each page too, so that a reading that is broken off goes on there. Such a state
+    /// holds more than Airbyte's do, until the stream has been read to its end.
+    pub is_by_page: bool,
 }
 
 impl Source {
@@ -328,7 +331,7 @@ impl Session {
                 return Ok(());
             }
             let read = match streams.iter().find(|stream| stream.name() == name) {
-                Some(said) => self.read_one(said, state, at_once, out).await,
+                Some(said) => self.read_one(said, state, (at_once, ask.is_by_page), out).await,
                 None => Err(self.unknown(&name, &streams)),
             };
             let is_whole = match read {
@@ -357,13 +360,16 @@ impl Session {
     async fn read_one(
         &self,
         said: &Arc<Stream>,
-        state: Value,
-        at_once: usize,
+        mut state: Value,
+        (at_once, is_by_page): (usize, bool),
         out: &mpsc::Sender<Event>,
     ) -> Result<bool, Failure> {
+        let places = Places::of(&mut state, self.account.now());
+        // Of two streams the state decides which is read: one that is half read must not speak for the other.
+        let places = Some(places).filter(|_| is_by_page && matches!(**said, Stream::Declarative(_)));
         let state = migrated(chosen(said, &state, &self.account)?, state, &self.account)?;
         let reader = StreamReader::new(&self.account, &self.source.files, said, &state)?;
-        let reading = Read::new(&reader, &state, out)?;
+        let reading = Read::new(&reader, &state, places, out)?;
         Ok(reading.run(at_once).await)
     }
 

@@ -89,6 +89,14 @@ impl Cursor {
         }
     }
 
+    /// The state to be stored while something is still being read.
+    pub(crate) fn state_under_way(&self) -> Value {
+        match self {
+            Self::None => json!({}),
+            Self::One(_) | Self::Each(_) => self.state(),
+        }
+    }
+
     /// The state to be stored. A stream without a cursor has one only when it is done.
     pub(crate) fn state(&self) -> Value {
         match self {

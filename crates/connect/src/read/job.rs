@@ -71,6 +71,8 @@ impl Job {
         progress: Option<&'a Progress>,
     ) -> impl Stream<Item = Result<Fetched, Failure>> + Send + 'a {
         try_stream! {
+            // All that it shows stood there when it was ordered, and may have changed since.
+            let asked_at = self.creation.scope().now();
             let Some(done) = self.run(slice, router).await? else { return };
             let polled = seen(&done.polled);
             for target in self.targets(slice, &done, &polled).await? {
@@ -80,9 +82,9 @@ impl Job {
                     let scope = scope.with("polling_response", Bound::from(Arc::clone(&polled)));
                     scope.with("download_target", Bound::from(Arc::clone(&target)))
                 };
-                let mut pages = std::pin::pin!(self.download.of(slice, None, None, &more));
+                let mut pages = std::pin::pin!(self.download.of(slice, None, None, (None, &more)));
                 while let Some(page) = pages.next().await {
-                    yield self.page(page?, slice, progress);
+                    yield Fetched { asked_at, ..self.page(page?, slice, progress) };
                 }
             }
             if let Some(delete) = &self.delete
@@ -105,7 +107,7 @@ impl Job {
         let mut selected = self.selector.select(documents, &scope, &mut is_kept);
         selected.problems.splice(0..0, page.problems);
         let newest = self.rules.as_ref().and_then(|rules| rules.newest(&selected.records, now));
-        Fetched { records: selected.records, newest, problems: selected.problems }
+        Fetched { records: selected.records, newest, problems: selected.problems, ..Fetched::default() }
     }
 
     /// Orders the job until one is done; `None` where the platform has nothing to give.

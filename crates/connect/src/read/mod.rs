@@ -11,6 +11,7 @@
 mod build;
 mod job;
 mod pages;
+mod place;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,7 @@ use async_stream::stream;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, FuturesUnordered};
 use futures_util::{FutureExt as _, StreamExt as _, pin_mut};
+use lockstep_core::clock::Timestamp;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -32,6 +34,7 @@ use crate::slice::Slice;
 
 pub(crate) use build::chosen;
 use pages::Fetched;
+pub(crate) use place::Places;
 
 /// Something that happened while a stream is read.
 #[derive(Debug)]
@@ -54,6 +57,11 @@ pub enum Event {
         stream: Arc<str>,
         /// The records, in the order in which they came.
         records: Vec<Arc<Value>>,
+        /// When they were asked for, or ordered: they show nothing that happened later, and may miss what did before
+        /// they came.
+        asked_at: Timestamp,
+        /// How far the stream has been read with these, where that is told by page and the platform gives a next one.
+        state: Option<Value>,
     },
     /// How far the stream has been read: all records before it have been told.
     State {
@@ -106,9 +114,10 @@ impl StreamReader {
         }
     }
 
-    fn pages<'a>(&'a self, slice: &'a Slice, progress: Option<&'a Progress>) -> FetchedPages<'a> {
+    /// The pages of a slice, from the one of a token on where there is one. A job's are always read from the first.
+    fn pages<'a>(&'a self, slice: &'a Slice, progress: Option<&'a Progress>, from: Option<Value>) -> FetchedPages<'a> {
         match &self.retriever {
-            Retriever::Pages(pages) => pages.of(slice, self.router.as_ref(), progress, &|scope| scope).boxed(),
+            Retriever::Pages(pages) => pages.of(slice, self.router.as_ref(), progress, (from, &|scope| scope)).boxed(),
             Retriever::Job(job) => job.of(slice, self.router.as_ref(), progress).boxed(),
         }
     }
@@ -159,7 +168,7 @@ impl StreamReader {
                 }
             };
             let mut newest: Option<Point> = None;
-            let mut pages = self.pages(&slice, progress.as_ref());
+            let mut pages = self.pages(&slice, progress.as_ref(), None);
             while let Some(page) = pages.next().await {
                 match page {
                     Ok(page) => {
@@ -183,9 +192,9 @@ impl StreamReader {
     }
 }
 
-/// A cursor, which nobody holds across an `await`.
-pub(crate) fn held(cursor: &Mutex<Cursor>) -> MutexGuard<'_, Cursor> {
-    cursor.lock().unwrap_or_else(PoisonError::into_inner)
+/// A cursor or places, which nobody holds across an `await`.
+pub(crate) fn held<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One reading of a stream.
@@ -194,14 +203,23 @@ pub(crate) struct Read<'a> {
     cursor: Mutex<Cursor>,
     out: &'a mpsc::Sender<Event>,
     told: Mutex<Instant>,
+    /// Where slices go on; none where the state is not to say so.
+    places: Option<Mutex<Places>>,
 }
 
 /// Between two tellings of the state of a stream with many parts.
 const STATE_EVERY: Duration = Duration::from_secs(10);
 
 impl<'a> Read<'a> {
-    pub(crate) fn new(reader: &'a StreamReader, state: &Value, out: &'a mpsc::Sender<Event>) -> Result<Self, Failure> {
-        Ok(Self { reader, cursor: Mutex::new(reader.cursor(state)?), out, told: Mutex::new(Instant::now()) })
+    /// A reading from a state on, which holds no places: those are given beside it, where the state is to hold them.
+    pub(crate) fn new(
+        reader: &'a StreamReader,
+        state: &Value,
+        places: Option<Places>,
+        out: &'a mpsc::Sender<Event>,
+    ) -> Result<Self, Failure> {
+        let (cursor, told) = (Mutex::new(reader.cursor(state)?), Mutex::new(Instant::now()));
+        Ok(Self { reader, cursor, out, told, places: places.map(Mutex::new) })
     }
 
     /// Reads the stream to its end, `at_once` slices at a time. Gives whether nothing of it is missing; stops early,
@@ -285,28 +303,58 @@ impl<'a> Read<'a> {
 
     async fn slice_pages(&self, slice: &Slice) -> Result<(), Failure> {
         let progress = held(&self.cursor).progress(slice)?;
-        let mut newest: Option<Point> = None;
-        let mut pages = self.reader.pages(slice, progress.as_ref());
+        let rules = self.reader.rules.as_deref();
+        let place = self.places.as_ref().and_then(|places| held(places).take(slice, rules));
+        let mut newest = place.as_ref().and_then(|place| place.newest(rules));
+        let slice = &place.as_ref().map_or_else(|| slice.clone(), |place| place.slice(slice));
+        let mut pages = self.reader.pages(slice, progress.as_ref(), place.map(|place| place.token));
         while let Some(page) = pages.next().await {
             let page = page?;
             newest = newest.max(page.newest);
             for problem in page.problems {
                 self.problem(slice.explain(), Failure::system(problem), false).await;
             }
-            if !page.records.is_empty() {
-                let stream = Arc::clone(&self.reader.name);
-                let sent = self.out.send(Event::Records { stream, records: page.records }).await;
-                sent.map_err(|_closed| Failure::transient("nobody takes the records any more"))?;
-            }
+            let state = page.next.and_then(|token| self.state_at(slice, token, newest));
+            let stream = Arc::clone(&self.reader.name);
+            let told = match state {
+                Some(state) if page.records.is_empty() => Event::State { stream, state },
+                None if page.records.is_empty() => continue,
+                state => {
+                    let asked_at = Timestamp(page.asked_at.as_millisecond());
+                    Event::Records { stream, records: page.records, asked_at, state }
+                }
+            };
+            let sent = self.out.send(told).await;
+            sent.map_err(|_closed| Failure::transient("nobody takes the records any more"))?;
         }
         drop(pages);
+        if let Some(places) = &self.places {
+            held(places).done(slice);
+        }
         held(&self.cursor).close(slice, newest)
     }
 
     async fn state(&self) {
-        let state = held(&self.cursor).state();
+        let state = self.state_now();
         // Whoever has stopped listening needs no state.
         let _gone = self.out.send(Event::State { stream: Arc::clone(&self.reader.name), state }).await;
+    }
+
+    /// The state with which a slice goes on at the page of a token, where the state is to say so.
+    fn state_at(&self, slice: &Slice, token: Value, newest: Option<Point>) -> Option<Value> {
+        let rules = self.reader.rules.as_deref();
+        let newest = rules.zip(newest).map(|(rules, newest)| rules.scale.write(newest));
+        held(self.places.as_ref()?).keep(slice, token, newest.unwrap_or_default(), self.reader.account.now());
+        Some(self.state_now())
+    }
+
+    fn state_now(&self) -> Value {
+        let Some(places) = self.places.as_ref().map(held).filter(|places| !places.is_empty()) else {
+            return held(&self.cursor).state();
+        };
+        let mut state = held(&self.cursor).state_under_way();
+        places.put(&mut state);
+        state
     }
 
     async fn problem(&self, part: String, failure: Failure, is_gap: bool) {

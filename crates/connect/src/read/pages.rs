@@ -6,7 +6,7 @@ use async_stream::try_stream;
 use bytes::Bytes;
 use futures_util::Stream;
 use lockstep_expr::interpolation::Scope;
-use lockstep_manifest::{Decoder, PaginationReset, ResetAction};
+use lockstep_manifest::{Decoder, FailureType, PaginationReset, ResetAction};
 use serde_json::{Value, json};
 
 use crate::call::{Answer, Caller};
@@ -45,36 +45,51 @@ pub(crate) struct Fetched {
     /// The newest of all records of the page, also of those left out.
     pub(crate) newest: Option<Point>,
     pub(crate) problems: Vec<String>,
+    /// When it was asked for; of a job, when that was ordered. It may show nothing that happened later.
+    pub(crate) asked_at: jiff::Timestamp,
+    /// The token of the page after this, where there is one and the slice can go on there.
+    pub(crate) next: Option<Value>,
 }
 
 /// What templates see besides the configuration and the slice.
 pub(crate) type More<'a> = &'a (dyn Fn(Scope) -> Scope + Sync);
 
 impl Pages {
-    /// The pages of a slice. `progress` is what its records are compared with; `more` adds to what templates see.
+    /// The pages of a slice. `progress` is what its records are compared with; `from` the token of the first page, which
+    /// counts only as long as the platform knows it; `more` adds to what templates see.
     pub(crate) fn of<'a>(
         &'a self,
         slice: &'a Slice,
         router: Option<&'a Router>,
         progress: Option<&'a Progress>,
-        more: More<'a>,
+        (from, more): (Option<Value>, More<'a>),
     ) -> impl Stream<Item = Result<Fetched, Failure>> + Send + 'a {
         try_stream! {
             let mut slice = slice.clone();
-            let mut token = self.paging.first();
+            let mut is_tried = from.is_some();
+            let mut is_anew = false;
+            let mut token = from.or_else(|| self.paging.first());
             let mut resets = Resets::default();
             let mut last_body: Option<Bytes> = None;
             let mut repeats = 0;
             let mut is_told = false;
             loop {
                 let scope = more(self.seeing(&slice, token.as_ref()));
-                let mut reply = match self.ask(&slice, router, token.as_ref(), &scope).await? {
+                let asked_at = scope.now();
+                let answer = self.ask(&slice, router, token.as_ref(), &scope).await;
+                if std::mem::take(&mut is_tried) && matches!(&answer, Err(failure) if failure.kind == FailureType::System) {
+                    // The place is no place any more.
+                    token = self.paging.first();
+                    continue;
+                }
+                let mut reply = match answer? {
                     Answer::Reply(reply) => reply,
                     Answer::Nothing => return,
                     Answer::Reset => {
                         resets.again()?;
                         slice = self.anew(&slice, resets.newest);
                         token = self.paging.first();
+                        is_anew = true;
                         continue;
                     }
                 };
@@ -83,6 +98,8 @@ impl Pages {
                         let (mut fetched, next) = self.page(documents, &reply, &scope, token.as_ref(), progress)?;
                         self.tell_unread(&mut fetched, &mut is_told);
                         resets.saw(&fetched);
+                        fetched.asked_at = asked_at;
+                        fetched.next = next.clone().filter(|_| !is_anew);
                         yield fetched;
                         next
                     }
@@ -92,15 +109,19 @@ impl Pages {
                             let mut fetched = all.add(self.kept(batch, &scope, progress));
                             self.tell_unread(&mut fetched, &mut is_told);
                             resets.saw(&fetched);
+                            fetched.asked_at = asked_at;
                             yield fetched;
                         }
-                        self.after(&all, &reply, None, &scope, token.as_ref())?
+                        let next = self.after(&all, &reply, None, &scope, token.as_ref())?;
+                        yield Fetched { next: next.clone().filter(|_| !is_anew), ..Fetched::default() };
+                        next
                     }
                 };
                 if resets.is_due(self.reset.as_ref()) && next.is_some() {
                     resets.again()?;
                     slice = self.anew(&slice, resets.newest);
                     token = self.paging.first();
+                    is_anew = true;
                     continue;
                 }
                 let Some(next) = next else { return };
@@ -210,7 +231,7 @@ impl Pages {
             selected.records.retain(|record| known.is_new(record, now));
         }
         let newest = rules.and_then(|rules| rules.newest(&selected.records, now));
-        kept.fetched = Fetched { records: selected.records, newest, problems: selected.problems };
+        kept.fetched = Fetched { records: selected.records, newest, problems: selected.problems, ..Fetched::default() };
         kept
     }
 

@@ -164,7 +164,7 @@ pub(crate) async fn read(
     let states = states.iter().map(|(name, state)| ((*name).to_owned(), state.clone())).collect();
     let (out, mut events) = mpsc::channel(2);
     let reading = async {
-        session.read(Ask { streams: None, states }, &out).await.unwrap();
+        session.read(Ask { streams: None, states, ..Ask::default() }, &out).await.unwrap();
         drop(out);
     };
     let gathering = async {
@@ -174,7 +174,7 @@ pub(crate) async fn read(
                 Event::Began { stream } => {
                     outcome.records.entry(stream.to_string()).or_default();
                 }
-                Event::Records { stream, records } => {
+                Event::Records { stream, records, .. } => {
                     let all = outcome.records.entry(stream.to_string()).or_default();
                     all.extend(records.iter().map(|record| record.as_ref().clone()));
                 }

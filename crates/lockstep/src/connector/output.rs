@@ -138,7 +138,7 @@ impl Output {
                 self.tally.ended(stream, count, *is_whole);
                 self.status(stream, status)
             }
-            Event::Records { stream, records } => self.records(stream, records),
+            Event::Records { stream, records, .. } => self.records(stream, records),
             Event::State { stream, state } => {
                 let count = self.since_state.remove(stream.as_ref()).unwrap_or(0);
                 #[expect(clippy::cast_precision_loss, reason = "the protocol counts in floats")]

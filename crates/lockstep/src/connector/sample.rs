@@ -114,7 +114,7 @@ async fn gather(session: &Session, ask: Ask) -> Result<Gathered, Failure> {
                 Event::Began { stream } => {
                     gathered.records.entry(stream.to_string()).or_default();
                 }
-                Event::Records { stream, records } => {
+                Event::Records { stream, records, .. } => {
                     let all = gathered.records.entry(stream.to_string()).or_default();
                     all.extend(records.into_iter().map(Arc::unwrap_or_clone));
                 }

@@ -74,13 +74,13 @@ impl<P: Platform> Desk<P> {
 
     /// Reads all streams from their states.
     async fn read(&self, states: &BTreeMap<String, Value>) -> Found {
-        self.ask(Ask { streams: None, states: states.clone() }).await
+        self.ask(Ask { streams: None, states: states.clone(), ..Ask::default() }).await
     }
 
     /// Reads some streams from their beginning.
     async fn read_some(&self, names: &[&str]) -> Found {
         let streams = names.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
-        self.ask(Ask { streams: Some(streams), states: BTreeMap::new() }).await
+        self.ask(Ask { streams: Some(streams), ..Ask::default() }).await
     }
 
     async fn ask(&self, ask: Ask) -> Found {
@@ -94,7 +94,7 @@ impl<P: Platform> Desk<P> {
         let taking = async {
             while let Some(event) = events.recv().await {
                 match event {
-                    Event::Records { stream, records } => {
+                    Event::Records { stream, records, .. } => {
                         found.records.entry(stream.to_string()).or_default().extend(records);
                     }
                     Event::State { stream, state } => drop(found.states.insert(stream.to_string(), state)),

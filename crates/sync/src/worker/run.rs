@@ -39,7 +39,7 @@ const TRIES: u32 = 5;
 const IMPORT_LOST_MS: i64 = 300_000;
 /// How long until an import is asked about, in milliseconds.
 const IMPORT_MS: i64 = 1_000;
-/// A page was asked for a little earlier than the clock says.
+/// A page was asked for a little earlier than the clock said.
 const CAUTION_MS: i64 = -1;
 
 /// A listing that is being read, by a task of its own: it may hold what other calls of the account wait for, such as the
@@ -48,7 +48,6 @@ const CAUTION_MS: i64 = -1;
 pub(super) struct Listing {
     events: mpsc::Receiver<Event>,
     reading: JoinHandle<Result<(), Failure>>,
-    asked_at: Timestamp,
     is_whole: bool,
     /// What could not be read.
     gap: Option<Failure>,
@@ -74,14 +73,14 @@ struct Import {
 
 impl Listing {
     #[expect(clippy::disallowed_methods, reason = "the listing holds the task, which ends when nobody takes its pages")]
-    fn of(link: &Link, stream: &str, state: Value, now: Timestamp) -> Self {
+    fn of(link: &Link, stream: &str, state: Value) -> Self {
         let (sender, events) = mpsc::channel(PAGES_AHEAD);
         let (session, stream) = (link.session().clone(), stream.to_owned());
         let reading = tokio::spawn(async move {
-            let ask = Ask { streams: Some(vec![(stream, state)]), ..Ask::default() };
+            let ask = Ask { streams: Some(vec![(stream, state)]), is_by_page: true, ..Ask::default() };
             session.read(ask, &sender).await
         });
-        Self { events, reading, asked_at: now.plus_ms(CAUTION_MS), is_whole: true, gap: None, state: None }
+        Self { events, reading, is_whole: true, gap: None, state: None }
     }
 
     /// The next event, unless something is more urgent.
@@ -152,7 +151,7 @@ impl Worker {
                 if let Err(trouble) = self.link.prepare(&lane.share.object).await {
                     return self.fail(share, &trouble).await;
                 }
-                Listing::of(&self.link, stream, state, self.world.clock.now())
+                Listing::of(&self.link, stream, state)
             }
             // What cannot be listed is matched as it is written.
             (None, None) => return self.listed(share, run, Value::Null).await,
@@ -196,10 +195,10 @@ impl Worker {
                     lane.run = Some(Run { stage: Stage::Listing { state }, ..run });
                 }
             }
-            Event::Records { records, .. } => {
-                let asked_at = listing.asked_at;
-                listing.asked_at = self.world.clock.now().plus_ms(CAUTION_MS);
-                self.take_page(share, run, records, asked_at).await?;
+            Event::Records { records, asked_at, state, .. } => {
+                // The page and that the next one comes after it are one commit.
+                let stage = state.map_or(run.stage, |state| Stage::Listing { state });
+                self.take_page(share, Run { stage, ..run }, records, asked_at.plus_ms(CAUTION_MS)).await?;
             }
             Event::Problem { failure, is_gap: true, .. } => {
                 listing.gap.get_or_insert(failure);
