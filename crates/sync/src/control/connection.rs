@@ -1,7 +1,7 @@
 //! Connections: made, changed, tried, revoked, dropped, listed.
 
 use super::account::{Remembering, hook_key, keeper, opened, put, schema, unready, way_out, with_config};
-use super::{Switchboard, config, must_let_out};
+use super::{Switchboard, config, must_let_out, share};
 use crate::registry::Known;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -35,6 +35,18 @@ pub(super) fn find(board: &Switchboard, business: &BusinessId, id: &str) -> Resu
         .ok_or_else(|| Refusal::new(Code::NotFound, format!("there is no connection {id} in {business}")))
 }
 
+/// The same for whoever may decide where it leads.
+pub(super) fn steered(
+    board: &Switchboard,
+    principal: &Principal,
+    business: &Business,
+    id: &str,
+) -> Result<(Arc<Connection>, u64), Refusal> {
+    let found = find(board, &business.id, id)?;
+    share::must_have_all(board, principal, business, found.0.id)?;
+    Ok(found)
+}
+
 /// The shares that stand on a connection.
 pub(super) fn shares_on(board: &Switchboard, connection: ConnectionId) -> Vec<Arc<Share>> {
     board
@@ -43,8 +55,9 @@ pub(super) fn shares_on(board: &Switchboard, connection: ConnectionId) -> Vec<Ar
         .read(|settings| settings.sharing.shares_on(connection).map(|(share, _)| Arc::clone(share)).collect())
 }
 
-fn view(board: &Switchboard, connection: &Connection) -> ConnectionView {
-    let shares = shares_on(board, connection.id);
+/// A connection with those of its shares that the caller may look after.
+fn view(board: &Switchboard, principal: &Principal, business: &Business, connection: &Connection) -> ConnectionView {
+    let shares = share::kept_on(board, principal, business, connection.id);
     ConnectionView::of(connection, shares.iter().map(|share| share.id).collect())
 }
 
@@ -262,14 +275,14 @@ pub async fn create(
     let mut control = blank_in(world, principal, &business.id, "connection.create", id);
     control.puts.push(put(connection.clone(), Expect::Absent));
     commit(world, control).await?;
-    Ok(view(board, &connection))
+    Ok(view(board, principal, &business, &connection))
 }
 
 /// Changes a connection; what is left out stays. A new configuration or version is tried first, unless the caller says
 /// otherwise.
 ///
 /// # Errors
-/// Those of [`create`].
+/// Those of [`create`]; `outside_grant` where shares on it carry more than the caller has.
 pub async fn update(
     board: &Switchboard,
     principal: &Principal,
@@ -279,7 +292,7 @@ pub async fn update(
 ) -> Result<ConnectionView, Refusal> {
     let world = &board.world;
     let business = managed(world, principal, business)?;
-    let (mut standing, mut version) = find(board, &business.id, id)?;
+    let (mut standing, mut version) = steered(board, principal, &business, id)?;
     let label = body.label.as_deref().map(|label| check_label("label", label)).transpose()?;
     let is_reconfigured = body.config.is_some() || body.version.is_some();
     let mut next = (*standing).clone();
@@ -305,7 +318,7 @@ pub async fn update(
     if is_reconfigured {
         board.workers.reopen(next.id);
     }
-    Ok(view(board, &next))
+    Ok(view(board, principal, &business, &next))
 }
 
 /// A connection's configuration; an empty one where it was revoked.
@@ -329,7 +342,7 @@ pub(super) async fn replace(
 /// Tries a connection as it stands. One that needed a login and works is ready from then on.
 ///
 /// # Errors
-/// `business_not_found`, `forbidden`, `not_found`, `connection_not_ready` where it was revoked.
+/// `business_not_found`, `forbidden`, `not_found`, `outside_grant`, `connection_not_ready` where it was revoked.
 pub async fn check(
     board: &Switchboard,
     principal: &Principal,
@@ -337,7 +350,7 @@ pub async fn check(
     id: &str,
 ) -> Result<ConnectionChecked, Refusal> {
     let business = managed(&board.world, principal, business)?;
-    let (connection, _) = find(board, &business.id, id)?;
+    let (connection, _) = steered(board, principal, &business, id)?;
     if let (ConnectionState::Revoked { .. }, Some(refused)) = (&connection.state, unready(&connection)) {
         return Err(refused);
     }
@@ -365,7 +378,7 @@ pub async fn check(
 /// Ends a connection's credentials: they are gone from here, with the key of its hooks. Its shares stay, and wait.
 ///
 /// # Errors
-/// `business_not_found`, `forbidden`, `not_found`.
+/// `business_not_found`, `forbidden`, `not_found`, `outside_grant`.
 pub async fn revoke(
     board: &Switchboard,
     principal: &Principal,
@@ -373,9 +386,9 @@ pub async fn revoke(
     id: &str,
 ) -> Result<ConnectionView, Refusal> {
     let business = managed(&board.world, principal, business)?;
-    let (connection, _) = find(board, &business.id, id)?;
+    let (connection, _) = steered(board, principal, &business, id)?;
     if matches!(connection.state, ConnectionState::Revoked { .. }) {
-        return Ok(view(board, &connection));
+        return Ok(view(board, principal, &business, &connection));
     }
     board.workers.unhook(&connection).await?;
     // Taking hooks back may have changed what is kept of them.
@@ -391,17 +404,17 @@ pub async fn revoke(
     };
     replace(board, principal, "connection.revoke", next.clone(), version).await?;
     board.workers.reopen(next.id);
-    Ok(view(board, &next))
+    Ok(view(board, principal, &business, &next))
 }
 
 /// Drops a connection that no share stands on.
 ///
 /// # Errors
-/// `business_not_found`, `forbidden`, `not_found`, `connection_in_use`.
+/// `business_not_found`, `forbidden`, `not_found`, `outside_grant`, `connection_in_use`.
 pub async fn delete(board: &Switchboard, principal: &Principal, business: &str, id: &str) -> Result<(), Refusal> {
     let business = managed(&board.world, principal, business)?;
     let _turn = board.turn.lock().await;
-    let (connection, version) = find(board, &business.id, id)?;
+    let (connection, version) = steered(board, principal, &business, id)?;
     if let Some(share) = shares_on(board, connection.id).first() {
         let text = format!("{} ({}) stands on this connection: delete its shares first", share.id, share.label);
         return Err(Refusal::new(Code::ConnectionInUse, text));
@@ -421,7 +434,7 @@ pub async fn delete(board: &Switchboard, principal: &Principal, business: &str, 
 /// `business_not_found`, `forbidden`, `not_found`.
 pub fn get(board: &Switchboard, principal: &Principal, business: &str, id: &str) -> Result<ConnectionView, Refusal> {
     let business = managed(&board.world, principal, business)?;
-    Ok(view(board, &find(board, &business.id, id)?.0))
+    Ok(view(board, principal, &business, &find(board, &business.id, id)?.0))
 }
 
 /// The connections of a business, oldest first.
@@ -433,10 +446,11 @@ pub fn list(board: &Switchboard, principal: &Principal, business: &str) -> Resul
     let all: Vec<_> = board.world.settings.read(|settings| {
         settings.sharing.connections_of(&business.id).map(|(connection, _)| Arc::clone(connection)).collect()
     });
-    Ok(all.iter().map(|connection| view(board, connection)).collect())
+    Ok(all.iter().map(|connection| view(board, principal, &business, connection)).collect())
 }
 
-/// The addresses of a connection's inbound hooks, for those who set them up at the platform by hand.
+/// The addresses of a connection's inbound hooks, for those who set them up at the platform by hand: those of the shares
+/// that the caller may look after.
 ///
 /// # Errors
 /// `business_not_found`, `forbidden`, `not_found`, `connection_not_ready` where it was revoked.
@@ -455,6 +469,6 @@ pub fn hooks(board: &Switchboard, principal: &Principal, business: &str, id: &st
             manual: said.manual.clone(),
         })
     };
-    let shares = shares_on(board, connection.id);
+    let shares = share::kept_on(board, principal, &business, connection.id);
     Ok(HooksView { hooks: shares.iter().filter(|share| share.takes_in()).filter_map(hook).collect() })
 }

@@ -5,7 +5,7 @@
 
 use super::account::{opened, put, way_out, with_config};
 use super::config::{difference, patched};
-use super::connection::{find, has_login, identified, replace, tried};
+use super::connection::{find, has_login, identified, replace, steered, tried};
 use super::{Switchboard, must_let_out};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -67,8 +67,8 @@ fn callback(board: &Switchboard) -> String {
 /// Begins a login: gives the address at which somebody is to log in.
 ///
 /// # Errors
-/// `business_not_found`, `forbidden`, `not_found`, `connection_not_ready` where the connector knows no login or the
-/// connection was revoked, `connection_failed`, `url_refused`.
+/// `business_not_found`, `forbidden`, `not_found`, `outside_grant`, `connection_not_ready` where the connector knows no
+/// login or the connection was revoked, `connection_failed`, `url_refused`.
 pub async fn begin(
     board: &Switchboard,
     principal: &Principal,
@@ -77,7 +77,7 @@ pub async fn begin(
 ) -> Result<AuthorizeView, Refusal> {
     let world = &board.world;
     let business = managed(world, principal, business)?;
-    let (connection, version) = find(board, &business.id, id)?;
+    let (connection, version) = steered(board, principal, &business, id)?;
     let known = board.registry.get(&connection.connector, &connection.version)?;
     if !has_login(&known) {
         return Err(not_ready(format!("{} knows no login: give credentials with PATCH, as config", known.name)));
