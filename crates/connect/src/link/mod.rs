@@ -36,7 +36,7 @@ pub(crate) use desk::{draft_of, seen};
 pub(crate) use shape::object_of;
 pub(crate) use tables::Table;
 pub use trouble::{Class, Trouble};
-pub use types::{Bulk, Identity, Job, Object, RemoteField, Write, Written};
+pub use types::{Bulk, Hooks, Identity, Job, Object, RemoteField, Write, Written};
 
 /// A link to one account. Cloning shares tokens, budget and what was learnt of the account.
 #[derive(Clone)]
@@ -247,36 +247,15 @@ impl Link {
         self.desk()?.fields(object, options).await
     }
 
-    /// Makes the platform call `url` when objects change; gives what is to be kept of it. `known` is what was kept
-    /// before, or null. The URL is given to the platform as it is: with the key in its query, where hooks prove
-    /// themselves so. `secret` is what the platform signs with, where it does.
-    ///
-    /// # Errors
-    /// The platform refuses, or hooks are set up there by people alone: then the message says how.
-    pub async fn hooks_register(
-        &self,
-        object: &str,
-        options: &Fields,
-        url: &str,
-        secret: &str,
-        known: &Value,
-    ) -> Result<Value, Trouble> {
-        self.desk()?.register(object, options, Wanted { url, secret }, known, false).await
-    }
-
-    /// Looks whether the platform still has our hooks, and makes those anew that it has lost; gives what is to be kept.
-    ///
-    /// # Errors
-    /// The platform refuses.
-    pub async fn hooks_check(
-        &self,
-        object: &str,
-        options: &Fields,
-        url: &str,
-        secret: &str,
-        known: &Value,
-    ) -> Result<Value, Trouble> {
-        self.desk()?.register(object, options, Wanted { url, secret }, known, true).await
+    /// Makes the platform call `url` when objects change: looks whether it still has the hooks that are known, and makes
+    /// those that are missing. `known` is what was kept of them, or null. The URL is given to the platform as it is: with
+    /// the key in its query, where hooks prove themselves so. `secret` is what the platform signs with, where it does.
+    /// Where hooks are set up there by people alone, the trouble says how.
+    pub async fn hooks_keep(&self, object: &str, options: &Fields, url: &str, secret: &str, known: &Value) -> Hooks {
+        match self.desk() {
+            Ok(desk) => desk.register(object, options, Wanted { url, secret }, known).await,
+            Err(trouble) => Hooks { known: known.clone(), trouble: Some(trouble) },
+        }
     }
 
     /// Takes our hooks back.

@@ -6,6 +6,7 @@ use lockstep_core::clock::Clock as _;
 use lockstep_core::ids::ShareId;
 use lockstep_core::run::{Counts, RunKind, RunState};
 use lockstep_sim::platforms::Faults;
+use lockstep_sim::platforms::copernica::Copernica;
 use lockstep_sim::shares::{Shares, count_writes, differences};
 use lockstep_sim::world::simulate;
 use serde_json::json;
@@ -236,6 +237,25 @@ fn nothing_of_an_erased_record_stays_with_its_shares() {
         world.erase(record).await?;
         world.wait(Duration::from_secs(30)).await;
         assert_eq!(world.problems().await?, []);
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn hooks_at_a_platform_are_made_once_and_looked_after_each_hour() {
+    simulate(async {
+        let world = Shares::begin(6, 3).await?;
+        let database = json!({"database": Copernica::DATABASE.to_string()});
+        let share = world.share("copernica-v4", json!({"direction": "in", "options": database})).await?;
+        world.settle(&[share]).await?;
+        let calls = |what: &str| {
+            let seen = world.platforms.copernica.seen();
+            seen.iter().filter(|seen| seen.what.starts_with(what) && seen.status < 300).count()
+        };
+        assert_eq!((calls("POST /v4/webhooks"), calls("GET /v4/webhook/")), (3, 0), "one for each trigger");
+        world.wait(Duration::from_secs(2 * 3_600 + 120)).await;
+        assert_eq!((calls("POST /v4/webhooks"), calls("GET /v4/webhook/")), (3, 6), "the same worker looked twice");
         Ok(())
     })
     .unwrap();
