@@ -254,6 +254,23 @@ async fn nobody_decides_where_a_connection_leads_whose_shares_they_do_not_see() 
 }
 
 #[tokio::test]
+async fn credentials_of_another_account_do_not_come_in_under_standing_shares() {
+    let office = shop().await;
+    let (id, made) = share(&office).await;
+    let path = format!("/connections/{}", made.body["connection"].as_str().expect("an id"));
+    let patch = async |body: Value| call(&office, "PATCH", &format!("{path}?test=false"), body).await;
+    let other = json!({"config": {"key": "key-of-another"}});
+    let refused = patch(other.clone()).await;
+    assert_eq!((refused.status, refused.code()), (422, "connection_failed"), "{refused:?}");
+    assert!(refused.message().contains("acc-2"), "{}", refused.message());
+    assert_eq!(patch(json!({"label": "Renamed", "config": {}})).await.status, 200);
+    let standing = call(&office, "GET", &path, Value::Null).await;
+    assert_eq!((&standing.body["realm"], &standing.body["label"]), (&json!("acc-1"), &json!("Renamed")));
+    assert_eq!(call(&office, "DELETE", &format!("/shares/{id}"), Value::Null).await.status, 204);
+    assert_eq!(patch(other).await.status, 200, "no ids stand under the account any more");
+}
+
+#[tokio::test]
 async fn a_preview_shows_both_ways_and_writes_nothing() {
     let office = shop().await;
     let (id, _) = share(&office).await;

@@ -26,6 +26,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What is to be done where a platform does not tell whose account it is.
+const NO_ACCOUNT: &str =
+    "it must tell whose account this is, since shares stand on the connection: try again when it does";
+
 /// One of a business's connections, with the version of its row.
 pub(super) fn find(board: &Switchboard, business: &BusinessId, id: &str) -> Result<(Arc<Connection>, u64), Refusal> {
     let id: ConnectionId = id.parse()?;
@@ -69,6 +73,17 @@ pub(super) struct Tried {
     state: ConnectionState,
 }
 
+/// What is asked of a platform before a configuration is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trial {
+    /// Nothing.
+    None,
+    /// Whose account it is.
+    Account,
+    /// That too, and whether it works.
+    Whole,
+}
+
 /// Tries a configuration: that the connector takes it, and, where asked, that the platform does. `keep` is told what the
 /// platform changes of it on the way.
 pub(super) async fn tried(
@@ -76,20 +91,24 @@ pub(super) async fn tried(
     known: &Known,
     given: Value,
     keep: Option<Arc<dyn Keep>>,
-    is_tested: bool,
+    trial: Trial,
 ) -> Result<Tried, Refusal> {
     if given.to_string().len() > limits::CONTROL_BYTES_MAX {
         let text = format!("the configuration is over {} bytes", limits::CONTROL_BYTES_MAX);
         return Err(Rejection::new(Code::InvalidValue, text).at_field("config").into());
     }
-    if is_tested {
+    if trial != Trial::None {
         must_let_out(&board.world)?;
     }
     let memory = keep.map(Remembering::new);
     let keep = memory.clone().map(|memory| memory as Arc<dyn Keep>);
     let link = known.connector.open(given.clone(), way_out(&board.world, keep));
     let link = link.map_err(|failure| Rejection::new(Code::InvalidValue, failure.message).at_field("config"))?;
-    let identity = if is_tested { Some(proven(known, &link).await?) } else { None };
+    let identity = match trial {
+        Trial::None => None,
+        Trial::Account => Some(in_time(account_of(known, &link), NO_ACCOUNT).await?),
+        Trial::Whole => Some(proven(known, &link).await?),
+    };
     let kept = memory.and_then(|memory| memory.latest());
     let config = kept.or_else(|| link.session().take_kept_config()).unwrap_or(given);
     Ok(Tried { config, identity, state: ConnectionState::Ready })
@@ -102,26 +121,40 @@ pub(super) fn has_login(known: &Known) -> bool {
 
 /// Whose account a link leads to, once the platform has taken its credentials.
 async fn proven(known: &Known, link: &Link) -> Result<Identity, Refusal> {
-    let failed = |text: &str| {
-        Refusal::new(
-            Code::ConnectionFailed,
-            format!("{} did not take this: {}", known.name, link.session().clean(text)),
-        )
-    };
     let proof = async {
         if let Check::Fails(why) = link.session().check().await {
-            return Err(failed(&why));
+            return Err(not_taken(known, link, &why));
         }
-        if known.connector.sharing.is_none() {
-            return Ok(Identity::default());
-        }
-        link.identity().await.map_err(|failure| failed(&failure.message))
+        account_of(known, link).await
     };
+    in_time(proof, "give ?test=false to keep it untried").await
+}
+
+/// Whose account a link leads to, where its connector can tell.
+async fn account_of(known: &Known, link: &Link) -> Result<Identity, Refusal> {
+    if known.connector.sharing.is_none() {
+        return Ok(Identity::default());
+    }
+    link.identity().await.map_err(|failure| not_taken(known, link, &failure.message))
+}
+
+fn not_taken(known: &Known, link: &Link, why: &str) -> Refusal {
+    let text = format!("{} did not take this: {}", known.name, link.session().clean(why));
+    Refusal::new(Code::ConnectionFailed, text)
+}
+
+async fn in_time(proof: impl Future<Output = Result<Identity, Refusal>>, way_out: &str) -> Result<Identity, Refusal> {
     let patience = Duration::from_millis(limits::CONNECTION_TEST_MS_MAX);
     tokio::time::timeout(patience, proof).await.unwrap_or_else(|_late| {
-        let text = format!("no answer in {} s; give ?test=false to keep it untried", patience.as_secs());
-        Err(failed(&text))
+        let text = format!("no answer in {} s; {way_out}", patience.as_secs());
+        Err(Refusal::new(Code::ConnectionFailed, text))
     })
+}
+
+/// Whether shares stand on a connection whose platform tells whose account it is: their ids are that account's.
+fn is_bound(board: &Switchboard, known: &Known, connection: &Connection) -> bool {
+    let tells = known.connector.sharing.as_ref().is_some_and(|sharing| sharing.identity.is_some());
+    tells && connection.realm != connection.id.to_string() && !shares_on(board, connection.id).is_empty()
 }
 
 /// The slug under which the ids of a connection's objects stand.
@@ -238,7 +271,8 @@ pub async fn create(
     let label = check_label("label", &body.label)?;
     let provider = provider(board, &business, &known, body.provider)?;
     let config = config::patched(json!({}), &body.config)?;
-    let tried = match tried(board, &known, config.clone(), None, is_tested).await {
+    let trial = if is_tested { Trial::Whole } else { Trial::None };
+    let tried = match tried(board, &known, config.clone(), None, trial).await {
         Err(refusal) if has_login(&known) && refusal.rejection.code == Code::ConnectionFailed => {
             let state = ConnectionState::NeedsLogin { since: world.clock.now(), reason: refusal.rejection.message };
             Tried { config, identity: None, state }
@@ -279,7 +313,7 @@ pub async fn create(
 }
 
 /// Changes a connection; what is left out stays. A new configuration or version is tried first, unless the caller says
-/// otherwise.
+/// otherwise; whose account it is of is asked all the same while shares stand on the connection.
 ///
 /// # Errors
 /// Those of [`create`]; `outside_grant` where shares on it carry more than the caller has.
@@ -305,7 +339,12 @@ pub async fn update(
         // A trial may spend a token that stays; one that was given anew is not the connection's before it has passed.
         let is_own = !standing.config.is_empty() && config::has_same_secrets(&schema(&known), &before, &given);
         let keep = is_own.then(|| keeper(world, &known, standing.id, given.clone()));
-        let tried = tried(board, &known, given, keep, is_tested).await?;
+        let trial = match is_tested {
+            true => Trial::Whole,
+            false if given != before && is_bound(board, &known, &standing) => Trial::Account,
+            false => Trial::None,
+        };
+        let tried = tried(board, &known, given, keep, trial).await?;
         let changed = config::difference(&before, &tried.config);
         (standing, version) = find(board, &business.id, id)?;
         let config = config::patched(config_of(board, &standing)?, &changed)?;

@@ -5,7 +5,7 @@
 
 use super::account::{opened, put, way_out, with_config};
 use super::config::{difference, patched};
-use super::connection::{find, has_login, identified, replace, steered, tried};
+use super::connection::{Trial, find, has_login, identified, replace, steered, tried};
 use super::{Switchboard, must_let_out};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -194,7 +194,7 @@ async fn finish(
         Ok(Err(failure)) => return Err(failed(format!("{} took no code: {}", known.name, failure.message))),
         Err(_late) => return Err(failed(format!("{} did not answer in {} s", known.name, patience.as_secs()))),
     };
-    let tried = tried(board, &known, config, None, true).await?;
+    let tried = tried(board, &known, config, None, Trial::Whole).await?;
     let gained = difference(&before, &tried.config);
     for _ in 0..STORE_TRIES_MAX {
         let (standing, version) = find(board, &connection.business, &connection.id.to_string())?;
