@@ -4,9 +4,10 @@ use crate::control;
 use crate::registry::Registry;
 use lockstep_connect::Link;
 use lockstep_core::connection::{Connection, ConnectionState};
-use lockstep_core::ids::ConnectionId;
+use lockstep_core::ids::{BusinessId, ConnectionId};
 use lockstep_engine::World;
 use lockstep_engine::refusal::Refusal;
+use lockstep_engine::settings::Settings;
 use lockstep_store::settings::{Audit, Control, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_store::{Commit, StoreError, Work};
 use std::collections::BTreeMap;
@@ -47,6 +48,11 @@ impl Links {
     pub(crate) fn close(&self, connection: ConnectionId) {
         self.lock().remove(&connection);
     }
+}
+
+/// Whether a business is there and not closed: nothing is done for the shares of one that is.
+pub(crate) fn is_open(settings: &Settings, business: &BusinessId) -> bool {
+    settings.businesses.get(business).is_some_and(|(business, _)| !business.is_closed)
 }
 
 /// Changes a connection's row, again where somebody else did meanwhile. The change says whether there is one.

@@ -207,7 +207,9 @@ impl Office {
                     .collect(),
                 schema: Arc::as_ptr(&settings.schema(&connection.business)) as usize,
             };
-            let ready = sharing.connections().filter(|(connection, _)| connection.is_ready());
+            let is_wanted =
+                |connection: &Connection| connection.is_ready() && account::is_open(settings, &connection.business);
+            let ready = sharing.connections().filter(|(connection, _)| is_wanted(connection));
             let wanted = ready.map(|(connection, _)| (connection.id, (Arc::clone(connection), cause(connection))));
             wanted.filter(|(_, (_, cause))| !cause.shares.is_empty()).collect()
         })

@@ -5,6 +5,8 @@ use anyhow::anyhow;
 use lockstep_core::clock::Clock as _;
 use lockstep_core::ids::ShareId;
 use lockstep_core::run::{Counts, RunKind, RunState};
+use lockstep_engine::control::business;
+use lockstep_engine::principal::Principal;
 use lockstep_sim::platforms::Faults;
 use lockstep_sim::platforms::copernica::Copernica;
 use lockstep_sim::shares::{Shares, count_writes, differences};
@@ -256,6 +258,31 @@ fn hooks_at_a_platform_are_made_once_and_looked_after_each_hour() {
         assert_eq!((calls("POST /v4/webhooks"), calls("GET /v4/webhook/")), (3, 0), "one for each trigger");
         world.wait(Duration::from_secs(2 * 3_600 + 120)).await;
         assert_eq!((calls("POST /v4/webhooks"), calls("GET /v4/webhook/")), (3, 6), "the same worker looked twice");
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn nothing_is_shared_any_more_when_a_business_is_closed() {
+    simulate(async {
+        let world = Shares::begin(7, 20).await?;
+        let shares = world.share_all().await?;
+        world.settle(&shares).await?;
+        let calls = || {
+            let at = &world.platforms;
+            at.blueconic.seen().len() + at.copernica.seen().len() + at.activecampaign.seen().len()
+        };
+        let before = calls();
+        world.wait(Duration::from_secs(600)).await;
+        assert!(calls() > before, "a pull each five minutes");
+        let engine = &world.board()?.world;
+        business::delete(engine, &Principal::Admin, "acme").await.map_err(|refused| anyhow!("{refused:?}"))?;
+        world.wait(Duration::from_secs(5)).await;
+        let closed = calls();
+        world.edit_one();
+        world.wait(Duration::from_secs(1_200)).await;
+        assert_eq!(calls(), closed);
         Ok(())
     })
     .unwrap();
