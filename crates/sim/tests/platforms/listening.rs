@@ -162,15 +162,7 @@ async fn copernica_signs_what_it_tells() {
 async fn blueconic_names_who_changed_and_is_set_up_by_people() {
     let linked = blueconic(3);
     let id = linked.site.look(|platform| {
-        platform.connect_webhook(WebhookConnection {
-            name: "hub".to_owned(),
-            triggers: vec!["city".to_owned()],
-            segment: None,
-            method: Method::GET,
-            url: format!("{URL}&id={{{{profileId}}}}"),
-            body: None,
-            secret: None,
-        });
+        platform.connect_webhook(WebhookConnection::of_hub(URL));
         platform.profiles().keys().next().unwrap().clone()
     });
     let hooks = linked.link.hooks_keep("profile", &linked.options, URL, "", &Value::Null).await;
