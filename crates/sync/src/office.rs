@@ -365,8 +365,12 @@ impl Office {
         if let Err(reason) = unhooked {
             tracing::info!(share = %share.id, reason, "hooks are left to lapse");
         }
-        let forget = |connection: &mut Connection| connection.hooks.remove(&slot).is_some();
-        Ok(account::change(self.world(), connection.id, "connection.hooks", forget).await?)
+        let forget = |connection: &Connection| {
+            let mut next = connection.clone();
+            Ok::<_, StoreError>(next.hooks.remove(&slot).map(|_hooks| next))
+        };
+        account::change(self.world(), connection.id, ("system", "connection.hooks"), forget).await?;
+        Ok(())
     }
 }
 

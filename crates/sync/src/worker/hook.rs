@@ -9,6 +9,7 @@ use crate::lane::Lane;
 use lockstep_connect::{Class, Hooks};
 use lockstep_core::connection::Connection;
 use lockstep_core::ids::ShareId;
+use lockstep_store::StoreError;
 use serde_json::Value;
 
 /// How often the platform is asked whether it still knows our hooks, in milliseconds.
@@ -43,14 +44,15 @@ impl Worker {
             self.link.hooks_keep(&lane.share.object, &lane.share.options, &url, &key, &known).await;
         if kept != known {
             let slot = &lane.slot;
-            let keep = |connection: &mut Connection| {
+            let keep = |connection: &Connection| {
+                let mut next = connection.clone();
                 match &kept {
-                    Value::Null => connection.hooks.remove(slot),
-                    kept => connection.hooks.insert(slot.clone(), kept.clone()),
+                    Value::Null => next.hooks.remove(slot),
+                    kept => next.hooks.insert(slot.clone(), kept.clone()),
                 };
-                true
+                Ok::<_, StoreError>(Some(next))
             };
-            account::change(&self.world, id, "connection.hooks", keep).await?;
+            account::change(&self.world, id, ("system", "connection.hooks"), keep).await?;
         }
         match trouble {
             None => Ok(()),
