@@ -36,7 +36,7 @@ pub(crate) use desk::{draft_of, seen};
 pub(crate) use shape::object_of;
 pub(crate) use tables::Table;
 pub use trouble::{Class, Trouble};
-pub use types::{Bulk, Hooks, Identity, Job, Object, RemoteField, Write, Written};
+pub use types::{Bulk, Hooks, Identity, Job, Object, Write, Written};
 
 /// A link to one account. Cloning shares tokens, budget and what was learnt of the account.
 #[derive(Clone)]
@@ -139,12 +139,6 @@ impl Link {
         }
     }
 
-    /// Whether objects can be looked up by values.
-    #[must_use]
-    pub fn can_find(&self, object: &str) -> bool {
-        self.remote(object).is_some_and(|remote| remote.find.is_some())
-    }
-
     /// Whether an object can be looked up by one of these groups.
     #[must_use]
     pub fn can_look_up(&self, object: &str, groups: &[Vec<(String, Value)>]) -> bool {
@@ -156,25 +150,6 @@ impl Link {
     #[must_use]
     pub fn can_fetch(&self, object: &str) -> bool {
         self.remote(object).is_some_and(|remote| remote.fetch.is_some())
-    }
-
-    /// Whether objects can be written.
-    #[must_use]
-    pub fn can_write(&self, object: &str) -> bool {
-        self.writing(object).is_some()
-    }
-
-    /// Whether a listed object says only some of its fields, so that the rest is known of a fetched one alone.
-    #[must_use]
-    pub fn is_partial(&self, object: &str) -> bool {
-        self.remote(object).is_some_and(|remote| remote.is_partial)
-    }
-
-    /// Whether a fetched object says all its fields, and a listed one that is not partial too: what it does not say is
-    /// empty.
-    #[must_use]
-    pub fn is_complete(&self, object: &str) -> bool {
-        self.remote(object).is_some_and(|remote| remote.is_complete)
     }
 
     /// Whether a write may be repeated after a lost answer without making a second object.
@@ -237,14 +212,6 @@ impl Link {
     #[must_use]
     pub fn settle_after(&self, object: &str) -> Duration {
         self.remote(object).map_or(Duration::ZERO, |remote| Duration::from_secs(remote.settle_after))
-    }
-
-    /// The fields that objects have in this account.
-    ///
-    /// # Errors
-    /// The platform does not tell.
-    pub async fn fields(&self, object: &str, options: &Fields) -> Result<Vec<RemoteField>, Trouble> {
-        self.desk()?.fields(object, options).await
     }
 
     /// Makes the platform call `url` when objects change: looks whether it still has the hooks that are known, and makes
