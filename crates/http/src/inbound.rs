@@ -33,6 +33,8 @@ pub(crate) async fn hook(State(server): State<Server>, Path(place): Path<Place>,
 }
 
 async fn taken(server: &Server, place: Place, request: Request) -> Result<(), Refusal> {
+    // Anybody may call: nothing is read for what nobody listens to.
+    server.office.listens(&place.connection, &place.object)?;
     let (parts, body) = request.into_parts();
     let body = request::bytes(body, limits::HOOK_BYTES_MAX).await?;
     let target = parts.uri.path_and_query().map_or_else(|| parts.uri.path(), |target| target.as_str());

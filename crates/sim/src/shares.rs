@@ -11,7 +11,7 @@ use crate::slow_store::SlowStore;
 use crate::time::{BEGINNING, SimClock, SimIds};
 use anyhow::{Context, anyhow};
 use async_trait::async_trait;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 use lockstep_connect::HookCall;
 use lockstep_core::clock::{Clock, Timestamp};
 use lockstep_core::command::Outcome;
@@ -46,8 +46,6 @@ const HUB: &str = "https://hub.example/";
 const ROWS: usize = 100_000;
 /// The custom field for cities at ActiveCampaign.
 const CITY: u64 = 3;
-/// The properties whose change BlueConic tells of.
-const TRIGGERS: [&str; 5] = ["email", "firstname", "lastname", "city", "interests"];
 
 /// A person as every platform should know them, by address: first and last name, city.
 pub type People = BTreeMap<String, [String; 3]>;
@@ -312,16 +310,7 @@ impl Shares {
         let connection = self.connections.get("blueconic").context("no connection")?;
         let hooks = connection::hooks(self.board()?, &Principal::Admin, "acme", connection).map_err(told)?;
         let url = &hooks.hooks.first().context("no hook")?.url;
-        let webhook = WebhookConnection {
-            name: "lockstep".to_owned(),
-            triggers: TRIGGERS.map(str::to_owned).into(),
-            segment: None,
-            method: Method::GET,
-            url: format!("{url}&id={{{{profileId}}}}"),
-            body: None,
-            secret: None,
-        };
-        self.platforms.blueconic.look(|blueconic| blueconic.connect_webhook(webhook));
+        self.platforms.blueconic.look(|blueconic| blueconic.connect_webhook(WebhookConnection::of_hub(url)));
         Ok(())
     }
 

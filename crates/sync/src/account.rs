@@ -4,9 +4,10 @@ use crate::control;
 use crate::registry::Registry;
 use lockstep_connect::Link;
 use lockstep_core::connection::{Connection, ConnectionState};
-use lockstep_core::ids::ConnectionId;
+use lockstep_core::ids::{BusinessId, ConnectionId};
 use lockstep_engine::World;
 use lockstep_engine::refusal::Refusal;
+use lockstep_engine::settings::Settings;
 use lockstep_store::settings::{Audit, Control, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_store::{Commit, StoreError, Work};
 use std::collections::BTreeMap;
@@ -49,24 +50,30 @@ impl Links {
     }
 }
 
-/// Changes a connection's row, again where somebody else did meanwhile. The change says whether there is one.
-pub(crate) async fn change(
+/// Whether a business is there and not closed: nothing is done for the shares of one that is.
+pub(crate) fn is_open(settings: &Settings, business: &BusinessId) -> bool {
+    settings.businesses.get(business).is_some_and(|(business, _)| !business.is_closed)
+}
+
+/// Changes a connection's row in somebody's name, again where somebody else did meanwhile. `change` gives it as it is to
+/// be, or none where it is to stay. Gives it as it is then; none where nothing was changed, or it is not there.
+///
+/// # Errors
+/// What `change` says, and what the store says.
+pub(crate) async fn change<E: From<StoreError>>(
     world: &World,
     id: ConnectionId,
-    action: &str,
-    change: impl Fn(&mut Connection) -> bool + Send,
-) -> Result<(), StoreError> {
+    (by, action): (&str, &str),
+    change: impl Fn(&Connection) -> Result<Option<Connection>, E> + Send,
+) -> Result<Option<Connection>, E> {
     for _try in 0..TRIES {
         let standing = world.settings.read(|settings| settings.sharing.connection(id));
-        let Some((connection, version)) = standing else { return Ok(()) };
-        let mut next = connection.as_ref().clone();
-        if !change(&mut next) {
-            return Ok(());
-        }
-        let audit = Audit::of(world.clock.now(), "system", action, id).within(&next.business);
+        let Some((connection, version)) = standing else { return Ok(None) };
+        let Some(next) = change(&connection)? else { return Ok(None) };
+        let audit = Audit::of(world.clock.now(), by, action, id).within(&next.business);
         let put = Put {
             key: SettingKey::new(SettingKind::Connection, id),
-            value: Some(Setting::Connection(Box::new(next))),
+            value: Some(Setting::Connection(Box::new(next.clone()))),
             expect: Expect::Version(version),
         };
         let control = Control { puts: vec![put], ..Control::of(audit) };
@@ -74,19 +81,18 @@ pub(crate) async fn change(
         world.settings.refresh(world.store.as_ref()).await?;
         match committed {
             Err(StoreError::Conflict(_)) => {}
-            other => return other.map(|_done| ()),
+            other => return Ok(other.map(|_done| Some(next))?),
         }
     }
-    Err(StoreError::Busy(format!("connection {id} changes too often")))
+    Err(StoreError::Busy(format!("connection {id} is being changed by others: try again in a moment")).into())
 }
 
 /// Notes that somebody must log in.
 pub(crate) async fn needs_login(world: &World, id: ConnectionId, reason: &str) -> Result<(), StoreError> {
     let since = world.clock.now();
-    change(world, id, "connection.needs-login", |connection| {
-        let was_ready = connection.is_ready();
-        connection.state = ConnectionState::NeedsLogin { since, reason: reason.to_owned() };
-        was_ready
-    })
-    .await
+    let lose = |connection: &Connection| {
+        let state = ConnectionState::NeedsLogin { since, reason: reason.to_owned() };
+        Ok::<_, StoreError>(connection.is_ready().then(|| Connection { state, ..connection.clone() }))
+    };
+    change(world, id, ("system", "connection.needs-login"), lose).await.map(drop)
 }

@@ -1,11 +1,13 @@
 //! Hooks of platforms on their way in: read, proved, and kept as hints before they are answered.
 
+use crate::account;
 use crate::control::account::{hook_key, opened};
 use crate::office::Office;
 use crate::worker::Order;
 use lockstep_connect::{Connector, Hint, HookCall, HookRefused};
 use lockstep_core::connection::Connection;
 use lockstep_core::error::{Code, Rejection, shown};
+use lockstep_core::external_id::ExternalId;
 use lockstep_core::ids::ConnectionId;
 use lockstep_core::share::Share;
 use lockstep_core::work::{WorkKey, WorkPut};
@@ -38,24 +40,36 @@ impl Keys {
 }
 
 impl Office {
+    /// That hooks are taken for a connection's object: asked before a call is read any further.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn listens(&self, connection: &str, object: &str) -> Result<(), Refusal> {
+        self.listeners(connection, object).map(drop)
+    }
+
+    /// The connection, and the shares that hooks of its object are for: at least one.
+    fn listeners(&self, connection: &str, object: &str) -> Result<(Arc<Connection>, Vec<Arc<Share>>), Refusal> {
+        let found = connection.parse::<ConnectionId>().ok().and_then(|id| {
+            self.world().settings.read(|settings| {
+                let (connection, _) = settings.sharing.connection(id)?;
+                let shares = settings.sharing.shares_on(id).map(|(share, _)| Arc::clone(share));
+                let wanted = |share: &Arc<Share>| share.slot() == object && share.takes_in() && share.switches.hooks;
+                let shares: Vec<_> = shares.filter(wanted).collect();
+                let is_taken = account::is_open(settings, &connection.business) && !shares.is_empty();
+                is_taken.then_some((connection, shares))
+            })
+        });
+        found.ok_or_else(|| Refusal::new(Code::NotFound, format!("no hooks are taken for {}", shown(object))))
+    }
+
     /// Takes a call of a platform. When this returns, what it said is durable.
     ///
     /// # Errors
     /// `not_found` for what takes no hooks, `unauthorized` for what does not prove where it comes from, `invalid_body`
     /// for what cannot be read, and what the store says.
     pub async fn hook(&self, connection: &str, object: &str, call: HookCall) -> Result<(), Refusal> {
-        let unknown = || Refusal::new(Code::NotFound, format!("no hooks are taken for {}", shown(object)));
-        let id: ConnectionId = connection.parse().map_err(|_odd| unknown())?;
-        let (connection, shares) = self
-            .world()
-            .settings
-            .read(|settings| {
-                let (connection, _) = settings.sharing.connection(id)?;
-                let shares = settings.sharing.shares_on(id).map(|(share, _)| Arc::clone(share));
-                let wanted = |share: &Arc<Share>| share.slot() == object && share.takes_in() && share.switches.hooks;
-                Some((connection, shares.filter(wanted).collect::<Vec<_>>()))
-            })
-            .ok_or_else(unknown)?;
+        let (connection, shares) = self.listeners(connection, object)?;
         let known = self.registry().get(&connection.connector, &connection.version)?;
         let call = HookCall {
             secret: hook_key(self.world(), &connection)?,
@@ -63,11 +77,9 @@ impl Office {
             now: self.world().clock.now(),
             ..call
         };
-        if shares.is_empty() {
-            return Err(unknown());
-        }
         for share in shares {
-            let hints = self.read_hook(&connection, &known.connector, &share, &call).await?;
+            let mut hints = self.read_hook(&connection, &known.connector, &share, &call).await?;
+            hints.retain(|hint| is_id(&connection, &share, hint));
             self.raise(&share, hints).await?;
         }
         Ok(())
@@ -118,6 +130,17 @@ impl Office {
         }
         Ok(())
     }
+}
+
+/// Whether what a hook calls an object is an id. What is none is left out and said in the log: no record could have it,
+/// and the other objects of the call are not held back by it.
+fn is_id(connection: &Connection, share: &Share, hint: &Hint) -> bool {
+    let checked = ExternalId::check(connection.provider.clone(), &connection.realm, None, &hint.id);
+    if checked.is_err() {
+        let bytes = hint.id.len();
+        tracing::warn!(share = %share.id, bytes, "a hook tells of an object whose id is too long or not printable");
+    }
+    checked.is_ok()
 }
 
 fn refused(why: &HookRefused) -> Refusal {

@@ -207,7 +207,9 @@ impl Office {
                     .collect(),
                 schema: Arc::as_ptr(&settings.schema(&connection.business)) as usize,
             };
-            let ready = sharing.connections().filter(|(connection, _)| connection.is_ready());
+            let is_wanted =
+                |connection: &Connection| connection.is_ready() && account::is_open(settings, &connection.business);
+            let ready = sharing.connections().filter(|(connection, _)| is_wanted(connection));
             let wanted = ready.map(|(connection, _)| (connection.id, (Arc::clone(connection), cause(connection))));
             wanted.filter(|(_, (_, cause))| !cause.shares.is_empty()).collect()
         })
@@ -363,8 +365,12 @@ impl Office {
         if let Err(reason) = unhooked {
             tracing::info!(share = %share.id, reason, "hooks are left to lapse");
         }
-        let forget = |connection: &mut Connection| connection.hooks.remove(&slot).is_some();
-        Ok(account::change(self.world(), connection.id, "connection.hooks", forget).await?)
+        let forget = |connection: &Connection| {
+            let mut next = connection.clone();
+            Ok::<_, StoreError>(next.hooks.remove(&slot).map(|_hooks| next))
+        };
+        account::change(self.world(), connection.id, ("system", "connection.hooks"), forget).await?;
+        Ok(())
     }
 }
 

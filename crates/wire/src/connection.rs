@@ -65,7 +65,7 @@ pub struct ConnectionView {
     /// Why somebody must log in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The shares that stand on it.
+    /// The shares that stand on it, as far as the caller may look after them.
     pub shares: Vec<ShareId>,
     /// When it was made, RFC 3339.
     pub created_at: String,

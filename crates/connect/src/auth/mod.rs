@@ -16,6 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use lockstep_expr::interpolation::Scope;
 use lockstep_manifest::{ApiKeyAuthenticator, Authenticator, RequestOption, Text};
 use serde_json::Value;
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
 use crate::account::Account;
@@ -29,7 +30,7 @@ pub(crate) enum Auth {
     Key(KeyAt, Text),
     Bearer(Text),
     Basic(Text, Option<Text>),
-    Granted(Box<oauth2::OAuth>),
+    Granted(Arc<oauth2::OAuth>),
     Signed(Box<oauth1::OAuth1>),
     Jwt(Box<jwt::Jwt>),
     Session(Box<session::Session>),
@@ -53,17 +54,45 @@ pub(crate) struct Token {
     pub(crate) got_at: Instant,
 }
 
-type Cell = Arc<tokio::sync::Mutex<Option<Token>>>;
+/// The place of one token. Whoever holds it may renew it; others wait, and share what comes of that.
+#[derive(Default)]
+pub(crate) struct Cell {
+    token: Arc<tokio::sync::Mutex<Option<Token>>>,
+    /// How many renewals have failed, and why the last one did.
+    failed: Mutex<(u64, Option<Failure>)>,
+}
+
+impl Cell {
+    pub(crate) async fn lock(&self) -> OwnedMutexGuard<Option<Token>> {
+        Arc::clone(&self.token).lock_owned().await
+    }
+
+    /// How many renewals have failed so far: asked before one waits.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Why the last renewal failed, where that was since there were so many failures.
+    pub(crate) fn failed_since(&self, failures: u64) -> Option<Failure> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.1.clone().filter(|_| failed.0 > failures)
+    }
+
+    pub(crate) fn fail(&self, failure: Failure) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        *failed = (failed.0 + 1, Some(failure));
+    }
+}
 
 /// The tokens of an account, by what was asked to get them.
 #[derive(Default)]
 pub(crate) struct Tokens {
-    cells: Mutex<BTreeMap<String, Cell>>,
+    cells: Mutex<BTreeMap<String, Arc<Cell>>>,
 }
 
 impl Tokens {
-    /// The place of one token: whoever holds it may renew it.
-    pub(crate) fn cell(&self, key: &str) -> Cell {
+    /// The place of one token.
+    pub(crate) fn cell(&self, key: &str) -> Arc<Cell> {
         let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(cells.entry(key.to_owned()).or_default())
     }
@@ -81,7 +110,7 @@ impl Auth {
             Some(Authenticator::ApiKey(key)) => Self::key(key)?,
             Some(Authenticator::Bearer(bearer)) => Self::Bearer(bearer.api_token.clone()),
             Some(Authenticator::Basic(basic)) => Self::Basic(basic.username.clone(), basic.password.clone()),
-            Some(Authenticator::OAuth(said)) => Self::Granted(Box::new(oauth2::OAuth::new(account, said)?)),
+            Some(Authenticator::OAuth(said)) => Self::Granted(Arc::new(oauth2::OAuth::new(account, said)?)),
             Some(Authenticator::OAuth1(said)) => Self::Signed(Box::new(oauth1::OAuth1::new(said, &account.scope())?)),
             Some(Authenticator::Jwt(said)) => Self::Jwt(Box::new(jwt::Jwt::new(said))),
             Some(Authenticator::Session(said)) => Self::Session(Box::new(session::Session::new(account, said)?)),

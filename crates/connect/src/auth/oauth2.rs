@@ -1,7 +1,8 @@
 //! OAuth 2 (RFC 6749): refresh token, client credentials, password, JWT bearer.
 //!
-//! A token is renewed shortly before it runs out, by whoever comes first; the others wait. A refresh token that is
-//! good for one use is given to whoever keeps the configuration before what came with it is used.
+//! A token is renewed shortly before it runs out, by whoever comes first; the others wait, and share what comes of it. A
+//! refresh token that is good for one use is given to whoever keeps the configuration before what came with it is used;
+//! so a renewal that has begun goes on when whoever asked for it does not wait any longer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +12,13 @@ use lockstep_expr::datetime;
 use lockstep_expr::interpolation::Scope;
 use lockstep_manifest::{FailureType, OAuthAuthenticator, RefreshTokenUpdater, Text};
 use serde_json::{Map, Value};
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::account::Account;
-use crate::auth::Token;
 use crate::auth::jwt::Jwt;
+use crate::auth::{Cell, Token};
 use crate::draft::{Draft, Form};
 use crate::failure::Failure;
 use crate::reply::Reply;
@@ -52,12 +55,13 @@ impl OAuth {
     }
 
     /// The access token, renewed where it has run out.
-    pub(crate) async fn token(&self) -> Result<String, Failure> {
+    pub(crate) async fn token(self: &Arc<Self>) -> Result<String, Failure> {
         let scope = self.account.scope();
         if let (Some(fixed), None) = (&self.said.access_token_value, &self.said.token_refresh_endpoint) {
             return Ok(fixed.text(&scope)?);
         }
         let cell = self.account.tokens.cell(&self.key);
+        let failures = cell.failures();
         let mut held = cell.lock().await;
         if held.is_none() {
             *held = self.given(&scope)?;
@@ -66,18 +70,48 @@ impl OAuth {
         if let Some(token) = held.as_ref().filter(|token| token.expires_at.is_none_or(|at| now < at)) {
             return Ok(token.value.clone());
         }
-        self.ask(&scope, &mut held).await
+        match cell.failed_since(failures) {
+            Some(failure) => Err(failure),
+            None => self.ask_through(cell, held).await,
+        }
     }
 
     /// Gets a new token in place of the one that was held then. Where several requests were refused with it, the first
     /// renews it for all: a platform may take back a token when it gives the next.
-    pub(crate) async fn renew(&self, proven_at: Instant) -> Result<(), Failure> {
+    pub(crate) async fn renew(self: &Arc<Self>, proven_at: Instant) -> Result<(), Failure> {
         let cell = self.account.tokens.cell(&self.key);
-        let mut held = cell.lock().await;
+        let failures = cell.failures();
+        let held = cell.lock().await;
         if held.as_ref().is_some_and(|token| token.got_at > proven_at) {
             return Ok(());
         }
-        self.ask(&self.account.scope(), &mut held).await.map(drop)
+        match cell.failed_since(failures) {
+            Some(failure) => Err(failure),
+            None => self.ask_through(cell, held).await.map(drop),
+        }
+    }
+
+    /// Asks in a task of its own, which ends also where nobody waits for it any more: between the request and its answer
+    /// nobody but it knows the next refresh token.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a renewal outlives the caller who hung up, and ends with its answer"
+    )]
+    async fn ask_through(
+        self: &Arc<Self>,
+        cell: Arc<Cell>,
+        mut held: OwnedMutexGuard<Option<Token>>,
+    ) -> Result<String, Failure> {
+        let oauth = Arc::clone(self);
+        let renewal = async move {
+            let asked = oauth.ask(&oauth.account.scope(), &mut held).await;
+            if let Err(failure) = &asked {
+                cell.fail(failure.clone());
+            }
+            asked
+        };
+        let ended = tokio::spawn(renewal.in_current_span()).await;
+        ended.unwrap_or_else(|error| Err(Failure::transient(format!("a token was not renewed to the end: {error}"))))
     }
 
     /// The token of the configuration, with the time at which it runs out.

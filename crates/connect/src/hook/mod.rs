@@ -87,15 +87,13 @@ fn hint(remote: &Remote, said: &Hooks, scope: &Map<String, Value>) -> Result<Opt
         return Err(HookRefused::Unread(format!("it tells no id ({} is empty)", said.id.source())));
     }
     if is_true(&said.gone)? {
-        return Ok(Some(Hint { id, is_gone: true, object: None, version: None }));
+        return Ok(Some(Hint { id, is_gone: true, object: None }));
     }
     let Some(blank) = &said.object else {
-        let version = said.version.as_ref().map(|version| version.text(scope)).transpose()?;
-        return Ok(Some(Hint { id, is_gone: false, object: None, version: version.filter(|text| !text.is_empty()) }));
+        return Ok(Some(Hint { id, is_gone: false, object: None }));
     };
     let raw = blank.value(scope)?;
     let found = object_of(remote, scope.clone(), &|_name| Table::default(), raw);
     let found = found.map_err(|trouble| HookRefused::Unread(trouble.failure.message))?;
-    let version = found.version.clone();
-    Ok(Some(Hint { id, is_gone: found.is_gone, version, object: Some(found) }))
+    Ok(Some(Hint { id, is_gone: found.is_gone, object: Some(found) }))
 }

@@ -44,8 +44,6 @@ pub struct Hint {
     pub is_gone: bool,
     /// The object, where hooks carry it whole.
     pub object: Option<Object>,
-    /// What grows with each edit, where the hook says it.
-    pub version: Option<String>,
 }
 
 /// Why a hook is not taken.

@@ -36,7 +36,7 @@ pub(crate) use desk::{draft_of, seen};
 pub(crate) use shape::object_of;
 pub(crate) use tables::Table;
 pub use trouble::{Class, Trouble};
-pub use types::{Bulk, Identity, Job, Object, RemoteField, Write, Written};
+pub use types::{Bulk, Hooks, Identity, Job, Object, Write, Written};
 
 /// A link to one account. Cloning shares tokens, budget and what was learnt of the account.
 #[derive(Clone)]
@@ -139,12 +139,6 @@ impl Link {
         }
     }
 
-    /// Whether objects can be looked up by values.
-    #[must_use]
-    pub fn can_find(&self, object: &str) -> bool {
-        self.remote(object).is_some_and(|remote| remote.find.is_some())
-    }
-
     /// Whether an object can be looked up by one of these groups.
     #[must_use]
     pub fn can_look_up(&self, object: &str, groups: &[Vec<(String, Value)>]) -> bool {
@@ -156,25 +150,6 @@ impl Link {
     #[must_use]
     pub fn can_fetch(&self, object: &str) -> bool {
         self.remote(object).is_some_and(|remote| remote.fetch.is_some())
-    }
-
-    /// Whether objects can be written.
-    #[must_use]
-    pub fn can_write(&self, object: &str) -> bool {
-        self.writing(object).is_some()
-    }
-
-    /// Whether a listed object says only some of its fields, so that the rest is known of a fetched one alone.
-    #[must_use]
-    pub fn is_partial(&self, object: &str) -> bool {
-        self.remote(object).is_some_and(|remote| remote.is_partial)
-    }
-
-    /// Whether a fetched object says all its fields, and a listed one that is not partial too: what it does not say is
-    /// empty.
-    #[must_use]
-    pub fn is_complete(&self, object: &str) -> bool {
-        self.remote(object).is_some_and(|remote| remote.is_complete)
     }
 
     /// Whether a write may be repeated after a lost answer without making a second object.
@@ -239,44 +214,15 @@ impl Link {
         self.remote(object).map_or(Duration::ZERO, |remote| Duration::from_secs(remote.settle_after))
     }
 
-    /// The fields that objects have in this account.
-    ///
-    /// # Errors
-    /// The platform does not tell.
-    pub async fn fields(&self, object: &str, options: &Fields) -> Result<Vec<RemoteField>, Trouble> {
-        self.desk()?.fields(object, options).await
-    }
-
-    /// Makes the platform call `url` when objects change; gives what is to be kept of it. `known` is what was kept
-    /// before, or null. The URL is given to the platform as it is: with the key in its query, where hooks prove
-    /// themselves so. `secret` is what the platform signs with, where it does.
-    ///
-    /// # Errors
-    /// The platform refuses, or hooks are set up there by people alone: then the message says how.
-    pub async fn hooks_register(
-        &self,
-        object: &str,
-        options: &Fields,
-        url: &str,
-        secret: &str,
-        known: &Value,
-    ) -> Result<Value, Trouble> {
-        self.desk()?.register(object, options, Wanted { url, secret }, known, false).await
-    }
-
-    /// Looks whether the platform still has our hooks, and makes those anew that it has lost; gives what is to be kept.
-    ///
-    /// # Errors
-    /// The platform refuses.
-    pub async fn hooks_check(
-        &self,
-        object: &str,
-        options: &Fields,
-        url: &str,
-        secret: &str,
-        known: &Value,
-    ) -> Result<Value, Trouble> {
-        self.desk()?.register(object, options, Wanted { url, secret }, known, true).await
+    /// Makes the platform call `url` when objects change: looks whether it still has the hooks that are known, and makes
+    /// those that are missing. `known` is what was kept of them, or null. The URL is given to the platform as it is: with
+    /// the key in its query, where hooks prove themselves so. `secret` is what the platform signs with, where it does.
+    /// Where hooks are set up there by people alone, the trouble says how.
+    pub async fn hooks_keep(&self, object: &str, options: &Fields, url: &str, secret: &str, known: &Value) -> Hooks {
+        match self.desk() {
+            Ok(desk) => desk.register(object, options, Wanted { url, secret }, known).await,
+            Err(trouble) => Hooks { known: known.clone(), trouble: Some(trouble) },
+        }
     }
 
     /// Takes our hooks back.

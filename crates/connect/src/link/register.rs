@@ -6,24 +6,46 @@ use aws_lc_rs::digest;
 use lockstep_core::Fields;
 use lockstep_manifest::{Register, Remote};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::desk::{Asked, Desk, seen};
-use super::{Class, Trouble};
+use super::{Class, Hooks, Trouble};
 use crate::failure::Failure;
 
 /// What is kept.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Deserialize)]
 struct Known {
     /// A digest of the URL.
     url: String,
     hooks: Vec<Hook>,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Hook {
     each: String,
     id: String,
+}
+
+impl Known {
+    fn of(kept: &Value) -> Self {
+        serde_json::from_value(kept.clone()).unwrap_or_default()
+    }
+
+    /// Null where there are none.
+    fn value(&self) -> Value {
+        if self.hooks.is_empty() { Value::Null } else { json!({"url": self.url, "hooks": self.hooks}) }
+    }
+
+    fn id(&self, each: &str) -> Option<&str> {
+        self.hooks.iter().find(|hook| hook.each == each).map(|hook| hook.id.as_str())
+    }
+
+    fn note(&mut self, each: &str, id: String) {
+        match self.hooks.iter_mut().find(|hook| hook.each == each) {
+            Some(hook) => hook.id = id,
+            None => self.hooks.push(Hook { each: each.to_owned(), id }),
+        }
+    }
 }
 
 /// The URL that the platform is to call, and the secret it may sign with.
@@ -42,49 +64,47 @@ impl Desk {
         Ok((remote, said.ok_or_else(|| Trouble::new(Class::Permanent, Failure::config(manual)))?))
     }
 
-    /// Makes the hooks that are missing. With `looks`, those that are known are looked for.
-    pub(super) async fn register(
+    /// Looks for the hooks that are known, and makes those that are missing.
+    pub(super) async fn register(&self, object: &str, options: &Fields, wanted: Wanted<'_>, known: &Value) -> Hooks {
+        let mut known = Known::of(known);
+        let kept = self.kept_up(object, options, wanted, &mut known).await;
+        Hooks { known: known.value(), trouble: kept.err() }
+    }
+
+    /// What is found or made is noted at once: what follows it may fail.
+    async fn kept_up(
         &self,
         object: &str,
         options: &Fields,
         wanted: Wanted<'_>,
-        known: &Value,
-        looks: bool,
-    ) -> Result<Value, Trouble> {
+        known: &mut Known,
+    ) -> Result<(), Trouble> {
         let (remote, said) = self.register_said(object)?;
         // A refusal may repeat what it was given.
         self.account().secrets.add(wanted.secret);
-        let known: Known = serde_json::from_value(known.clone()).unwrap_or_default();
         let url = digest_of(wanted.url);
-        let is_elsewhere = known.url != url;
-        if is_elsewhere {
-            self.take_back(object, options, &known).await?;
+        if known.url != url {
+            self.take_back(object, options, known).await?;
+            *known = Known { url, hooks: Vec::new() };
         }
         let one = [String::new()];
         let each = if said.each.is_empty() { one.as_slice() } else { said.each.as_slice() };
-        let mut hooks = Vec::new();
         for each in each {
-            let old = known.hooks.iter().find(|hook| hook.each == *each && !is_elsewhere);
             let mut scope = self.scope(options);
             scope.insert("url".to_owned(), wanted.url.into());
             scope.insert("secret".to_owned(), wanted.secret.into());
             scope.insert("each".to_owned(), each.as_str().into());
-            let id = match old {
-                Some(old) if !looks => Some(old.id.clone()),
-                old => self.there(remote, said, &scope, old.map(|hook| hook.id.as_str())).await?,
-            };
-            let id = match id {
+            let id = match self.there(remote, said, &scope, known.id(each)).await? {
                 Some(id) => id,
                 None => self.made(remote, said, &scope).await?,
             };
-            hooks.push(Hook { each: each.clone(), id });
+            known.note(each, id);
         }
-        serde_json::to_value(Known { url, hooks }).map_err(|error| Trouble::system(error.to_string()))
+        Ok(())
     }
 
     pub(super) async fn unregister(&self, object: &str, options: &Fields, known: &Value) -> Result<(), Trouble> {
-        let known: Known = serde_json::from_value(known.clone()).unwrap_or_default();
-        self.take_back(object, options, &known).await
+        self.take_back(object, options, &Known::of(known)).await
     }
 
     async fn take_back(&self, object: &str, options: &Fields, known: &Known) -> Result<(), Trouble> {

@@ -79,13 +79,11 @@ pub struct Bulk {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job(pub Value);
 
-/// A field of a remote object, as the account has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RemoteField {
-    /// Its place, as mappings name it.
-    pub path: String,
-    /// What people call it.
-    pub label: String,
-    /// The platform's word for its kind, where it says one.
-    pub kind: Option<String>,
+/// What is to be kept of our hooks at the platform: also where not all of them could be made, so that none is forgotten.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hooks {
+    /// What is known of them; null where there are none.
+    pub known: Value,
+    /// Why some are missing, where some are.
+    pub trouble: Option<Trouble>,
 }

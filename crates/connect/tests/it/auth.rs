@@ -1,7 +1,12 @@
 //! Tokens are got once for an account, renewed when they run out, and rotated refresh tokens are used from then on.
 
-use crate::platform::{Answer, Asked, Platform, page, read, source};
+use crate::oidc::{Drawer, MANIFEST, SHARING};
+use crate::platform::{Answer, Asked, Platform, page, read, source, world};
+use lockstep_connect::{Connector, Link, World};
 use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
 
 fn secured(authenticator: &str) -> String {
     let stream = |name: &str| {
@@ -160,4 +165,48 @@ async fn a_session_without_end_and_one_of_ages_are_no_trouble() {
       request_authentication: {type: Bearer}}";
     let outcome = read(&source(&secured(session)), json!({}), &platform, &[]).await;
     assert_eq!(outcome.problems, [""; 0]);
+}
+
+/// A link to an account whose token ran out long ago, and where its configuration is kept.
+fn run_out(platform: &Arc<Platform>) -> (Link, Arc<Drawer>) {
+    let connector = Connector::parse(MANIFEST, Some(SHARING), Arc::new(())).unwrap_or_else(|bad| panic!("{bad}"));
+    let config = json!({"url": "https://p.test", "client_secret": "sec", "credentials": {
+        "access_token": "t-0", "token_expiry_date": "2025-12-31T00:00:00Z", "refresh_token": "r-0",
+    }});
+    let drawer = Drawer::holding(config.clone());
+    let world = World { keep: Some(Arc::clone(&drawer) as _), ..world(platform) };
+    (connector.open(config, world).unwrap(), drawer)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_goes_on_when_whoever_asked_hangs_up() {
+    let platform = Platform::new(|asked| match asked.path.as_str() {
+        "/token" => Answer::json(&json!({"access_token": "t-1", "refresh_token": "r-1", "expires_in": 3600})),
+        _ => Answer::json(&json!({"sub": "anna"})),
+    });
+    let (link, drawer) = run_out(&platform);
+    // An answer takes a millisecond.
+    tokio::time::timeout(Duration::from_micros(500), link.identity()).await.unwrap_err();
+    assert_eq!(drawer.refresh_token(), "r-0");
+    // tidy: sleep: on simulated time, in which what is under way ends
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(drawer.refresh_token(), "r-1");
+    assert_eq!(link.identity().await.unwrap().id.as_deref(), Some("anna"));
+    assert_eq!(calls_to(&platform, "/token").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_waited_for_a_renewal_share_its_refusal() {
+    let platform = Platform::new(|_| Answer::status(400));
+    let (link, _drawer) = run_out(&platform);
+    let mut callers = JoinSet::new();
+    for _ in 0..8 {
+        let link = link.clone();
+        callers.spawn(async move { link.identity().await.unwrap_err().message });
+    }
+    let told = callers.join_all().await;
+    assert!(told.len() == 8 && told.iter().all(|text| text.contains("authorise again")), "{told:?}");
+    assert_eq!(calls_to(&platform, "/token").len(), 1);
+    link.identity().await.unwrap_err();
+    assert_eq!(calls_to(&platform, "/token").len(), 2, "whoever comes later asks anew");
 }

@@ -1,15 +1,17 @@
 //! Proofs of hooks, one by one: what fits is taken, and what is altered, missing or another's is not.
 
+use crate::platform::{Answer, Platform, world};
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, Method};
-use lockstep_connect::{Connector, Hint, HookCall, HookRefused};
+use lockstep_connect::{Class, Connector, Hint, HookCall, HookRefused};
 use lockstep_core::Fields;
 use lockstep_core::clock::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const MANIFEST: &str = "version: 1.0.0
 definitions: {requester: {type: HttpRequester, url_base: 'https://a.test'}}
@@ -100,4 +102,54 @@ fn several_proofs_must_all_hold_and_none_is_given_away_by_an_empty_secret() {
     check(verify, &both, &[one, two]);
     let nobody = HookCall { secret: String::new(), query: "key=".to_owned(), ..call(&[]) };
     assert!(matches!(taken(&connector("{kind: key}"), &nobody), Err(HookRefused::Unproven(_))));
+}
+
+const REGISTER: &str = "version: 1
+types:
+  contact:
+    type: contact
+    id: id
+    fields: {firstName: name}
+    hooks:
+      verbs: POST
+      decoder: json
+      id: '{{ item.id }}'
+      register:
+        each: [create, update, delete]
+        create: {post: /webhooks, json: {url: '{{ url }}', trigger: '{{ each }}'}, id: id}
+        check: {get: '/webhooks/{{ id }}', holds: '{{ body.id }}'}
+        delete: {delete: '/webhooks/{{ id }}'}
+";
+
+#[tokio::test(start_paused = true)]
+async fn hooks_that_were_made_before_one_fails_are_known_and_not_made_again() {
+    let is_full = Arc::new(AtomicBool::new(true));
+    let full = Arc::clone(&is_full);
+    let platform = Platform::new(move |asked| match asked.method.as_str() {
+        "POST" if asked.body.contains("update") && full.load(Ordering::SeqCst) => Answer::status(400),
+        "POST" => {
+            let body: Value = serde_json::from_str(&asked.body).unwrap();
+            Answer::json(&json!({"id": body["trigger"]}))
+        }
+        _ => Answer::json(&json!({"id": "there"})),
+    });
+    let made = || platform.asked.lock().unwrap().iter().filter(|asked| asked.method == "POST").count();
+    let connector = Connector::parse(MANIFEST, Some(REGISTER), Arc::new(())).unwrap_or_else(|bad| panic!("{bad}"));
+    let link = connector.open(json!({}), world(&platform)).unwrap();
+    let (none, url) = (Fields::new(), "https://hub.test/hook");
+    let first = link.hooks_keep("contact", &none, url, "the-key", &Value::Null).await;
+    assert_eq!(first.trouble.unwrap().class, Class::Permanent);
+    assert_eq!((first.known["hooks"].clone(), made()), (json!([{"each": "create", "id": "create"}]), 2));
+
+    is_full.store(false, Ordering::SeqCst);
+    let second = link.hooks_keep("contact", &none, url, "the-key", &first.known).await;
+    assert_eq!((second.trouble.clone(), made()), (None, 4), "the two that are missing");
+    assert_eq!(second.known["hooks"].as_array().unwrap().len(), 3);
+    assert_eq!(link.hooks_keep("contact", &none, url, "the-key", &second.known).await, second);
+
+    is_full.store(true, Ordering::SeqCst);
+    let moved = link.hooks_keep("contact", &none, "https://other.test/hook", "the-key", &second.known).await;
+    assert!(moved.trouble.is_some());
+    let taken_back = platform.asked.lock().unwrap().iter().filter(|asked| asked.method == "DELETE").count();
+    assert_eq!((taken_back, &moved.known["hooks"]), (3, &first.known["hooks"]));
 }

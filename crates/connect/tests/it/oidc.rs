@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::peer::{Moved, Peer, root};
 
-const MANIFEST: &str = r##"version: 1.0.0
+pub(crate) const MANIFEST: &str = r##"version: 1.0.0
 check: {type: CheckStream, stream_names: [me]}
 definitions:
   api:
@@ -41,7 +41,7 @@ streams:
 spec: {type: Spec, connection_specification: {type: object, properties: {}}}
 "##;
 
-const SHARING: &str = "version: 1
+pub(crate) const SHARING: &str = "version: 1
 requester: manifest#/definitions/api
 identity: {get: /me, id: sub}
 types: {person: {type: contact, stream: me, id: sub, fields: {}}}
@@ -50,18 +50,22 @@ types: {person: {type: contact, stream: me, id: sub, fields: {}}}
 const CALLERS: usize = 8;
 
 /// Where the configuration is kept, with how often it was kept and read.
-struct Drawer {
+pub(crate) struct Drawer {
     config: Mutex<Value>,
     keeps: AtomicUsize,
     reads: AtomicUsize,
 }
 
 impl Drawer {
+    pub(crate) fn holding(config: Value) -> Arc<Self> {
+        Arc::new(Self { config: Mutex::new(config), keeps: AtomicUsize::default(), reads: AtomicUsize::default() })
+    }
+
     fn config(&self) -> Value {
         self.config.lock().unwrap().clone()
     }
 
-    fn refresh_token(&self) -> Value {
+    pub(crate) fn refresh_token(&self) -> Value {
         self.config()["credentials"]["refresh_token"].clone()
     }
 
@@ -104,9 +108,7 @@ impl Provider {
             "access_token": "ran-out-long-ago", "token_expiry_date": "2025-12-31T00:00:00Z",
             "refresh_token": told["refreshToken"],
         }});
-        let drawer =
-            Drawer { config: Mutex::new(config), keeps: AtomicUsize::default(), reads: AtomicUsize::default() };
-        Self { peer, clock: Arc::new(Moved::to("2026-01-01T00:00:00Z")), drawer: Arc::new(drawer) }
+        Self { peer, clock: Arc::new(Moved::to("2026-01-01T00:00:00Z")), drawer: Drawer::holding(config) }
     }
 
     /// A link with what is kept.

@@ -5,7 +5,6 @@
 //! was written and reads back is equal to what was wanted. A bad value is a problem of its field, and no more.
 
 use super::codec::{Codec, plain};
-use super::path::Path;
 use super::{Entry, Mapping, REMOTE_ONLY, Way};
 use crate::Fields;
 use crate::error::{Code, Rejection, shown};
@@ -339,17 +338,6 @@ impl Compiled {
         self.entries.iter().filter(differs).map(|line| line.key.clone()).collect()
     }
 
-    /// The keys that were edited at the platform: what is shown now, and is not what a shadow holds. What is not said
-    /// is no edit.
-    #[must_use]
-    pub fn edited(&self, shown: &Fields, shadow: &Fields) -> Vec<String> {
-        let is_edited = |line: &&Line| {
-            let shown = shown.get(&line.key);
-            shown.is_some_and(|shown| !line.is_equal(shown, shadow.get(&line.key).unwrap_or(&Value::Null)))
-        };
-        self.entries.iter().filter(is_edited).map(|line| line.key.clone()).collect()
-    }
-
     /// What is wanted, with sets that are merged completed by the members that are there: written as a whole, it takes
     /// none of them away.
     #[must_use]
@@ -400,11 +388,6 @@ impl Compiled {
             Some((line.said.path.as_ref()?.to_string(), line.encoded(value.clone()).ok()?))
         };
         fields.iter().map(place).collect()
-    }
-
-    /// The remote places that it reads or writes.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.entries.iter().filter_map(|line| line.said.path.as_ref())
     }
 
     /// The remote objects that fields refer to, by field.

@@ -13,12 +13,10 @@ pub struct Sharing {
     connections: BTreeMap<ConnectionId, (Arc<Connection>, u64)>,
     shares: BTreeMap<ShareId, (Arc<Share>, u64)>,
     by_connection: BTreeMap<ConnectionId, BTreeSet<ShareId>>,
-    version: u64,
 }
 
 impl Sharing {
     pub(super) fn apply(&mut self, id: &str, value: Option<Setting>, version: u64) {
-        self.version = self.version.max(version);
         if let Ok(id) = id.parse::<ConnectionId>() {
             match value {
                 Some(Setting::Connection(connection)) => {
@@ -37,12 +35,6 @@ impl Sharing {
                 self.shares.insert(id, (Arc::new(*share), version));
             }
         }
-    }
-
-    /// The version at which any of them last changed.
-    #[must_use]
-    pub const fn version(&self) -> u64 {
-        self.version
     }
 
     /// A connection, with the version of its row.

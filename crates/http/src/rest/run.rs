@@ -7,6 +7,7 @@ use axum::extract::State;
 use lockstep_core::error::Code;
 use lockstep_core::limits;
 use lockstep_engine::refusal::Refusal;
+use lockstep_sync::control::problem::Deed;
 use lockstep_sync::control::run::Step;
 use lockstep_sync::control::{problem, run};
 use lockstep_wire::run::{ProblemView, ProblemsBody, ProblemsReplayed, RunView};
@@ -123,6 +124,12 @@ pub(crate) async fn problem(State(server): State<Server>, asked: OfOne) -> Answe
     ok(&problem::get(&server.sharing, &asked.principal, business, id).await?)
 }
 
+async fn done(server: &Server, asked: &OfOne, deed: Deed) -> Answer {
+    asked.nothing()?;
+    let (business, id) = &asked.places;
+    ok(&problem::done(&server.sharing, &asked.principal, (business, id), deed).await?)
+}
+
 pub(crate) fn replay_doc() -> Doc {
     doc("Problems", "Try once more")
         .about("It goes by itself when that works.")
@@ -131,9 +138,7 @@ pub(crate) fn replay_doc() -> Doc {
 }
 
 pub(crate) async fn replay(State(server): State<Server>, asked: OfOne) -> Answer {
-    asked.nothing()?;
-    let (business, id) = &asked.places;
-    ok(&problem::replay(&server.sharing, &asked.principal, business, id).await?)
+    done(&server, &asked, Deed::Replay).await
 }
 
 pub(crate) fn dismiss_doc() -> Doc {
@@ -144,9 +149,7 @@ pub(crate) fn dismiss_doc() -> Doc {
 }
 
 pub(crate) async fn dismiss(State(server): State<Server>, asked: OfOne) -> Answer {
-    asked.nothing()?;
-    let (business, id) = &asked.places;
-    ok(&problem::dismiss(&server.sharing, &asked.principal, business, id).await?)
+    done(&server, &asked, Deed::Dismiss).await
 }
 
 pub(crate) fn replay_all_doc() -> Doc {

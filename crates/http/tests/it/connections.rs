@@ -2,9 +2,10 @@
 
 use crate::office::Office;
 use crate::shop::Shop;
-use lockstep_core::connection::Connection;
+use lockstep_core::connection::{Connection, ConnectionState};
 use lockstep_engine::control::hold;
 use lockstep_engine::seal::sealed_in_connection;
+use lockstep_store::settings::{Audit, Control, Expect, Put, Setting, SettingKey, SettingKind};
 use lockstep_store::{Commit, Work};
 use lockstep_sync::control::account;
 use serde_json::{Value, json};
@@ -192,9 +193,15 @@ async fn a_token_that_is_spent_is_replaced_before_it_is_needed() {
 async fn lost_credentials_are_told_and_found_again() {
     let office = shop().await;
     let id = made(&office).await;
-    let connection = stored(&office, &id).id;
-    assert!(account::lose(&office.world, connection, "the key was withdrawn").await.expect("a commit"));
-    assert!(!account::lose(&office.world, connection, "again").await.expect("a commit"), "that is no news");
+    let now = office.world.clock.now();
+    let state = ConnectionState::NeedsLogin { since: now, reason: "the key was withdrawn".to_owned() };
+    let lost = Connection { state, ..stored(&office, &id) };
+    let audit = Audit::of(now, "system", "connection.needs-login", lost.id).within(&lost.business);
+    let key = SettingKey::new(SettingKind::Connection, lost.id);
+    let put = Put { key, value: Some(Setting::Connection(Box::new(lost))), expect: Expect::Anything };
+    let work = Work::Control(Box::new(Control { puts: vec![put], ..Control::of(audit) }));
+    office.store.commit(Commit { id: None, work }).await.expect("a commit");
+    office.world.settings.refresh(office.store.as_ref()).await.expect("settings");
     let read = office.rest("GET", &format!("{HOME}/{id}"), &office.manager.key, &Value::Null).await;
     assert_eq!((&read.body["state"], &read.body["reason"]), (&json!("needs-login"), &json!("the key was withdrawn")));
     let checked = office.rest("POST", &format!("{HOME}/{id}/check"), &office.manager.key, &Value::Null).await;

@@ -11,6 +11,7 @@ mod connections;
 mod crew;
 mod erase;
 mod feed;
+mod hooks;
 mod letters;
 mod limits;
 mod logins;

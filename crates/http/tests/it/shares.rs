@@ -218,6 +218,59 @@ async fn nobody_shares_more_than_they_see() {
 }
 
 #[tokio::test]
+async fn nobody_decides_where_a_connection_leads_whose_shares_they_do_not_see() {
+    let office = shop().await;
+    let (_, made) = share(&office).await;
+    let home = format!("{HOME}/connections/{}", made.body["connection"].as_str().expect("an id"));
+    let all = json!(["read", "query", "write", "subscribe", "files", "manage"]);
+    office.crew.asked();
+    for (name, grant) in [
+        ("typed", json!({"abilities": all, "types": {"invoice": ["read", "write"]}})),
+        ("hidden", json!({"abilities": all, "hiddenFields": {"contact": ["phone"]}})),
+    ] {
+        let badge = office.badge("Acme", name, &grant).await;
+        let ask = async |method: &str, path: &str, body: Value| {
+            office.rest(method, &format!("{home}{path}"), &badge.key, &body).await
+        };
+        for (method, path, body) in [
+            ("PATCH", "?test=false", json!({"config": {"key": "mine"}})),
+            ("PATCH", "", json!({"label": "Mine"})),
+            ("POST", "/check", Value::Null),
+            ("POST", "/authorize", json!({})),
+            ("POST", "/revoke", Value::Null),
+            ("DELETE", "", Value::Null),
+        ] {
+            let answer = ask(method, path, body).await;
+            assert_eq!((answer.status, answer.code()), (403, "outside_grant"), "{name} {method} {path}: {answer:?}");
+            assert!(!answer.message().contains("contact"), "{answer:?}");
+        }
+        assert_eq!(ask("GET", "/hooks", Value::Null).await.body, json!({"hooks": []}), "{name}: a hook's key is in it");
+        let seen = ask("GET", "", Value::Null).await;
+        assert_eq!((seen.status, &seen.body["state"], &seen.body["shares"]), (200, &json!("ready"), &json!([])));
+    }
+    assert!(office.crew.asked().is_empty());
+    let whole = call(&office, "GET", &home[HOME.len()..], Value::Null).await;
+    assert_eq!((&whole.body["label"], &whole.body["shares"]), (&json!("Shop"), &json!([made.body["id"]])));
+}
+
+#[tokio::test]
+async fn credentials_of_another_account_do_not_come_in_under_standing_shares() {
+    let office = shop().await;
+    let (id, made) = share(&office).await;
+    let path = format!("/connections/{}", made.body["connection"].as_str().expect("an id"));
+    let patch = async |body: Value| call(&office, "PATCH", &format!("{path}?test=false"), body).await;
+    let other = json!({"config": {"key": "key-of-another"}});
+    let refused = patch(other.clone()).await;
+    assert_eq!((refused.status, refused.code()), (422, "connection_failed"), "{refused:?}");
+    assert!(refused.message().contains("acc-2"), "{}", refused.message());
+    assert_eq!(patch(json!({"label": "Renamed", "config": {}})).await.status, 200);
+    let standing = call(&office, "GET", &path, Value::Null).await;
+    assert_eq!((&standing.body["realm"], &standing.body["label"]), (&json!("acc-1"), &json!("Renamed")));
+    assert_eq!(call(&office, "DELETE", &format!("/shares/{id}"), Value::Null).await.status, 204);
+    assert_eq!(patch(other).await.status, 200, "no ids stand under the account any more");
+}
+
+#[tokio::test]
 async fn a_preview_shows_both_ways_and_writes_nothing() {
     let office = shop().await;
     let (id, _) = share(&office).await;

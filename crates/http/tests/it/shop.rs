@@ -74,10 +74,12 @@ impl Transport for Shop {
     async fn send(&self, request: Request) -> Result<Response, SendError> {
         let proof = request.headers.get("x-api-key").or_else(|| request.headers.get("authorization"));
         let is_known = proof.is_some_and(|key| key == "right-key" || key == "Bearer right-key");
+        let is_other = proof.is_some_and(|key| key == "key-of-another");
         let (status, body) = match request.url.path() {
             "/token" => self.token(&request.body),
             "/refresh" => self.refreshed(&request.body),
             path if is_known => answer(path),
+            "/me" if is_other => (200, json!({"account": "acc-2", "name": "Another shop"})),
             _ => (401, json!({"error": "no"})),
         };
         let mut headers = http::HeaderMap::new();

@@ -4,7 +4,6 @@
 use crate::failure::Failure;
 use crate::wire_up::spawn;
 use crate::world::SystemClock;
-use http::Method;
 use lockstep_core::clock::{Clock, Timestamp};
 use lockstep_egress::Transport;
 use lockstep_sim::chance::Chance;
@@ -22,8 +21,6 @@ const SEED: u64 = 6;
 const SPEED: u32 = 10;
 /// How often webhooks are sent that have come due.
 const HOOKS_EVERY: Duration = Duration::from_millis(10);
-/// The properties whose change BlueConic tells of.
-const TRIGGERS: [&str; 5] = ["email", "firstname", "lastname", "city", "interests"];
 const INTERESTS: [&str; 5] = ["rowing", "football", "chess", "sailing", "running"];
 
 /// The three platforms.
@@ -98,16 +95,7 @@ impl Doubles {
 
     /// From now on BlueConic calls this address when a profile changes.
     pub(super) fn connect_hooks(&self, url: &str, transport: Arc<dyn Transport>) {
-        let webhook = WebhookConnection {
-            name: "lockstep".to_owned(),
-            triggers: TRIGGERS.map(str::to_owned).into(),
-            segment: None,
-            method: Method::GET,
-            url: format!("{url}&id={{{{profileId}}}}"),
-            body: None,
-            secret: None,
-        };
-        self.blueconic.look(|blueconic| blueconic.connect_webhook(webhook));
+        self.blueconic.look(|blueconic| blueconic.connect_webhook(WebhookConnection::of_hub(url)));
         let site = Arc::clone(&self.blueconic);
         spawn(async move {
             // It ends with the process.

@@ -24,8 +24,6 @@ use tokio::net::TcpListener;
 pub(crate) const SPEED: u32 = 10;
 /// How often webhooks are sent that have come due.
 const HOOKS_EVERY: Duration = Duration::from_millis(10);
-/// The properties whose change BlueConic tells of.
-const TRIGGERS: [&str; 5] = ["email", "firstname", "lastname", "city", "interests"];
 
 /// The machine's time.
 pub(crate) fn now() -> Timestamp {
@@ -160,14 +158,12 @@ impl Club {
 
 /// From now on BlueConic calls this address when a profile changes: by GET with its id, or with a body by POST.
 pub(crate) fn set_webhook(site: &Arc<Site<BlueConic>>, name: &str, url: &str, body: Option<&str>) {
-    let webhook = WebhookConnection {
-        name: name.to_owned(),
-        triggers: TRIGGERS.map(str::to_owned).into(),
-        segment: None,
-        method: if body.is_some() { Method::POST } else { Method::GET },
-        url: if body.is_some() { url.to_owned() } else { format!("{url}&id={{{{profileId}}}}") },
-        body: body.map(str::to_owned),
-        secret: None,
+    let by_get = WebhookConnection { name: name.to_owned(), ..WebhookConnection::of_hub(url) };
+    let webhook = match body {
+        Some(body) => {
+            WebhookConnection { method: Method::POST, url: url.to_owned(), body: Some(body.to_owned()), ..by_get }
+        }
+        None => by_get,
     };
     site.look(|blueconic| {
         blueconic.disconnect_webhooks();

@@ -23,8 +23,6 @@ part! {
         gone: Option<Fill>,
         /// The raw object, where calls carry it whole; thin ones have none, and it is fetched.
         object: Option<Blank>,
-        /// What grows with each edit; sees `item`. Where `object` is given, its own.
-        version: Option<Fill>,
         /// How a call proves where it comes from: all of them. The key in the query where nothing is said.
         verify: Many<Verifier>,
         /// How one asks for them.

@@ -30,8 +30,8 @@ pub use call::Call;
 pub use fill::{Blank, Fill, Pick};
 pub use hooks::{CheckHook, Decoding, Digest, Encoding, Hooks, KeyFetch, ListHooks, Proof, Register, Verifier};
 pub use remote::{
-    Batch, BulkSaid, ClassSaid, Columns, ErrorSaid, Fetch, Find, Listed, Moment, OptionSaid, Poll, Remote, Shape, Step,
-    Steps, Submit, Writing,
+    Batch, BulkSaid, ClassSaid, ErrorSaid, Fetch, Find, Listed, Moment, OptionSaid, Poll, Remote, Shape, Step, Steps,
+    Submit, Writing,
 };
 
 /// The version of this format.
@@ -232,9 +232,6 @@ fn check(said: &Said, at: &At<'_>, manifest: &Manifest, problems: &mut Vec<Probl
     for (name, remote) in &said.types {
         if let Some(stream) = remote.stream.as_ref().filter(|stream| !has_stream(stream)) {
             tell(&["types", name, "stream"], format!("the manifest has no stream {stream}"));
-        }
-        for columns in remote.columns.iter().filter(|columns| !has_stream(&columns.stream)) {
-            tell(&["types", name, "columns"], format!("the manifest has no stream {}", columns.stream));
         }
         for table in remote.shape.iter().filter_map(|shape| shape.names.as_ref()) {
             if !said.names.contains_key(table) {

@@ -5,7 +5,10 @@ use anyhow::anyhow;
 use lockstep_core::clock::Clock as _;
 use lockstep_core::ids::ShareId;
 use lockstep_core::run::{Counts, RunKind, RunState};
+use lockstep_engine::control::business;
+use lockstep_engine::principal::Principal;
 use lockstep_sim::platforms::Faults;
+use lockstep_sim::platforms::copernica::Copernica;
 use lockstep_sim::shares::{Shares, count_writes, differences};
 use lockstep_sim::world::simulate;
 use serde_json::json;
@@ -236,6 +239,50 @@ fn nothing_of_an_erased_record_stays_with_its_shares() {
         world.erase(record).await?;
         world.wait(Duration::from_secs(30)).await;
         assert_eq!(world.problems().await?, []);
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn hooks_at_a_platform_are_made_once_and_looked_after_each_hour() {
+    simulate(async {
+        let world = Shares::begin(6, 3).await?;
+        let database = json!({"database": Copernica::DATABASE.to_string()});
+        let share = world.share("copernica-v4", json!({"direction": "in", "options": database})).await?;
+        world.settle(&[share]).await?;
+        let calls = |what: &str| {
+            let seen = world.platforms.copernica.seen();
+            seen.iter().filter(|seen| seen.what.starts_with(what) && seen.status < 300).count()
+        };
+        assert_eq!((calls("POST /v4/webhooks"), calls("GET /v4/webhook/")), (3, 0), "one for each trigger");
+        world.wait(Duration::from_secs(2 * 3_600 + 120)).await;
+        assert_eq!((calls("POST /v4/webhooks"), calls("GET /v4/webhook/")), (3, 6), "the same worker looked twice");
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn nothing_is_shared_any_more_when_a_business_is_closed() {
+    simulate(async {
+        let world = Shares::begin(7, 20).await?;
+        let shares = world.share_all().await?;
+        world.settle(&shares).await?;
+        let calls = || {
+            let at = &world.platforms;
+            at.blueconic.seen().len() + at.copernica.seen().len() + at.activecampaign.seen().len()
+        };
+        let before = calls();
+        world.wait(Duration::from_secs(600)).await;
+        assert!(calls() > before, "a pull each five minutes");
+        let engine = &world.board()?.world;
+        business::delete(engine, &Principal::Admin, "acme").await.map_err(|refused| anyhow!("{refused:?}"))?;
+        world.wait(Duration::from_secs(5)).await;
+        let closed = calls();
+        world.edit_one();
+        world.wait(Duration::from_secs(1_200)).await;
+        assert_eq!(calls(), closed);
         Ok(())
     })
     .unwrap();

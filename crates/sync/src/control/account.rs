@@ -2,6 +2,7 @@
 
 use super::config::{difference, patched, shown};
 use super::must_let_out;
+use crate::account::change;
 use crate::registry::{Known, Registry};
 use async_trait::async_trait;
 use lockstep_connect::{Failure, FailureType, Keep, Link};
@@ -9,16 +10,11 @@ use lockstep_core::connection::{Connection, ConnectionState};
 use lockstep_core::error::{Code, Rejection};
 use lockstep_core::ids::ConnectionId;
 use lockstep_engine::World;
-use lockstep_engine::control::commit;
 use lockstep_engine::refusal::Refusal;
 use lockstep_engine::seal::connection_place;
-use lockstep_store::StoreError;
-use lockstep_store::settings::{Audit, Control, Expect, Put, Setting, SettingKey, SettingKind};
+use lockstep_store::settings::{Expect, Put, Setting, SettingKey, SettingKind};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// Tries to keep a configuration while others change the connection.
-const KEEP_TRIES_MAX: usize = 5;
 
 /// The put of a connection.
 pub(super) fn put(connection: Connection, expect: Expect) -> Put {
@@ -101,22 +97,12 @@ pub(super) fn way_out(world: &World, keep: Option<Arc<dyn Keep>>) -> lockstep_co
     lockstep_connect::World { transport: Arc::clone(&world.transport), clock: Arc::clone(&world.clock), seed, keep }
 }
 
-/// A link to a connection's account. There should be one at a time: two that refresh one token undo each other.
+/// A link to a connection's account, whatever state it is in. There should be one at a time: two that refresh one token
+/// undo each other.
 ///
 /// # Errors
-/// `connection_not_ready`; `busy` while the hub is held; `not_found` where its connector is no more;
-/// `connection_failed`, where the connector does not take the configuration.
-pub fn link(world: &Arc<World>, registry: &Registry, connection: &Connection) -> Result<Link, Refusal> {
-    if let Some(refused) = unready(connection) {
-        return Err(refused);
-    }
-    open(world, registry, connection)
-}
-
-/// The same whatever state the connection is in, to try whether it works again.
-///
-/// # Errors
-/// Those of [`link`].
+/// `connection_not_ready` where it holds no credentials; `busy` while the hub is held; `not_found` where its connector is
+/// no more; `connection_failed`, where the connector does not take the configuration.
 pub fn open(world: &Arc<World>, registry: &Registry, connection: &Connection) -> Result<Link, Refusal> {
     must_let_out(world)?;
     let known = registry.get(&connection.connector, &connection.version)?;
@@ -124,27 +110,6 @@ pub fn open(world: &Arc<World>, registry: &Registry, connection: &Connection) ->
     let keeper = keeper(world, &known, connection.id, config.clone());
     let link = known.connector.open(config, way_out(world, Some(keeper)));
     link.map_err(|failure| Refusal::new(Code::ConnectionFailed, format!("{}: {}", known.name, failure.message)))
-}
-
-/// Notes that a platform takes a connection's credentials no more: nothing is called with them until somebody has logged
-/// in, given others, or found by a check that they do work. Whether that is news.
-///
-/// # Errors
-/// What the store says.
-pub async fn lose(world: &World, connection: ConnectionId, reason: &str) -> Result<bool, StoreError> {
-    for _ in 0..KEEP_TRIES_MAX {
-        let found = world.settings.read(|settings| settings.sharing.connection(connection));
-        let Some((standing, version)) = found.filter(|(standing, _)| standing.is_ready()) else { return Ok(false) };
-        let now = world.clock.now();
-        let state = ConnectionState::NeedsLogin { since: now, reason: reason.to_owned() };
-        let puts = vec![put(Connection { state, ..(*standing).clone() }, Expect::Version(version))];
-        let audit = Audit::of(now, "system", "connection.needs-login", connection).within(&standing.business);
-        match commit(world, Control { puts, ..Control::of(audit) }).await {
-            Err(StoreError::Conflict(_)) => world.settings.refresh(world.store.as_ref()).await?,
-            other => return other.map(|()| true),
-        }
-    }
-    Ok(false)
 }
 
 /// Who keeps what a platform changes of a connection's configuration; `kept` is the configuration that it is given.
@@ -191,53 +156,29 @@ struct Keeper {
     kept: Mutex<Value>,
 }
 
-impl Keeper {
-    fn now(&self) -> Option<(Arc<Connection>, u64)> {
-        self.world.settings.read(|settings| settings.sharing.connection(self.connection))
-    }
-
-    /// Puts what is new into the configuration as it stands now; whether that was in time.
-    async fn put(&self, config: &Value) -> Result<bool, Refusal> {
-        let Some((connection, version)) = self.now() else {
-            return Err(Refusal::new(Code::NotFound, format!("{} is no more", self.connection)));
-        };
-        let patch = difference(&self.kept.lock().unwrap_or_else(PoisonError::into_inner), config);
-        let standing = patched(opened(&self.world, &connection)?, &patch)?;
-        let next = with_config(&self.world, (*connection).clone(), &self.known, &standing)?;
-        let audit = Audit::of(self.world.clock.now(), "system", "connection.refresh", connection.id);
-        let puts = vec![put(next, Expect::Version(version))];
-        let control = Control { puts, ..Control::of(audit.within(&connection.business)) };
-        match commit(&self.world, control).await {
-            Ok(()) => Ok(true),
-            Err(StoreError::Conflict(_)) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
 #[async_trait]
 impl Keep for Keeper {
+    /// Puts what is new into the configuration as it stands now.
     async fn keep(&self, config: &Value) -> Result<(), Failure> {
-        let failed = |text: String| Failure { kind: FailureType::Transient, message: text };
-        for _ in 0..KEEP_TRIES_MAX {
-            match self.put(config).await {
-                Ok(true) => {
-                    *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = config.clone();
-                    return Ok(());
-                }
-                Ok(false) => {
-                    let read = self.world.settings.refresh(self.world.store.as_ref()).await;
-                    read.map_err(|error| failed(error.to_string()))?;
-                }
-                Err(refusal) => return Err(failed(refusal.rejection.message)),
+        let failed = |message: String| Failure { kind: FailureType::Transient, message };
+        let patch = difference(&self.kept.lock().unwrap_or_else(PoisonError::into_inner), config);
+        let keep = |connection: &Connection| {
+            let standing = patched(opened(&self.world, connection)?, &patch)?;
+            Ok::<_, Refusal>(Some(with_config(&self.world, connection.clone(), &self.known, &standing)?))
+        };
+        match change(&self.world, self.connection, ("system", "connection.refresh"), keep).await {
+            Ok(Some(_)) => {
+                *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = config.clone();
+                Ok(())
             }
+            Ok(None) => Err(failed(format!("{} is no more", self.connection))),
+            Err(refusal) => Err(failed(refusal.rejection.message)),
         }
-        Err(failed(format!("{} is being changed by others: its new credentials could not be kept", self.connection)))
     }
 
     async fn reread(&self) -> Option<Value> {
         self.world.settings.refresh(self.world.store.as_ref()).await.ok()?;
-        let (connection, _) = self.now()?;
+        let (connection, _) = self.world.settings.read(|settings| settings.sharing.connection(self.connection))?;
         opened(&self.world, &connection).ok()
     }
 }

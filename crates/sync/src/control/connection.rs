@@ -1,7 +1,7 @@
 //! Connections: made, changed, tried, revoked, dropped, listed.
 
 use super::account::{Remembering, hook_key, keeper, opened, put, schema, unready, way_out, with_config};
-use super::{Switchboard, config, must_let_out};
+use super::{Switchboard, config, must_let_out, share};
 use crate::registry::Known;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,6 +26,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What is to be done where a platform does not tell whose account it is.
+const NO_ACCOUNT: &str =
+    "it must tell whose account this is, since shares stand on the connection: try again when it does";
+
 /// One of a business's connections, with the version of its row.
 pub(super) fn find(board: &Switchboard, business: &BusinessId, id: &str) -> Result<(Arc<Connection>, u64), Refusal> {
     let id: ConnectionId = id.parse()?;
@@ -33,6 +37,18 @@ pub(super) fn find(board: &Switchboard, business: &BusinessId, id: &str) -> Resu
     found
         .filter(|(connection, _)| connection.business == *business)
         .ok_or_else(|| Refusal::new(Code::NotFound, format!("there is no connection {id} in {business}")))
+}
+
+/// The same for whoever may decide where it leads.
+pub(super) fn steered(
+    board: &Switchboard,
+    principal: &Principal,
+    business: &Business,
+    id: &str,
+) -> Result<(Arc<Connection>, u64), Refusal> {
+    let found = find(board, &business.id, id)?;
+    share::must_have_all(board, principal, business, found.0.id)?;
+    Ok(found)
 }
 
 /// The shares that stand on a connection.
@@ -43,8 +59,9 @@ pub(super) fn shares_on(board: &Switchboard, connection: ConnectionId) -> Vec<Ar
         .read(|settings| settings.sharing.shares_on(connection).map(|(share, _)| Arc::clone(share)).collect())
 }
 
-fn view(board: &Switchboard, connection: &Connection) -> ConnectionView {
-    let shares = shares_on(board, connection.id);
+/// A connection with those of its shares that the caller may look after.
+fn view(board: &Switchboard, principal: &Principal, business: &Business, connection: &Connection) -> ConnectionView {
+    let shares = share::kept_on(board, principal, business, connection.id);
     ConnectionView::of(connection, shares.iter().map(|share| share.id).collect())
 }
 
@@ -56,6 +73,17 @@ pub(super) struct Tried {
     state: ConnectionState,
 }
 
+/// What is asked of a platform before a configuration is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trial {
+    /// Nothing.
+    None,
+    /// Whose account it is.
+    Account,
+    /// That too, and whether it works.
+    Whole,
+}
+
 /// Tries a configuration: that the connector takes it, and, where asked, that the platform does. `keep` is told what the
 /// platform changes of it on the way.
 pub(super) async fn tried(
@@ -63,20 +91,24 @@ pub(super) async fn tried(
     known: &Known,
     given: Value,
     keep: Option<Arc<dyn Keep>>,
-    is_tested: bool,
+    trial: Trial,
 ) -> Result<Tried, Refusal> {
     if given.to_string().len() > limits::CONTROL_BYTES_MAX {
         let text = format!("the configuration is over {} bytes", limits::CONTROL_BYTES_MAX);
         return Err(Rejection::new(Code::InvalidValue, text).at_field("config").into());
     }
-    if is_tested {
+    if trial != Trial::None {
         must_let_out(&board.world)?;
     }
     let memory = keep.map(Remembering::new);
     let keep = memory.clone().map(|memory| memory as Arc<dyn Keep>);
     let link = known.connector.open(given.clone(), way_out(&board.world, keep));
     let link = link.map_err(|failure| Rejection::new(Code::InvalidValue, failure.message).at_field("config"))?;
-    let identity = if is_tested { Some(proven(known, &link).await?) } else { None };
+    let identity = match trial {
+        Trial::None => None,
+        Trial::Account => Some(in_time(account_of(known, &link), NO_ACCOUNT).await?),
+        Trial::Whole => Some(proven(known, &link).await?),
+    };
     let kept = memory.and_then(|memory| memory.latest());
     let config = kept.or_else(|| link.session().take_kept_config()).unwrap_or(given);
     Ok(Tried { config, identity, state: ConnectionState::Ready })
@@ -89,26 +121,40 @@ pub(super) fn has_login(known: &Known) -> bool {
 
 /// Whose account a link leads to, once the platform has taken its credentials.
 async fn proven(known: &Known, link: &Link) -> Result<Identity, Refusal> {
-    let failed = |text: &str| {
-        Refusal::new(
-            Code::ConnectionFailed,
-            format!("{} did not take this: {}", known.name, link.session().clean(text)),
-        )
-    };
     let proof = async {
         if let Check::Fails(why) = link.session().check().await {
-            return Err(failed(&why));
+            return Err(not_taken(known, link, &why));
         }
-        if known.connector.sharing.is_none() {
-            return Ok(Identity::default());
-        }
-        link.identity().await.map_err(|failure| failed(&failure.message))
+        account_of(known, link).await
     };
+    in_time(proof, "give ?test=false to keep it untried").await
+}
+
+/// Whose account a link leads to, where its connector can tell.
+async fn account_of(known: &Known, link: &Link) -> Result<Identity, Refusal> {
+    if known.connector.sharing.is_none() {
+        return Ok(Identity::default());
+    }
+    link.identity().await.map_err(|failure| not_taken(known, link, &failure.message))
+}
+
+fn not_taken(known: &Known, link: &Link, why: &str) -> Refusal {
+    let text = format!("{} did not take this: {}", known.name, link.session().clean(why));
+    Refusal::new(Code::ConnectionFailed, text)
+}
+
+async fn in_time(proof: impl Future<Output = Result<Identity, Refusal>>, way_out: &str) -> Result<Identity, Refusal> {
     let patience = Duration::from_millis(limits::CONNECTION_TEST_MS_MAX);
     tokio::time::timeout(patience, proof).await.unwrap_or_else(|_late| {
-        let text = format!("no answer in {} s; give ?test=false to keep it untried", patience.as_secs());
-        Err(failed(&text))
+        let text = format!("no answer in {} s; {way_out}", patience.as_secs());
+        Err(Refusal::new(Code::ConnectionFailed, text))
     })
+}
+
+/// Whether shares stand on a connection whose platform tells whose account it is: their ids are that account's.
+fn is_bound(board: &Switchboard, known: &Known, connection: &Connection) -> bool {
+    let tells = known.connector.sharing.as_ref().is_some_and(|sharing| sharing.identity.is_some());
+    tells && connection.realm != connection.id.to_string() && !shares_on(board, connection.id).is_empty()
 }
 
 /// The slug under which the ids of a connection's objects stand.
@@ -225,7 +271,8 @@ pub async fn create(
     let label = check_label("label", &body.label)?;
     let provider = provider(board, &business, &known, body.provider)?;
     let config = config::patched(json!({}), &body.config)?;
-    let tried = match tried(board, &known, config.clone(), None, is_tested).await {
+    let trial = if is_tested { Trial::Whole } else { Trial::None };
+    let tried = match tried(board, &known, config.clone(), None, trial).await {
         Err(refusal) if has_login(&known) && refusal.rejection.code == Code::ConnectionFailed => {
             let state = ConnectionState::NeedsLogin { since: world.clock.now(), reason: refusal.rejection.message };
             Tried { config, identity: None, state }
@@ -262,14 +309,14 @@ pub async fn create(
     let mut control = blank_in(world, principal, &business.id, "connection.create", id);
     control.puts.push(put(connection.clone(), Expect::Absent));
     commit(world, control).await?;
-    Ok(view(board, &connection))
+    Ok(view(board, principal, &business, &connection))
 }
 
 /// Changes a connection; what is left out stays. A new configuration or version is tried first, unless the caller says
-/// otherwise.
+/// otherwise; whose account it is of is asked all the same while shares stand on the connection.
 ///
 /// # Errors
-/// Those of [`create`].
+/// Those of [`create`]; `outside_grant` where shares on it carry more than the caller has.
 pub async fn update(
     board: &Switchboard,
     principal: &Principal,
@@ -279,7 +326,7 @@ pub async fn update(
 ) -> Result<ConnectionView, Refusal> {
     let world = &board.world;
     let business = managed(world, principal, business)?;
-    let (mut standing, mut version) = find(board, &business.id, id)?;
+    let (mut standing, mut version) = steered(board, principal, &business, id)?;
     let label = body.label.as_deref().map(|label| check_label("label", label)).transpose()?;
     let is_reconfigured = body.config.is_some() || body.version.is_some();
     let mut next = (*standing).clone();
@@ -292,7 +339,12 @@ pub async fn update(
         // A trial may spend a token that stays; one that was given anew is not the connection's before it has passed.
         let is_own = !standing.config.is_empty() && config::has_same_secrets(&schema(&known), &before, &given);
         let keep = is_own.then(|| keeper(world, &known, standing.id, given.clone()));
-        let tried = tried(board, &known, given, keep, is_tested).await?;
+        let trial = match is_tested {
+            true => Trial::Whole,
+            false if given != before && is_bound(board, &known, &standing) => Trial::Account,
+            false => Trial::None,
+        };
+        let tried = tried(board, &known, given, keep, trial).await?;
         let changed = config::difference(&before, &tried.config);
         (standing, version) = find(board, &business.id, id)?;
         let config = config::patched(config_of(board, &standing)?, &changed)?;
@@ -305,7 +357,7 @@ pub async fn update(
     if is_reconfigured {
         board.workers.reopen(next.id);
     }
-    Ok(view(board, &next))
+    Ok(view(board, principal, &business, &next))
 }
 
 /// A connection's configuration; an empty one where it was revoked.
@@ -329,7 +381,7 @@ pub(super) async fn replace(
 /// Tries a connection as it stands. One that needed a login and works is ready from then on.
 ///
 /// # Errors
-/// `business_not_found`, `forbidden`, `not_found`, `connection_not_ready` where it was revoked.
+/// `business_not_found`, `forbidden`, `not_found`, `outside_grant`, `connection_not_ready` where it was revoked.
 pub async fn check(
     board: &Switchboard,
     principal: &Principal,
@@ -337,7 +389,7 @@ pub async fn check(
     id: &str,
 ) -> Result<ConnectionChecked, Refusal> {
     let business = managed(&board.world, principal, business)?;
-    let (connection, _) = find(board, &business.id, id)?;
+    let (connection, _) = steered(board, principal, &business, id)?;
     if let (ConnectionState::Revoked { .. }, Some(refused)) = (&connection.state, unready(&connection)) {
         return Err(refused);
     }
@@ -365,7 +417,7 @@ pub async fn check(
 /// Ends a connection's credentials: they are gone from here, with the key of its hooks. Its shares stay, and wait.
 ///
 /// # Errors
-/// `business_not_found`, `forbidden`, `not_found`.
+/// `business_not_found`, `forbidden`, `not_found`, `outside_grant`.
 pub async fn revoke(
     board: &Switchboard,
     principal: &Principal,
@@ -373,9 +425,9 @@ pub async fn revoke(
     id: &str,
 ) -> Result<ConnectionView, Refusal> {
     let business = managed(&board.world, principal, business)?;
-    let (connection, _) = find(board, &business.id, id)?;
+    let (connection, _) = steered(board, principal, &business, id)?;
     if matches!(connection.state, ConnectionState::Revoked { .. }) {
-        return Ok(view(board, &connection));
+        return Ok(view(board, principal, &business, &connection));
     }
     board.workers.unhook(&connection).await?;
     // Taking hooks back may have changed what is kept of them.
@@ -391,17 +443,17 @@ pub async fn revoke(
     };
     replace(board, principal, "connection.revoke", next.clone(), version).await?;
     board.workers.reopen(next.id);
-    Ok(view(board, &next))
+    Ok(view(board, principal, &business, &next))
 }
 
 /// Drops a connection that no share stands on.
 ///
 /// # Errors
-/// `business_not_found`, `forbidden`, `not_found`, `connection_in_use`.
+/// `business_not_found`, `forbidden`, `not_found`, `outside_grant`, `connection_in_use`.
 pub async fn delete(board: &Switchboard, principal: &Principal, business: &str, id: &str) -> Result<(), Refusal> {
     let business = managed(&board.world, principal, business)?;
     let _turn = board.turn.lock().await;
-    let (connection, version) = find(board, &business.id, id)?;
+    let (connection, version) = steered(board, principal, &business, id)?;
     if let Some(share) = shares_on(board, connection.id).first() {
         let text = format!("{} ({}) stands on this connection: delete its shares first", share.id, share.label);
         return Err(Refusal::new(Code::ConnectionInUse, text));
@@ -421,7 +473,7 @@ pub async fn delete(board: &Switchboard, principal: &Principal, business: &str, 
 /// `business_not_found`, `forbidden`, `not_found`.
 pub fn get(board: &Switchboard, principal: &Principal, business: &str, id: &str) -> Result<ConnectionView, Refusal> {
     let business = managed(&board.world, principal, business)?;
-    Ok(view(board, &find(board, &business.id, id)?.0))
+    Ok(view(board, principal, &business, &find(board, &business.id, id)?.0))
 }
 
 /// The connections of a business, oldest first.
@@ -433,10 +485,11 @@ pub fn list(board: &Switchboard, principal: &Principal, business: &str) -> Resul
     let all: Vec<_> = board.world.settings.read(|settings| {
         settings.sharing.connections_of(&business.id).map(|(connection, _)| Arc::clone(connection)).collect()
     });
-    Ok(all.iter().map(|connection| view(board, connection)).collect())
+    Ok(all.iter().map(|connection| view(board, principal, &business, connection)).collect())
 }
 
-/// The addresses of a connection's inbound hooks, for those who set them up at the platform by hand.
+/// The addresses of a connection's inbound hooks, for those who set them up at the platform by hand: those of the shares
+/// that the caller may look after.
 ///
 /// # Errors
 /// `business_not_found`, `forbidden`, `not_found`, `connection_not_ready` where it was revoked.
@@ -455,6 +508,6 @@ pub fn hooks(board: &Switchboard, principal: &Principal, business: &str, id: &st
             manual: said.manual.clone(),
         })
     };
-    let shares = shares_on(board, connection.id);
+    let shares = share::kept_on(board, principal, &business, connection.id);
     Ok(HooksView { hooks: shares.iter().filter(|share| share.takes_in()).filter_map(hook).collect() })
 }

@@ -5,8 +5,9 @@
 
 use super::account::{opened, put, way_out, with_config};
 use super::config::{difference, patched};
-use super::connection::{find, has_login, identified, replace, tried};
+use super::connection::{Trial, has_login, identified, replace, steered, tried};
 use super::{Switchboard, must_let_out};
+use crate::account;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
@@ -30,8 +31,6 @@ use url::Url;
 
 /// Where the word that brings somebody back is sealed for.
 const STATE_PLACE: &str = "login/state";
-/// Tries to keep credentials while others change the connection.
-const STORE_TRIES_MAX: usize = 5;
 
 /// How somebody came back.
 #[derive(Clone, Debug, Default)]
@@ -67,8 +66,8 @@ fn callback(board: &Switchboard) -> String {
 /// Begins a login: gives the address at which somebody is to log in.
 ///
 /// # Errors
-/// `business_not_found`, `forbidden`, `not_found`, `connection_not_ready` where the connector knows no login or the
-/// connection was revoked, `connection_failed`, `url_refused`.
+/// `business_not_found`, `forbidden`, `not_found`, `outside_grant`, `connection_not_ready` where the connector knows no
+/// login or the connection was revoked, `connection_failed`, `url_refused`.
 pub async fn begin(
     board: &Switchboard,
     principal: &Principal,
@@ -77,7 +76,7 @@ pub async fn begin(
 ) -> Result<AuthorizeView, Refusal> {
     let world = &board.world;
     let business = managed(world, principal, business)?;
-    let (connection, version) = find(board, &business.id, id)?;
+    let (connection, version) = steered(board, principal, &business, id)?;
     let known = board.registry.get(&connection.connector, &connection.version)?;
     if !has_login(&known) {
         return Err(not_ready(format!("{} knows no login: give credentials with PATCH, as config", known.name)));
@@ -194,23 +193,17 @@ async fn finish(
         Ok(Err(failure)) => return Err(failed(format!("{} took no code: {}", known.name, failure.message))),
         Err(_late) => return Err(failed(format!("{} did not answer in {} s", known.name, patience.as_secs()))),
     };
-    let tried = tried(board, &known, config, None, true).await?;
+    let tried = tried(board, &known, config, None, Trial::Whole).await?;
     let gained = difference(&before, &tried.config);
-    for _ in 0..STORE_TRIES_MAX {
-        let (standing, version) = find(board, &connection.business, &connection.id.to_string())?;
-        let config: Value = patched(opened(world, &standing)?, &gained)?;
-        let next = with_config(world, (*standing).clone(), &known, &config)?;
-        let next = Connection { state: ConnectionState::Ready, ..identified(board, next, &tried)? };
-        let puts = vec![put(next.clone(), Expect::Version(version))];
-        let control = Control { puts, ..Control::of(audit(board, authorizing, "connection.login", &next)) };
-        match commit(world, control).await {
-            Ok(()) => {
-                board.workers.reopen(next.id);
-                return Ok(());
-            }
-            Err(StoreError::Conflict(_)) => world.settings.refresh(world.store.as_ref()).await?,
-            Err(error) => return Err(error.into()),
-        }
+    let keep = |standing: &Connection| {
+        let config: Value = patched(opened(world, standing)?, &gained)?;
+        let next = identified(board, with_config(world, standing.clone(), &known, &config)?, &tried)?;
+        Ok::<_, Refusal>(Some(Connection { state: ConnectionState::Ready, ..next }))
+    };
+    let kept = account::change(world, connection.id, (authorizing.by.as_str(), "connection.login"), keep).await?;
+    if kept.is_none() {
+        return Err(Refusal::new(Code::NotFound, format!("{} is no more", connection.id)));
     }
-    Err(Refusal::new(Code::Busy, "the connection is being changed by others: log in again in a moment"))
+    board.workers.reopen(connection.id);
+    Ok(())
 }

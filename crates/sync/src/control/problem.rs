@@ -24,6 +24,15 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+/// What can be done with a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// What it is of is tried once more.
+    Replay,
+    /// It is closed without that.
+    Dismiss,
+}
+
 /// Problems by share and id, and where to go on.
 type Found = (Vec<(Arc<Share>, Problem)>, Option<WorkKey>);
 
@@ -137,37 +146,31 @@ pub async fn get(board: &Switchboard, principal: &Principal, business: &str, id:
     Ok(ProblemView::of(&find(board, principal, &business, id).await?.1))
 }
 
-/// Tries what a problem is of once more. It goes by itself when that works.
+/// Does something with a problem. What is tried again goes by itself when that works; what is dismissed comes up anew
+/// where the same fails again.
 ///
 /// # Errors
 /// `business_not_found`, `forbidden`, `not_found`.
-pub async fn replay(
+pub async fn done(
     board: &Switchboard,
     principal: &Principal,
-    business: &str,
-    id: &str,
+    (business, id): (&str, &str),
+    deed: Deed,
 ) -> Result<ProblemView, Refusal> {
     let business = managed(&board.world, principal, business)?;
     let (share, problem) = find(board, principal, &business, id).await?;
-    board.workers.replay(&share, std::slice::from_ref(&problem)).await?;
-    note_in(&board.world, principal, &business.id, "problem.replay", problem.id).await?;
-    Ok(ProblemView::of(&problem))
-}
-
-/// Closes a problem without trying again. It comes up anew where the same fails again.
-///
-/// # Errors
-/// `business_not_found`, `forbidden`, `not_found`.
-pub async fn dismiss(
-    board: &Switchboard,
-    principal: &Principal,
-    business: &str,
-    id: &str,
-) -> Result<ProblemView, Refusal> {
-    let business = managed(&board.world, principal, business)?;
-    let (share, problem) = find(board, principal, &business, id).await?;
-    board.workers.dismiss(&share, std::slice::from_ref(&problem)).await?;
-    note_in(&board.world, principal, &business.id, "problem.dismiss", problem.id).await?;
+    let problems = std::slice::from_ref(&problem);
+    let action = match deed {
+        Deed::Replay => {
+            board.workers.replay(&share, problems).await?;
+            "problem.replay"
+        }
+        Deed::Dismiss => {
+            board.workers.dismiss(&share, problems).await?;
+            "problem.dismiss"
+        }
+    };
+    note_in(&board.world, principal, &business.id, action, problem.id).await?;
     Ok(ProblemView::of(&problem))
 }
 

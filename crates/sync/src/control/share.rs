@@ -11,7 +11,7 @@ use lockstep_core::application::Business;
 use lockstep_core::connection::Connection;
 use lockstep_core::error::{Code, Rejection};
 use lockstep_core::grant::{Ability, TypeAccess};
-use lockstep_core::ids::{ShareId, TypeId};
+use lockstep_core::ids::{ConnectionId, ShareId, TypeId};
 use lockstep_core::limits;
 use lockstep_core::run::Run;
 use lockstep_core::share::{Direction, History, OnLeave, Share, Switches};
@@ -54,6 +54,28 @@ fn must_have(principal: &Principal, business: &Business, share: &Share) -> Resul
     Err(Rejection::new(Code::OutsideGrant, text).at_field("type").into())
 }
 
+/// That somebody may decide where a connection leads: they have what every share on it carries, those that they do not
+/// see as well.
+///
+/// # Errors
+/// `outside_grant`, which names no type: that there are such shares is all that is told.
+pub(super) fn must_have_all(
+    board: &Switchboard,
+    principal: &Principal,
+    business: &Business,
+    connection: ConnectionId,
+) -> Result<(), Refusal> {
+    let shares = connection::shares_on(board, connection);
+    if shares.iter().all(|share| must_have(principal, business, share).is_ok()) {
+        return Ok(());
+    }
+    let text = format!(
+        "shares on {connection} carry more than this credential may see or write, and where it leads decides who gets \
+         that: let somebody do this who may use all of those types"
+    );
+    Err(Refusal::new(Code::OutsideGrant, text))
+}
+
 /// One of a business's shares that the caller may look after, with the version of its row.
 pub(super) fn find(
     board: &Switchboard,
@@ -75,6 +97,17 @@ pub(super) fn kept(board: &Switchboard, principal: &Principal, business: &Busine
         .world
         .settings
         .read(|settings| settings.sharing.shares_of(&business.id).map(|(share, _)| Arc::clone(share)).collect());
+    all.into_iter().filter(|share| may_keep(principal, business, &share.ty)).collect()
+}
+
+/// Those of a connection.
+pub(super) fn kept_on(
+    board: &Switchboard,
+    principal: &Principal,
+    business: &Business,
+    connection: ConnectionId,
+) -> Vec<Arc<Share>> {
+    let all = connection::shares_on(board, connection);
     all.into_iter().filter(|share| may_keep(principal, business, &share.ty)).collect()
 }
 

@@ -6,8 +6,10 @@ use crate::account;
 use crate::control::account::hook_key;
 use crate::control::hook_url;
 use crate::lane::Lane;
-use lockstep_connect::Class;
+use lockstep_connect::{Class, Hooks};
+use lockstep_core::connection::Connection;
 use lockstep_core::ids::ShareId;
+use lockstep_store::StoreError;
 use serde_json::Value;
 
 /// How often the platform is asked whether it still knows our hooks, in milliseconds.
@@ -31,27 +33,32 @@ impl Worker {
 
     async fn keep_hooks_of(&mut self, share: ShareId) -> Result<(), Halt> {
         let (Some(lane), Some(public)) = (self.lanes.get(&share), &self.shared.public_url) else { return Ok(()) };
-        let (object, options) = (&lane.share.object, &lane.share.options);
-        let Ok(key) = hook_key(&self.world, &self.connection) else { return Ok(()) };
-        let url = hook_url(public, self.connection.id, &lane.slot, Some(&key));
-        let known = self.connection.hooks.get(&lane.slot).cloned().unwrap_or_default();
-        let kept = match known {
-            Value::Null => self.link.hooks_register(object, options, &url, &key, &known).await,
-            _ => self.link.hooks_check(object, options, &url, &key, &known).await,
-        };
-        match kept {
-            Ok(kept) if kept != known => {
-                let slot = lane.slot.clone();
-                let keep = |connection: &mut lockstep_core::connection::Connection| {
-                    connection.hooks.insert(slot.clone(), kept.clone());
-                    true
+        // As it stands now: what this worker began with knows nothing of the hooks that it has made since.
+        let id = self.connection.id;
+        let connection = self.world.settings.read(|settings| settings.sharing.connection(id));
+        let Some((connection, _)) = connection else { return Ok(()) };
+        let Ok(key) = hook_key(&self.world, &connection) else { return Ok(()) };
+        let url = hook_url(public, id, &lane.slot, Some(&key));
+        let known = connection.hooks.get(&lane.slot).cloned().unwrap_or_default();
+        let Hooks { known: kept, trouble } =
+            self.link.hooks_keep(&lane.share.object, &lane.share.options, &url, &key, &known).await;
+        if kept != known {
+            let slot = &lane.slot;
+            let keep = |connection: &Connection| {
+                let mut next = connection.clone();
+                match &kept {
+                    Value::Null => next.hooks.remove(slot),
+                    kept => next.hooks.insert(slot.clone(), kept.clone()),
                 };
-                Ok(account::change(&self.world, self.connection.id, "connection.hooks", keep).await?)
-            }
-            Ok(_as_it_was) => Ok(()),
-            Err(trouble) if trouble.class == Class::Auth => Err(Halt::Login(trouble.failure.message)),
+                Ok::<_, StoreError>(Some(next))
+            };
+            account::change(&self.world, id, ("system", "connection.hooks"), keep).await?;
+        }
+        match trouble {
+            None => Ok(()),
+            Some(trouble) if trouble.class == Class::Auth => Err(Halt::Login(trouble.failure.message)),
             // People set them up there, or it is tried again: pulls bring what hooks would have.
-            Err(trouble) => {
+            Some(trouble) => {
                 tracing::info!(share = %share, reason = %trouble, "hooks are not set up by the hub");
                 Ok(())
             }

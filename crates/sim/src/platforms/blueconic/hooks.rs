@@ -30,7 +30,24 @@ pub struct WebhookConnection {
     pub secret: Option<(&'static str, String)>,
 }
 
+/// The properties whose change a hub is told of.
+const TOLD_TO_HUBS: [&str; 5] = ["email", "firstname", "lastname", "city", "interests"];
+
 impl WebhookConnection {
+    /// One that calls a hub by GET, with the profile's id behind the URL's query.
+    #[must_use]
+    pub fn of_hub(url: &str) -> Self {
+        Self {
+            name: "hub".to_owned(),
+            triggers: TOLD_TO_HUBS.map(str::to_owned).into(),
+            segment: None,
+            method: Method::GET,
+            url: format!("{url}&id={{{{profileId}}}}"),
+            body: None,
+            secret: None,
+        }
+    }
+
     pub(super) fn is_triggered_by(&self, changed: &[String], is_member: impl Fn(&str) -> bool) -> bool {
         let is_meant = changed.iter().any(|property| self.triggers.contains(property));
         is_meant && self.segment.as_deref().is_none_or(is_member)
