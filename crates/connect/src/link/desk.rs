@@ -10,7 +10,7 @@ use std::time::Duration;
 use lockstep_core::Fields;
 use lockstep_egress::SendError;
 use lockstep_manifest::{
-    Action, Blank, Call, ClassSaid, ErrorSaid, FailureType, HttpRequester, Method, Remote, Sharing,
+    Action, Blank, Call, ClassSaid, ErrorSaid, FailureType, HttpRequester, Method, Remote, Sharing, Step,
 };
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
@@ -266,6 +266,14 @@ pub(super) fn meaning(error: &ErrorSaid, scope: &Map<String, Value>) -> Result<M
 /// Whether a condition holds; none always does.
 pub(super) fn holds(when: Option<&lockstep_manifest::Fill>, scope: &Map<String, Value>) -> Result<bool, Trouble> {
     Ok(when.map_or(Ok(true), |when| when.is_true(scope))?)
+}
+
+/// Puts what is kept of a step's answer into the scope of those after it.
+pub(super) fn keep(scope: &mut Map<String, Value>, step: &Step, seen: &Map<String, Value>) -> Result<(), Trouble> {
+    for (name, fill) in &step.keep {
+        scope.insert(name.clone(), fill.value(seen)?);
+    }
+    Ok(())
 }
 
 /// The scope with an answer in it: `status`, `body`, `headers`.
