@@ -9,6 +9,7 @@ mod oidc;
 mod paging;
 mod peer;
 mod platform;
+mod ready_made;
 mod sample;
 mod source;
 mod stranger;
