@@ -167,6 +167,6 @@ class Tryton(Application):
 
     def parties(self):
         """All parties, each with all that it is reached by."""
-        fields = ["name", "contact_mechanisms.type", "contact_mechanisms.value"]
+        fields = ["name", "write_date", "contact_mechanisms.type", "contact_mechanisms.value"]
         query = urllib.parse.urlencode({"f": fields, "d": base64.b64encode(b"[]").decode()}, doseq=True)
         return call("GET", f"{self.url}/rest/model/party.party?{query}", self.key)

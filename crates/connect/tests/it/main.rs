@@ -12,5 +12,6 @@ mod platform;
 mod ready_made;
 mod sample;
 mod source;
+mod steps;
 mod stranger;
 mod trouble;
