@@ -138,7 +138,7 @@ class Editor:
         if kind < 3:
             self.make()
         elif kind == 3:
-            self.change(item, {"phone": None})
+            self.change(item, self.chance.choice([{"phone": None}, {"first_name": None, "last_name": None}]))
         elif kind == 4:
             self.change(item, {"first_name": self.chance.choice(FIRST), "last_name": self.chance.choice([None, *LAST])})
         elif kind == 5:

