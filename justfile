@@ -60,6 +60,12 @@ airbyte-all DIR:
     cargo build -q -p lockstep
     target/peers/airbyte/bin/python tests/airbyte/all.py target/debug/lockstep {{ DIR }}
 
+# The guide from Directus to Tryton as it stands, with both; then edits, lost hooks, and all of both sides compared
+accept:
+    tests/accept/install.sh
+    cargo build -q -p lockstep
+    python3 tests/accept/accept.py target/debug/lockstep
+
 # The crates' documentation, ours only
 docs:
     cargo doc --workspace --no-deps

@@ -12,11 +12,13 @@ pub(crate) struct Verdict {
     pub(crate) action: Action,
     pub(crate) kind: FailureType,
     pub(crate) message: Option<String>,
+    /// Whether a handler says so; if not, it is what the status usually means to a reader.
+    pub(crate) is_said: bool,
 }
 
 impl Verdict {
     const fn plain(action: Action, kind: FailureType) -> Self {
-        Self { action, kind, message: None }
+        Self { action, kind, message: None, is_said: false }
     }
 }
 
@@ -82,7 +84,8 @@ fn default(handler: &DefaultErrorHandler, reply: &Reply, scope: &Scope) -> Resul
                 Some(kind) if action == Action::Fail => kind,
                 _ => by_status(reply).kind,
             };
-            return Ok(Verdict { action, kind, message: message.filter(|text| !text.is_empty()) });
+            let message = message.filter(|text| !text.is_empty());
+            return Ok(Verdict { action, kind, message, is_said: true });
         }
     }
     Ok(by_status(reply))

@@ -10,6 +10,8 @@ use std::fmt::{self, Write as _};
 use std::io;
 use std::sync::LazyLock;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{GeneralPurpose, STANDARD, URL_SAFE};
 use minijinja::value::{Kwargs, Rest, ValueKind, from_args};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value, filters};
 
@@ -23,6 +25,7 @@ pub(crate) static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     engine.set_unknown_method_callback(method);
     comparisons(&mut engine);
     growing_filters(&mut engine);
+    base64_filters(&mut engine);
     // These show the inside of the engine, hold state, or pad without limit.
     for name in ["debug", "namespace"] {
         engine.remove_global(name);
@@ -122,6 +125,31 @@ fn growing_filters(engine: &mut Environment<'static>) {
         let (first, end) = end.map_or((0, first), |end| (first, end));
         let items: Vec<i64> = (first..end).step_by(step.unwrap_or(1).max(1)).take(ITEMS_MAX + 1).collect();
         few("range", items.len()).map(|()| Value::from(items))
+    });
+}
+
+/// Texts in base64, with `=` at the end: with `+` and `/`, or for URLs with `-` and `_`. Reading takes both.
+fn base64_filters(engine: &mut Environment<'static>) {
+    let encoded = |name: &'static str, alphabet: &'static GeneralPurpose| {
+        move |text: &Value| {
+            if is_missing(text) {
+                return Ok(Value::UNDEFINED);
+            }
+            let text = text.as_str().ok_or_else(|| refuse(format!("{name} takes a text; use `|tojson` before it")))?;
+            fits(name, base64::encoded_len(text.len(), true).unwrap_or(usize::MAX))?;
+            Ok::<_, Error>(Value::from(alphabet.encode(text)))
+        }
+    };
+    engine.add_filter("base64encode", encoded("base64encode", &STANDARD));
+    engine.add_filter("base64url", encoded("base64url", &URL_SAFE));
+    engine.add_filter("base64decode", |text: &Value| {
+        if is_missing(text) {
+            return Ok(Value::UNDEFINED);
+        }
+        let letters = text.as_str().map(|text| text.trim().replace('-', "+").replace('_', "/"));
+        let bytes = letters.and_then(|letters| STANDARD.decode(letters).ok());
+        let bytes = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        bytes.map(Value::from).ok_or_else(|| refuse("base64decode was given no text in base64".to_owned()))
     });
 }
 

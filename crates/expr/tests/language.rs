@@ -139,6 +139,30 @@ fn no_expression_runs_long_or_grows_large() {
     check_error(&bomb, ExprErrorKind::Eval);
     let quotes = format!("'\"'{}", "|tojson".repeat(400));
     check_error(&quotes, ExprErrorKind::Eval);
+    let coded = format!("'x'{}", "|base64encode".repeat(60));
+    check_error(&coded, ExprErrorKind::Eval);
+}
+
+#[test]
+fn texts_are_written_in_base64_and_read_again() {
+    for (source, expected) in [
+        ("'??>>é'|base64encode", json!("Pz8+PsOp")),
+        ("'??>>é'|base64url", json!("Pz8-PsOp")),
+        ("[['email', '=', email]]|tojson|base64url", json!("W1siZW1haWwiLCI9IiwiQW5uQEV4YW1wbGUub3JnIl1d")),
+        ("'a'|base64url", json!("YQ==")),
+        ("''|base64encode", json!("")),
+        ("missing|base64encode", json!(null)),
+        ("nothing|base64decode", json!(null)),
+        ("'Pz8+PsOp'|base64decode", json!("??>>é")),
+        ("'Pz8-PsOp'|base64decode", json!("??>>é")),
+    ] {
+        check(source, expected);
+    }
+    let error = check_error("tags|base64encode", ExprErrorKind::Eval);
+    assert!(error.to_string().contains("tojson"), "{error}");
+    for odd in ["'%'|base64decode", "'/w=='|base64decode", "age|base64decode"] {
+        check_error(odd, ExprErrorKind::Eval);
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use lockstep_core::Fields;
 use lockstep_egress::SendError;
 use lockstep_manifest::{
-    Action, Blank, Call, ClassSaid, ErrorSaid, FailureType, HttpRequester, Method, Remote, Sharing,
+    Action, Blank, Call, ClassSaid, ErrorSaid, FailureType, HttpRequester, Method, Remote, Sharing, Step,
 };
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
@@ -182,16 +182,13 @@ impl Desk {
         }
         let judged = verdict::judge(self.sharing.requester.error_handler.as_ref(), &reply, &self.account().scope())?;
         let status = reply.status.as_u16();
+        let broken = if is_harmless { Class::Down } else { Class::Unknown };
         let class = match (judged.action, status) {
             (Action::RefreshToken, _) => Class::Auth,
             (Action::RateLimited, _) | (_, 429) => Class::Retry,
-            (Action::Retry, _) | (_, 408 | 500..) => {
-                if is_harmless {
-                    Class::Down
-                } else {
-                    Class::Unknown
-                }
-            }
+            // A reader asks again whatever it does not know; a write that is refused as it is stays refused.
+            (Action::Retry, _) if judged.is_said => broken,
+            (_, 408 | 500..) => broken,
             (Action::Fail, _) if status < 400 => Class::Permanent,
             (_, ..=399) => return Ok(Next::Done(reply)),
             (_, 401 | 403) => Class::Auth,
@@ -268,6 +265,14 @@ pub(super) fn holds(when: Option<&lockstep_manifest::Fill>, scope: &Map<String, 
     Ok(when.map_or(Ok(true), |when| when.is_true(scope))?)
 }
 
+/// Puts what is kept of a step's answer into the scope of those after it.
+pub(super) fn keep(scope: &mut Map<String, Value>, step: &Step, seen: &Map<String, Value>) -> Result<(), Trouble> {
+    for (name, fill) in &step.keep {
+        scope.insert(name.clone(), fill.value(seen)?);
+    }
+    Ok(())
+}
+
 /// The scope with an answer in it: `status`, `body`, `headers`.
 pub(crate) fn seen(reply: &Reply, scope: &Map<String, Value>) -> Map<String, Value> {
     let mut seen = scope.clone();
@@ -301,7 +306,7 @@ fn told(reply: &Reply, message: Option<String>, class: Class) -> Failure {
         Class::Retry | Class::Down | Class::Unknown => FailureType::Transient,
         _ => FailureType::System,
     };
-    call::refused(reply, verdict::Verdict { action: Action::Fail, kind, message })
+    call::refused(reply, verdict::Verdict { action: Action::Fail, kind, message, is_said: true })
 }
 
 const fn method(said: Method) -> http::Method {

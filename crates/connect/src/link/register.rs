@@ -4,11 +4,11 @@
 
 use aws_lc_rs::digest;
 use lockstep_core::Fields;
-use lockstep_manifest::{Register, Remote};
+use lockstep_manifest::{Register, Remote, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::desk::{Asked, Desk, seen};
+use super::desk::{Asked, Desk, holds, keep, seen};
 use super::{Class, Hooks, Trouble};
 use crate::failure::Failure;
 
@@ -160,12 +160,45 @@ impl Desk {
     }
 
     async fn made(&self, remote: &Remote, said: &Register, scope: &Map<String, Value>) -> Result<String, Trouble> {
+        let mut scope = scope.clone();
+        let mut made = None;
+        for step in &said.create.0 {
+            match self.make(remote, step, &mut scope).await {
+                Ok(id) => made = made.or(id),
+                Err(trouble) => {
+                    // Half of a hook calls nobody, and nobody would know of it. What stops this one from being taken
+                    // back is less than what stopped it from being made.
+                    if let Some((id, delete)) = made.zip(said.delete.as_ref()) {
+                        scope.insert("id".to_owned(), id.into());
+                        let asked = Asked { scope: &scope, errors: &remote.errors, is_harmless: true };
+                        let _taken_back = self.ask(&delete.call, &asked).await;
+                    }
+                    return Err(trouble);
+                }
+            }
+        }
+        made.ok_or_else(|| Trouble::system("the platform took the webhook and tells no id of it; check `id`"))
+    }
+
+    /// One of the calls that make a hook; gives the hook's id where it tells it.
+    async fn make(
+        &self,
+        remote: &Remote,
+        step: &Step,
+        scope: &mut Map<String, Value>,
+    ) -> Result<Option<String>, Trouble> {
+        if !holds(step.call.when.as_ref(), scope)? {
+            return Ok(None);
+        }
         let asked = Asked { scope, errors: &remote.errors, is_harmless: false };
-        let reply = self.ask(&said.create.call, &asked).await?;
-        let seen = seen(&reply, scope);
+        let seen = seen(&self.ask(&step.call, &asked).await?, scope);
         let body = seen.get("body").cloned().unwrap_or_default();
-        let id = said.create.id.as_ref().map(|id| id.text(&body, &seen)).transpose()?.flatten();
-        id.ok_or_else(|| Trouble::system("the platform took the webhook and tells no id of it; check `id`"))
+        let id = step.id.as_ref().map(|id| id.text(&body, &seen)).transpose()?.flatten();
+        if let Some(id) = &id {
+            scope.insert("id".to_owned(), id.as_str().into());
+        }
+        keep(scope, step, &seen)?;
+        Ok(id)
     }
 
     /// A public key by its name.

@@ -2,10 +2,10 @@
 //! it is looked up first and then changed or made.
 
 use lockstep_core::Fields;
-use lockstep_manifest::{Remote, Steps, Writing};
+use lockstep_manifest::{Method, Remote, Steps, Writing};
 use serde_json::{Map, Value};
 
-use super::desk::{Asked, Desk, holds, seen};
+use super::desk::{Asked, Desk, holds, keep, seen};
 use super::look::{Group, Looked, is_known, tell};
 use super::shape::put;
 use super::{Class, Object, Trouble, Write, Written};
@@ -136,13 +136,14 @@ impl Desk {
                 true => Trouble { class: Class::Unknown, ..trouble },
                 false => trouble,
             })?;
-            is_begun = true;
+            is_begun |= step.call.method != Method::Get;
             let seen = seen(&reply, &scope);
             let body = seen.get("body").cloned().unwrap_or_default();
             if let Some(id) = step.id.as_ref().map(|id| id.text(&body, &seen)).transpose()?.flatten() {
                 scope.insert("id".to_owned(), id.as_str().into());
                 outcome.id = Some(id);
             }
+            keep(&mut scope, step, &seen)?;
             if let Some(is_new) = &step.is_new {
                 outcome.is_new = Some(is_new.is_true(&seen)?);
             }

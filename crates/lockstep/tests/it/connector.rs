@@ -119,7 +119,7 @@ fn the_ready_made_connectors_read_their_samples_as_they_were_recorded() -> Resul
         ensure!(told.lines().count() == samples(&folder)?.len(), "{told}");
         tried += 1;
     }
-    ensure!(tried == 6, "{tried} connectors have samples");
+    ensure!(tried == 8, "{tried} connectors have samples");
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 
 use super::fill::{Blank, Fill, Pick};
 use super::part::{choice, part};
-use super::remote::Step;
+use super::remote::{Step, Steps};
 use crate::read::Many;
 
 part! {
@@ -69,8 +69,8 @@ part! {
     Register {
         /// One hook for each of these; one where none are named.
         each: Vec<String>,
-        /// Makes one.
-        create: Step,
+        /// Makes one, by one call or several.
+        create: Steps,
         /// Takes one back; sees `id`.
         delete: Option<Step>,
         /// Looks whether it is still there; sees `id`.

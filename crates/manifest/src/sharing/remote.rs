@@ -130,6 +130,8 @@ part! {
         object: Option<Pick>,
         /// What is put into it from elsewhere in the answer, by path.
         with: BTreeMap<String, Fill> = BTreeMap::new(),
+        /// What of the answer the calls after it see, by these names.
+        keep: BTreeMap<String, Fill> = BTreeMap::new(),
     }
 
     /// Several objects in one call.

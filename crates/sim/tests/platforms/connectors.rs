@@ -44,7 +44,17 @@ fn every_connector_says_how_it_is_written_and_its_own_matching_can_be_looked_for
 fn every_connector_is_sound_and_runs_without_python() {
     let manifests = manifests();
     let names: Vec<&str> = manifests.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["activecampaign", "blueconic", "copernica-v3", "copernica-v4", "generic-rest", "platform-x"]);
+    let expected = [
+        "activecampaign",
+        "blueconic",
+        "copernica-v3",
+        "copernica-v4",
+        "directus",
+        "generic-rest",
+        "platform-x",
+        "tryton",
+    ];
+    assert_eq!(names, expected);
     for (name, manifest) in &manifests {
         for entry in &manifest.streams {
             assert!(entry.stream.is_ok(), "{name}, {}: {}", entry.name, entry.stream.as_ref().unwrap_err());

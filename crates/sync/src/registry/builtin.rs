@@ -12,11 +12,13 @@ macro_rules! connector {
 }
 
 /// Name, manifest and `lockstep.yaml` of each.
-pub const ALL: [(&str, &str, &str); 6] = [
+pub const ALL: [(&str, &str, &str); 8] = [
     connector!("activecampaign"),
     connector!("blueconic"),
     connector!("copernica-v3"),
     connector!("copernica-v4"),
+    connector!("directus"),
     connector!("generic-rest"),
     connector!("platform-x"),
+    connector!("tryton"),
 ];

@@ -66,7 +66,8 @@ fn a_folder_is_read_while_the_hub_runs_and_a_version_stays_what_it_was() {
     assert_eq!(title(&registry.newest("shop").unwrap()), "Ten");
     assert_eq!(title(&registry.get("shop", "1").unwrap()), "One");
     assert_eq!(title(&registry.get("blueconic", "1").unwrap()), "Own", "the operator's goes before the ready-made one");
-    assert_eq!(names(&registry)[6..], ["shop@1", "shop@9", "shop@10"]);
+    let shops: Vec<String> = names(&registry).into_iter().filter(|name| name.starts_with("shop@")).collect();
+    assert_eq!(shops, ["shop@1", "shop@9", "shop@10"]);
     std::fs::remove_dir_all(home.path().join("blueconic")).unwrap();
     clock.pass();
     assert!(registry.get("blueconic", "1").unwrap().is_ready_made);
