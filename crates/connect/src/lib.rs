@@ -54,7 +54,7 @@ pub use failure::Failure;
 pub use files::Files;
 pub use hook::{Hint, HookCall, HookRefused};
 pub use keep::Keep;
-pub use link::{Bulk, Class, Hooks, Identity, Job, Link, Object, Trouble, Write, Written};
+pub use link::{Bulk, Class, Hooks, Identity, Job, Link, Object, RemoteField, Trouble, Write, Written};
 pub use lockstep_manifest::{FailureType, OptionSaid, Remote, Sharing};
 pub use read::Event;
 pub use reply::RESPONSE_BYTES_MAX;

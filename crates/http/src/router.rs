@@ -233,6 +233,7 @@ fn of_connections() -> Vec<Route> {
         rest(POST, within!("/connections/{id}/check"), connection::check, connection::check_doc),
         rest(POST, within!("/connections/{id}/authorize"), connection::authorize, connection::authorize_doc),
         rest(POST, within!("/connections/{id}/revoke"), connection::revoke, connection::revoke_doc),
+        rest(POST, within!("/connections/{id}/fields"), connection::fields, connection::fields_doc),
         rest(GET, within!("/connections/{id}/hooks"), connection::hooks, connection::hooks_doc),
     ]
 }

@@ -130,6 +130,36 @@ pub struct AuthorizeView {
     pub expires_at: String,
 }
 
+/// Of which remote object the fields are asked for.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FieldsAsked {
+    /// The remote object, as its connector calls it.
+    pub object: String,
+    /// What a share of it says beside, where its connector asks for that: such as a database.
+    #[serde(default)]
+    pub options: Map<String, Value>,
+}
+
+/// A field that objects have in an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FieldView {
+    /// Its place, as a mapping names it.
+    pub path: String,
+    /// What people call it there.
+    pub label: String,
+    /// Its kind, in the platform's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+}
+
+/// The fields that a remote object has in an account.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct FieldsView {
+    /// In the platform's order; none where its connector cannot tell.
+    pub fields: Vec<FieldView>,
+}
+
 /// An inbound hook of a connection, for those who set it up at the platform by hand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -5,9 +5,9 @@ use lockstep_core::mapping::Path;
 use lockstep_manifest::{Find, Pick, Remote};
 use serde_json::{Map, Value};
 
-use super::desk::{Asked, Desk, seen};
+use super::desk::{Asked, Desk, holds, seen};
 use super::shape::{plain, put};
-use super::{Class, Identity, Object, Trouble};
+use super::{Class, Identity, Object, RemoteField, Trouble};
 use crate::failure::Failure;
 
 /// Remote paths with what should stand there.
@@ -95,6 +95,27 @@ impl Desk {
             found.extend(whole.filter(|object| !object.is_gone && fits(&object.tree, group)));
         }
         Ok(found)
+    }
+
+    pub(super) async fn fields(&self, object: &str, options: &Fields) -> Result<Vec<RemoteField>, Trouble> {
+        let remote = self.remote(object)?;
+        let mut fields = Vec::new();
+        for said in &remote.columns {
+            let mut scope = self.scope(options);
+            for row in self.rows(&said.stream).await? {
+                scope.insert("item".to_owned(), row.as_ref().clone());
+                if !holds(said.when.as_ref(), &scope)? {
+                    continue;
+                }
+                let kind = said.kind.as_ref().map(|kind| kind.text(&scope)).transpose()?;
+                fields.push(RemoteField {
+                    path: said.path.text(&scope)?,
+                    label: said.label.text(&scope)?,
+                    kind: kind.filter(|kind| !kind.is_empty()),
+                });
+            }
+        }
+        Ok(fields)
     }
 }
 

@@ -27,7 +27,7 @@ use lockstep_manifest::{Remote, Sharing, Writing};
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::source::Session;
+use crate::source::{Check, Session};
 use desk::Desk;
 use look::Looked;
 use register::Wanted;
@@ -36,7 +36,7 @@ pub(crate) use desk::{draft_of, seen};
 pub(crate) use shape::object_of;
 pub(crate) use tables::Table;
 pub use trouble::{Class, Trouble};
-pub use types::{Bulk, Hooks, Identity, Job, Object, Write, Written};
+pub use types::{Bulk, Hooks, Identity, Job, Object, RemoteField, Write, Written};
 
 /// A link to one account. Cloning shares tokens, budget and what was learnt of the account.
 #[derive(Clone)]
@@ -77,6 +77,20 @@ impl Link {
     /// The platform does not answer, or does not take the credentials.
     pub async fn identity(&self) -> Result<Identity, Failure> {
         Ok(self.desk()?.identity().await?)
+    }
+
+    /// Whether the platform answers and takes the credentials, apart from what is asked of single objects.
+    ///
+    /// # Errors
+    /// What is wrong with the account, or with the platform as a whole.
+    pub async fn proof(&self) -> Result<(), Failure> {
+        if self.desk.as_deref().is_some_and(|desk| desk.sharing.identity.is_some()) {
+            return self.identity().await.map(drop);
+        }
+        match self.session.check().await {
+            Check::Works => Ok(()),
+            Check::Fails(why) => Err(Failure::transient(why)),
+        }
     }
 
     /// Reads what [`Link::shaped`] needs to know of the account, once.
@@ -223,6 +237,14 @@ impl Link {
             Ok(desk) => desk.register(object, options, Wanted { url, secret }, known).await,
             Err(trouble) => Hooks { known: known.clone(), trouble: Some(trouble) },
         }
+    }
+
+    /// The fields that objects have in this account, as far as the connector can tell.
+    ///
+    /// # Errors
+    /// The platform does not tell.
+    pub async fn fields(&self, object: &str, options: &Fields) -> Result<Vec<RemoteField>, Trouble> {
+        self.desk()?.fields(object, options).await
     }
 
     /// Takes our hooks back.

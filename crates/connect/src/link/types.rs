@@ -87,3 +87,14 @@ pub struct Hooks {
     /// Why some are missing, where some are.
     pub trouble: Option<Trouble>,
 }
+
+/// A field of a remote object, as the account has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RemoteField {
+    /// Its place, as mappings name it.
+    pub path: String,
+    /// What people call it.
+    pub label: String,
+    /// The platform's word for its kind, where it says one.
+    pub kind: Option<String>,
+}

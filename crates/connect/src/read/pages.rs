@@ -70,8 +70,7 @@ impl Pages {
             let mut is_anew = false;
             let mut token = from.or_else(|| self.paging.first());
             let mut resets = Resets::default();
-            let mut last_body: Option<Bytes> = None;
-            let mut repeats = 0;
+            let mut repeats = Repeats::default();
             let mut is_told = false;
             loop {
                 let scope = more(self.seeing(&slice, token.as_ref()));
@@ -125,18 +124,7 @@ impl Pages {
                     continue;
                 }
                 let Some(next) = next else { return };
-                // The same token again, and the same answer: the platform leads in a circle. A scroll, whose token
-                // stays while its pages go on, does not.
-                repeats = if last_body.as_ref() == Some(&reply.body) { repeats + 1 } else { 0 };
-                if repeats > 0 && token.as_ref() == Some(&next) {
-                    let message = format!("the next page is this one again ({next}); the paginator needs a stop condition");
-                    Err(Failure::system(message))?;
-                }
-                if repeats >= REPEATS_MAX {
-                    let message = format!("{REPEATS_MAX} pages in a row are the same; the platform does not see which page is asked for, so check the paginator's options");
-                    Err(Failure::system(message))?;
-                }
-                last_body = Some(reply.body);
+                repeats.saw(reply.body, token.as_ref(), &next)?;
                 token = Some(next);
             }
         }
@@ -289,6 +277,34 @@ impl Kept {
         self.ends |= part.ends;
         self.last = part.last.or_else(|| self.last.take());
         part.fetched
+    }
+}
+
+/// Answers that are the same though another page was asked for.
+#[derive(Default)]
+struct Repeats {
+    last: Option<Bytes>,
+    count: u32,
+}
+
+impl Repeats {
+    /// The same token again, and the same answer: the platform leads in a circle. A scroll, whose token stays while its
+    /// pages go on, does not.
+    fn saw(&mut self, body: Bytes, token: Option<&Value>, next: &Value) -> Result<(), Failure> {
+        self.count = if self.last.as_ref() == Some(&body) { self.count + 1 } else { 0 };
+        self.last = Some(body);
+        if self.count > 0 && token == Some(next) {
+            let message = format!("the next page is this one again ({next}); the paginator needs a stop condition");
+            return Err(Failure::system(message));
+        }
+        if self.count >= REPEATS_MAX {
+            let message = format!(
+                "{REPEATS_MAX} pages in a row are the same; the platform does not see which page is asked for, so check \
+                 the paginator's options"
+            );
+            return Err(Failure::system(message));
+        }
+        Ok(())
     }
 }
 

@@ -179,7 +179,9 @@ fn flows(asked: &Asked, operation: u16, there: &Value) -> Answer {
 async fn a_flow_is_made_with_its_operation_and_then_switched_on() {
     let platform = Platform::new(|asked| flows(asked, 200, &json!([])));
     let (_, link) = directus(&platform);
-    let known = link.hooks_register("item", &Fields::new(), URL, "k", &Value::Null).await.unwrap();
+    let kept = link.hooks_keep("item", &Fields::new(), URL, "k", &Value::Null).await;
+    assert_eq!(kept.trouble, None);
+    let known = kept.known;
     let made = bodies(&platform, "POST");
     assert_eq!((&made[0]["status"], &made[0]["options"]["collections"]), (&json!("inactive"), &json!(["people"])));
     let options = json!({"method": "POST", "url": URL, "headers": [], "body": "{{$trigger}}"});
@@ -190,8 +192,8 @@ async fn a_flow_is_made_with_its_operation_and_then_switched_on() {
     let there = json!([{"id": FLOW, "status": "active", "operation": {"options": {"url": URL}}}]);
     let platform = Platform::new(move |asked| flows(asked, 200, &there));
     let (_, link) = directus(&platform);
-    let again = link.hooks_check("item", &Fields::new(), URL, "k", &known).await.unwrap();
-    assert_eq!((again, bodies(&platform, "POST").len()), (known.clone(), 0));
+    let again = link.hooks_keep("item", &Fields::new(), URL, "k", &known).await;
+    assert_eq!((again.known, bodies(&platform, "POST").len()), (known.clone(), 0));
     link.hooks_unregister("item", &Fields::new(), &known).await.unwrap();
     assert_eq!(platform.calls().last().unwrap(), &format!("/flows/{FLOW}"));
 }
@@ -200,8 +202,8 @@ async fn a_flow_is_made_with_its_operation_and_then_switched_on() {
 async fn half_a_flow_is_taken_back() {
     let platform = Platform::new(|asked| flows(asked, 400, &json!([])));
     let (_, link) = directus(&platform);
-    let refused = link.hooks_register("item", &Fields::new(), URL, "k", &Value::Null).await.unwrap_err();
-    assert_eq!(refused.class, Class::Permanent);
+    let refused = link.hooks_keep("item", &Fields::new(), URL, "k", &Value::Null).await;
+    assert_eq!(refused.trouble.map(|trouble| trouble.class), Some(Class::Permanent));
     let last = platform.asked.lock().unwrap().last().cloned().unwrap();
     assert_eq!((last.method.as_str(), last.path), ("DELETE", format!("/flows/{FLOW}")));
 }

@@ -10,7 +10,7 @@ use lockstep_engine::refusal::Refusal;
 use lockstep_sync::control::{connection, connectors, login};
 use lockstep_wire::connection::{
     AuthorizeBody, AuthorizeView, ConnectionChecked, ConnectionView, ConnectorEntry, ConnectorView, CreateConnection,
-    HooksView, UpdateConnection,
+    FieldsAsked, FieldsView, HooksView, UpdateConnection,
 };
 use serde_json::json;
 
@@ -152,6 +152,20 @@ pub(crate) async fn revoke(State(server): State<Server>, asked: OfOne) -> Answer
     asked.nothing()?;
     let (business, id) = &asked.places;
     ok(&connection::revoke(&server.sharing, &asked.principal, business, id).await?)
+}
+
+pub(crate) fn fields_doc() -> Doc {
+    doc("Connections", "List the fields of a remote object")
+        .about("As its account has them now, to be mapped. The platform is asked.")
+        .takes::<FieldsAsked>()
+        .gives::<FieldsView>(200, "Them; none where the connector cannot tell.")
+        .codes(&[Code::NotFound, Code::InvalidValue, Code::ConnectionNotReady, Code::ConnectionFailed])
+}
+
+pub(crate) async fn fields(State(server): State<Server>, asked: OfOne) -> Answer {
+    let body: FieldsAsked = asked.read()?;
+    let (business, id) = &asked.places;
+    ok(&connection::fields(&server.sharing, &asked.principal, (business, id), &body).await?)
 }
 
 pub(crate) fn hooks_doc() -> Doc {

@@ -153,6 +153,7 @@ fn sharing_calls() -> Vec<Call> {
         rest("POST", "/rest/v1/businesses/{business}/connections/{id}/check", &nothing),
         rest("POST", "/rest/v1/businesses/{business}/connections/{id}/authorize", &nothing),
         rest("POST", "/rest/v1/businesses/{business}/connections/{id}/revoke", &nothing),
+        rest("POST", "/rest/v1/businesses/{business}/connections/{id}/fields", &json!({"object": "item"})),
         rest("GET", "/rest/v1/businesses/{business}/connections/{id}/hooks", &nothing),
         rest("GET", "/rest/v1/businesses/{business}/shares", &nothing),
         rest("POST", "/rest/v1/businesses/{business}/shares", &share),

@@ -88,7 +88,7 @@ pub(crate) fn ask(args: &ReadArgs) -> Result<Ask, Failure> {
     } else {
         Some(args.streams.iter().map(|name| (name.clone(), state(name))).collect())
     };
-    Ok(Ask { streams, states })
+    Ok(Ask { streams, states, is_by_page: false })
 }
 
 /// The streams of a catalog, configured or as `discover` prints it, and whether each is to be read whole.

@@ -55,6 +55,8 @@ pub(crate) enum ConnectionCommand {
     Check(OneArgs),
     /// Print the address at which somebody logs in at the platform
     Login(LoginArgs),
+    /// List the fields that a remote object has there, as a mapping names them
+    Fields(FieldsArgs),
     /// Print the addresses of inbound hooks, to be pasted at the platform
     Hooks(OneArgs),
     /// Forget the credentials; shares stay, and wait for new ones
@@ -96,6 +98,19 @@ pub(crate) struct SetConnectionArgs {
     pub(crate) version: Option<String>,
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) ask: AskArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FieldsArgs {
+    /// The connection's id
+    pub(crate) id: String,
+    /// The remote object, as its connector calls it
+    pub(crate) object: String,
+    /// What the object asks for beside, such as `database=11`; may be given several times
+    #[arg(long = "option", value_name = "NAME=VALUE")]
+    pub(crate) options: Vec<String>,
     #[command(flatten)]
     pub(crate) ask: AskArgs,
 }

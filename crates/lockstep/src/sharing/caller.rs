@@ -6,7 +6,7 @@ use crate::printer::say;
 use crate::remote::{Remote, whole};
 use http::Method;
 use lockstep_core::error::Code;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::io::Read as _;
 use std::path::Path;
 use url::Url;
@@ -192,6 +192,11 @@ pub(crate) fn pair(text: &str) -> Result<(&str, Value), Failure> {
         .filter(|(name, _)| !name.is_empty())
         .ok_or_else(|| Failure::new(Code::SettingsInvalid, format!("{text:?} is no NAME=VALUE: put = between them")))?;
     Ok((name, serde_json::from_str(value).unwrap_or_else(|_text| value.into())))
+}
+
+/// Options, each as `NAME=VALUE`.
+pub(crate) fn options(texts: &[String]) -> Result<Map<String, Value>, Failure> {
+    texts.iter().map(|text| pair(text).map(|(name, value)| (name.to_owned(), value))).collect()
 }
 
 #[cfg(test)]

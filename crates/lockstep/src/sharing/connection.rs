@@ -1,7 +1,9 @@
 //! `lockstep connection`.
 
-use super::args::{AddConnectionArgs, ConfigArgs, ConnectionCommand, LoginArgs, OneArgs, SetConnectionArgs};
-use super::caller::{Caller, Column, pair, pretty, read, text};
+use super::args::{
+    AddConnectionArgs, ConfigArgs, ConnectionCommand, FieldsArgs, LoginArgs, OneArgs, SetConnectionArgs,
+};
+use super::caller::{Caller, Column, options, pair, pretty, read, text};
 use crate::failure::Failure;
 use crate::printer::say;
 use http::Method;
@@ -38,6 +40,7 @@ pub(super) async fn run(command: ConnectionCommand) -> Result<(), Failure> {
         ConnectionCommand::Set(args) => set(&args).await?,
         ConnectionCommand::Check(args) => check(&args).await?,
         ConnectionCommand::Login(args) => login(&args).await?,
+        ConnectionCommand::Fields(args) => fields(&args).await?,
         ConnectionCommand::Hooks(args) => one(&args, Method::GET, "hooks", hooks).await?,
         ConnectionCommand::Revoke(args) => one(&args, Method::POST, "revoke", line).await?,
         ConnectionCommand::Delete(args) => {
@@ -52,6 +55,24 @@ fn line(item: &Value) -> String {
     let reason = text(item, "/reason");
     let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
     format!("{} ({}) is {}{reason}", text(item, "/id"), text(item, "/label"), text(item, "/state"))
+}
+
+async fn fields(args: &FieldsArgs) -> Result<(), Failure> {
+    let caller = Caller::new(&args.ask)?;
+    let body = json!({"object": args.object, "options": options(&args.options)?});
+    let answer = caller.call(Method::POST, &["connections", &args.id, "fields"], Some(&body)).await?;
+    caller.tell(&answer, |answer| {
+        let all = answer.get("fields").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        if all.is_empty() {
+            return "The connector cannot tell which fields there are.".to_owned();
+        }
+        let told = |field: &Value| {
+            let told = format!("{}\t{}\t{}", text(field, "/path"), text(field, "/label"), text(field, "/kind"));
+            told.trim_end().to_owned()
+        };
+        all.iter().map(told).collect::<Vec<_>>().join("\n")
+    });
+    Ok(())
 }
 
 fn hooks(answer: &Value) -> String {

@@ -1,7 +1,7 @@
 //! `lockstep share`.
 
 use super::args::{AddShareArgs, OneArgs, PreviewArgs, RunArgs, SetShareArgs, ShareArgs, ShareCommand};
-use super::caller::{Caller, Column, pair, pretty, read, text};
+use super::caller::{Caller, Column, options, pretty, read, text};
 use super::run::{self, counts};
 use crate::failure::Failure;
 use crate::printer::{complain, say};
@@ -92,8 +92,7 @@ async fn add(args: &AddShareArgs) -> Result<(), Failure> {
     body.insert("direction".to_owned(), args.direction.word().into());
     body.insert("paused".to_owned(), args.paused.into());
     body.extend(args.ty.as_ref().map(|ty| ("type".to_owned(), ty.as_str().into())));
-    let options = args.options.iter().map(|option| pair(option).map(|(name, value)| (name.to_owned(), value)));
-    body.insert("options".to_owned(), Value::Object(options.collect::<Result<_, _>>()?));
+    body.insert("options".to_owned(), options(&args.options)?.into());
     let answer = caller.call(Method::POST, &["shares"], Some(&body.into())).await?;
     caller.tell(&answer, line);
     Ok(())

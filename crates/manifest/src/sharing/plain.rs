@@ -71,6 +71,7 @@ fn listed(stream: &DeclarativeStream) -> Option<Remote> {
         write: None,
         errors: Vec::new(),
         hooks: None,
+        columns: Vec::new(),
         settle_after: 0,
     })
 }

@@ -54,6 +54,8 @@ part! {
         errors: Vec<ErrorSaid>,
         /// How the platform tells of changes.
         hooks: Option<Hooks>,
+        /// Where the fields of an account are listed.
+        columns: Vec<Columns>,
         /// Seconds after a write when a lookup finds it for certain.
         settle_after: u64 = 0,
     }
@@ -214,6 +216,20 @@ part! {
         class: ClassSaid,
         /// What is said of it.
         message: Option<Fill>,
+    }
+
+    /// Where the fields of an account are listed.
+    Columns {
+        /// The manifest's stream of them; a row is seen as `item`.
+        stream: String,
+        /// Which rows are meant.
+        when as "if": Option<Fill>,
+        /// Its place, as mappings name it.
+        path: Fill,
+        /// What people call it.
+        label: Fill,
+        /// The platform's word for its kind.
+        kind: Option<Fill>,
     }
 }
 

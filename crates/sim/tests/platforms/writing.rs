@@ -349,6 +349,21 @@ async fn what_is_mapped_out_and_in_and_out_again_is_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_fields_of_an_account_are_listed_as_mappings_name_them() {
+    let linked = activecampaign(1);
+    let fields = linked.link.fields("contact", &linked.options).await.unwrap();
+    let city = fields.iter().find(|field| field.path == "fieldValues.CITY").unwrap();
+    assert_eq!((fields.len(), city.label.as_str(), city.kind.as_deref()), (113, "City", Some("text")));
+    let linked = copernica("v4", 1);
+    let fields = linked.link.fields("profile", &linked.options).await.unwrap();
+    let paths: Vec<&str> = fields.iter().map(|field| field.path.as_str()).collect();
+    assert_eq!(paths, ["fields.email", "fields.firstname", "fields.lastname", "fields.city", "fields.customer_id"]);
+    let linked = blueconic(1);
+    let fields = linked.link.fields("profile", &linked.options).await.unwrap();
+    assert!(fields.iter().any(|field| field.path == "properties.interests"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_listed_object_is_shaped_like_a_fetched_one() {
     let linked = activecampaign(2);
     let rows = linked.rows("contacts").await;

@@ -1,11 +1,12 @@
 //! Connections: made, changed, tried, revoked, dropped, listed.
 
 use super::account::{Remembering, hook_key, keeper, opened, put, schema, unready, way_out, with_config};
+use super::plan::remote;
 use super::{Switchboard, config, must_let_out, share};
 use crate::registry::Known;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lockstep_connect::{Check, Identity, Keep, Link};
+use lockstep_connect::{Check, Identity, Keep, Link, RemoteField};
 use lockstep_core::application::Business;
 use lockstep_core::connection::{Connection, ConnectionState};
 use lockstep_core::error::{Code, Rejection, shown};
@@ -19,7 +20,8 @@ use lockstep_engine::refusal::Refusal;
 use lockstep_engine::seal::connection_place;
 use lockstep_store::settings::{Control, Expect, Put, SettingKey, SettingKind};
 use lockstep_wire::connection::{
-    ConnectionChecked, ConnectionView, CreateConnection, HookView, HooksView, UpdateConnection,
+    ConnectionChecked, ConnectionView, CreateConnection, FieldView, FieldsAsked, FieldsView, HookView, HooksView,
+    UpdateConnection,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -143,7 +145,7 @@ fn not_taken(known: &Known, link: &Link, why: &str) -> Refusal {
     Refusal::new(Code::ConnectionFailed, text)
 }
 
-async fn in_time(proof: impl Future<Output = Result<Identity, Refusal>>, way_out: &str) -> Result<Identity, Refusal> {
+async fn in_time<T>(proof: impl Future<Output = Result<T, Refusal>>, way_out: &str) -> Result<T, Refusal> {
     let patience = Duration::from_millis(limits::CONNECTION_TEST_MS_MAX);
     tokio::time::timeout(patience, proof).await.unwrap_or_else(|_late| {
         let text = format!("no answer in {} s; {way_out}", patience.as_secs());
@@ -486,6 +488,34 @@ pub fn list(board: &Switchboard, principal: &Principal, business: &str) -> Resul
         settings.sharing.connections_of(&business.id).map(|(connection, _)| Arc::clone(connection)).collect()
     });
     Ok(all.iter().map(|connection| view(board, principal, &business, connection)).collect())
+}
+
+/// The fields that a remote object has in a connection's account, to be mapped.
+///
+/// # Errors
+/// `business_not_found`, `forbidden`, `outside_grant`, `not_found`, `invalid_value` where the connector has no such
+/// object, `connection_not_ready`, `connection_failed` where the platform does not tell, `busy` while the hub is held.
+pub async fn fields(
+    board: &Switchboard,
+    principal: &Principal,
+    (business, id): (&str, &str),
+    asked: &FieldsAsked,
+) -> Result<FieldsView, Refusal> {
+    let business = managed(&board.world, principal, business)?;
+    let (connection, _) = steered(board, principal, &business, id)?;
+    if let Some(refused) = unready(&connection) {
+        return Err(refused);
+    }
+    let known = board.registry.get(&connection.connector, &connection.version)?;
+    remote(&known, &asked.object)?;
+    let link = board.workers.link(&connection).await?;
+    let told = async {
+        let told = link.fields(&asked.object, &asked.options).await;
+        told.map_err(|trouble| not_taken(&known, &link, &trouble.failure.message))
+    };
+    let view = |field: RemoteField| FieldView { path: field.path, label: field.label, kind: field.kind };
+    let fields = in_time(told, "try again in a moment").await?;
+    Ok(FieldsView { fields: fields.into_iter().map(view).collect() })
 }
 
 /// The addresses of a connection's inbound hooks, for those who set them up at the platform by hand: those of the shares
