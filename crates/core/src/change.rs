@@ -87,6 +87,9 @@ pub enum Origin {
         /// The slug under which that platform's ids stand.
         #[serde(rename = "p")]
         provider: Provider,
+        /// Whether its baseline brought it: what was there before, and no news.
+        #[serde(rename = "h", default, skip_serializing_if = "std::ops::Not::not")]
+        is_history: bool,
     },
 }
 

@@ -1,11 +1,13 @@
 //! Deliveries and notices: what is on its way to one subscription.
 
 use crate::clock::Timestamp;
-use crate::ids::{BusinessId, ChangeId, DeliveryId, RecordId, SubscriptionId, TypeId};
+use crate::ids::{BusinessId, ChangeId, ConnectionId, DeliveryId, RecordId, ShareId, SubscriptionId, TypeId};
 use crate::operation::{Operation, OperationId};
 use crate::record::RecordKey;
+use crate::subscription::Subscription;
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 impl DeliveryId {
     /// The id under which one change goes to one subscription, on every attempt and after every restart.
@@ -60,6 +62,15 @@ pub struct Notice {
     pub next_at: Timestamp,
 }
 
+impl Notice {
+    /// Word to a subscription that waits for no change of the log.
+    #[must_use]
+    pub fn of(id: DeliveryId, to: &Subscription, body: NoticeBody, at: Timestamp) -> Self {
+        let business = to.business.clone();
+        Self { id, business, subscription: to.id, after_seq: 0, at, body, attempt: 0, next_at: at }
+    }
+}
+
 /// What a notice says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -87,15 +98,49 @@ pub enum NoticeBody {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         operation: Option<OperationId>,
     },
-    /// Word of the owner's other subscription.
+    /// Word of the owner's other subscription, or of a connection or share that one looks after.
     Warning {
-        /// `subscription.failing`, `subscription.paused`, `subscription.ended`, `subscription.lapsed`.
+        /// Such as `subscription.paused` or `share.failing`.
         event: String,
-        /// Which subscription.
-        about: SubscriptionId,
+        /// Of what.
+        about: About,
         /// What happened and what to do.
         message: String,
     },
+}
+
+/// What word is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum About {
+    /// A subscription.
+    Subscription(SubscriptionId),
+    /// A connection.
+    Connection(ConnectionId),
+    /// A share.
+    Share(ShareId),
+}
+
+impl About {
+    /// The word for its kind.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Subscription(_) => "subscription",
+            Self::Connection(_) => "connection",
+            Self::Share(_) => "share",
+        }
+    }
+}
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Subscription(id) => id.fmt(f),
+            Self::Connection(id) => id.fmt(f),
+            Self::Share(id) => id.fmt(f),
+        }
+    }
 }
 
 impl NoticeBody {

@@ -291,5 +291,9 @@ pub const ORDERS_MAX: usize = 10_000;
 pub const SHARE_RETRY_FIRST_MS: u64 = 1_000;
 /// The longest of these waits, in milliseconds (5 min).
 pub const SHARE_RETRY_LAST_MS: u64 = 300_000;
+/// How long until a reference to an object that nobody knows is looked at again, in milliseconds (30 s).
+pub const UNRESOLVED_FIRST_MS: u64 = 30_000;
+/// The longest of these waits, in milliseconds (a day).
+pub const UNRESOLVED_LAST_MS: u64 = 86_400_000;
 /// How long a share fails before its owner is told, in milliseconds (5 min).
 pub const SHARE_TOLD_AFTER_MS: u64 = 300_000;

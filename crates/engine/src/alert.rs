@@ -1,24 +1,30 @@
-//! Alerts: what the hub does by itself to a subscription, a connection or a share, posted to an address in the operator's settings.
+//! Alerts: what the hub does by itself to a subscription, a connection or a share, posted to an address in the
+//! operator's settings; of connections and shares, those who look after them are told too, where they subscribe to it.
 //!
 //! A body of Standard Webhooks by the same transport and policy as deliveries. An alert is no delivery: it has no row,
 //! is tried a few times and then given up with a line in the log, and is lost where the process ends before that.
 
 use crate::World;
+use crate::settings::Settings;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use lockstep_core::clock::Timestamp;
+use lockstep_core::delivery::{About, Notice, NoticeBody};
 use lockstep_core::error::{Code, Rejection};
-use lockstep_core::ids::{BusinessId, ConnectionId, DeliveryId, ShareId, SubscriptionId};
+use lockstep_core::grant::{Ability, TypeAccess};
+use lockstep_core::ids::{BusinessId, DeliveryId, TypeId};
 use lockstep_core::limits;
 use lockstep_core::rules::retry;
 use lockstep_core::rules::signature::Signer;
+use lockstep_core::subscription::Subscription;
 use lockstep_egress::{AddressPolicy, Request};
+use lockstep_store::settings::{Audit, Control};
+use lockstep_store::{Commit, StoreError, Work};
 use lockstep_wire::notification::{Standard, WarningData};
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -75,38 +81,55 @@ pub struct Alert {
     pub message: Cow<'static, str>,
 }
 
-/// What an alert is about.
-#[derive(Clone, Copy, Debug)]
-pub enum About {
-    /// A subscription.
-    Subscription(SubscriptionId),
-    /// A connection.
-    Connection(ConnectionId),
-    /// A share.
-    Share(ShareId),
+impl Alert {
+    /// Tells those who look after what it is about, by their subscriptions that list the event: the administrator's, and
+    /// those of applications that may manage and see all of every type that is concerned.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn tell(&self, world: &World, types: &[TypeId]) -> Result<(), StoreError> {
+        let now = world.clock.now();
+        let notices = world.settings.read(|settings| {
+            let told = settings.subscriptions.values().map(|live| &live.subscription);
+            let told = told.filter(|to| to.business == self.business && to.is_active() && to.lists_kind(self.event));
+            let told = told.filter(|to| keeps(settings, to, types));
+            told.map(|to| self.notice(world, to, now)).collect::<Vec<_>>()
+        });
+        if notices.is_empty() {
+            return Ok(());
+        }
+        let audit = Audit::of(now, "system", self.event, self.about).within(&self.business);
+        let control = Control { notices, ..Control::of(audit) };
+        world.store.commit(Commit { id: None, work: Work::Control(Box::new(control)) }).await?;
+        Ok(())
+    }
+
+    fn notice(&self, world: &World, to: &Subscription, at: Timestamp) -> Notice {
+        let body = NoticeBody::Warning {
+            event: self.event.to_owned(),
+            about: self.about,
+            message: self.message.clone().into_owned(),
+        };
+        Notice::of(DeliveryId(world.ids.ordered()), to, body, at)
+    }
 }
 
-impl fmt::Display for About {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Subscription(id) => id.fmt(f),
-            Self::Connection(id) => id.fmt(f),
-            Self::Share(id) => id.fmt(f),
-        }
-    }
+/// Whether a subscription's credential looks after shares of all these types.
+fn keeps(settings: &Settings, to: &Subscription, types: &[TypeId]) -> bool {
+    let Some(application) = to.application else { return true };
+    settings.credential(application, to.token).is_some_and(|live| {
+        live.powers.grant.abilities.contains(&Ability::Manage)
+            && types
+                .iter()
+                .all(|ty| live.powers.grant.allows_type(ty, TypeAccess::Read) && live.reach(ty).is_everything())
+    })
 }
 
 /// Sends an alert, a few times if need be; waits between the tries without holding anything up.
 pub async fn send(world: Arc<World>, alert: Alert) {
     let Some(target) = &world.alerts.target else { return };
     let (id, at) = (DeliveryId(world.ids.ordered()), world.clock.now());
-    let data = WarningData {
-        business_id: &alert.business,
-        subscription_id: if let About::Subscription(id) = alert.about { Some(id) } else { None },
-        connection_id: if let About::Connection(id) = alert.about { Some(id) } else { None },
-        share_id: if let About::Share(id) = alert.about { Some(id) } else { None },
-        message: &alert.message,
-    };
+    let data = WarningData::of(&alert.business, alert.about, &alert.message);
     let body = serde_json::to_vec(&Standard { event: alert.event, timestamp: &at.to_string(), data });
     let body = Bytes::from(body.unwrap_or_default());
     let mut failure = String::new();

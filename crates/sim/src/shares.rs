@@ -6,6 +6,7 @@ use crate::chance::Chance;
 use crate::platforms::activecampaign::ActiveCampaign;
 use crate::platforms::blueconic::{BlueConic, WebhookConnection};
 use crate::platforms::copernica::Copernica;
+use crate::platforms::firm::Firm;
 use crate::platforms::{Faults, Platform, Site};
 use crate::slow_store::SlowStore;
 use crate::time::{BEGINNING, SimClock, SimIds};
@@ -34,6 +35,7 @@ use lockstep_sync::control::{Switchboard, Workers, connection, share};
 use lockstep_sync::registry::Registry;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -58,6 +60,8 @@ pub struct Platforms {
     pub copernica: Arc<Site<Copernica>>,
     /// ActiveCampaign.
     pub activecampaign: Arc<Site<ActiveCampaign>>,
+    /// Two firms with objects that refer to each other.
+    pub firms: [Arc<Site<Firm>>; 2],
     office: Mutex<Option<Arc<Office>>>,
 }
 
@@ -69,6 +73,8 @@ impl Transport for Platforms {
             "acme.blueconic.net" => self.blueconic.send(request).await,
             "api.copernica.com" | "authenticate.copernica.com" | "dns.google" => self.copernica.send(request).await,
             "acme.api-us1.com" => self.activecampaign.send(request).await,
+            "one.firm.example" => self.firms[0].send(request).await,
+            "two.firm.example" => self.firms[1].send(request).await,
             _ => self.call_hub(host, request).await,
         }
     }
@@ -137,6 +143,7 @@ pub struct Shares {
     /// The connections, by connector.
     pub connections: BTreeMap<&'static str, String>,
     ids: Arc<SimIds>,
+    connectors: Option<PathBuf>,
     hub: Option<Hub>,
 }
 
@@ -163,7 +170,9 @@ impl Shares {
         let mut copernica = Copernica::new(seed);
         copernica.validate_host("hub.example");
         let activecampaign = ActiveCampaign::new(seed).with_fields(2);
+        let firm = |number: u64| Arc::new(Site::new(Firm::default(), seed + number, Arc::clone(&time)));
         let platforms = Platforms {
+            firms: [firm(3), firm(4)],
             blueconic: Arc::new(Site::new(blueconic, seed, Arc::clone(&time))),
             copernica: Arc::new(Site::new(copernica, seed + 1, Arc::clone(&time))),
             activecampaign: Arc::new(Site::new(activecampaign, seed + 2, time)),
@@ -177,6 +186,7 @@ impl Shares {
             business: BusinessId::parse("acme")?,
             connections: BTreeMap::new(),
             ids: Arc::new(SimIds::new(clock, seed)),
+            connectors: None,
             hub: None,
         };
         world.start().await?;
@@ -191,11 +201,31 @@ impl Shares {
             ("activecampaign", json!({"base_url": "https://acme.api-us1.com/api/3", "api_key": ActiveCampaign::TOKEN})),
         ];
         for (name, config) in configs {
-            let body = serde_json::from_value(json!({"connector": name, "label": name, "config": config}))?;
-            let made = connection::create(world.board()?, &Principal::Admin, "acme", body, true).await.map_err(told)?;
-            world.connections.insert(name, made.id.to_string());
+            world.connect(name, name, config).await?;
         }
         Ok(world)
+    }
+
+    /// Begins with nobody, and connects the two firms, by the connector for them in a folder.
+    ///
+    /// # Errors
+    /// Where the hub cannot be opened, or does not take a connection.
+    pub async fn begin_with_firms(seed: u64, connectors: PathBuf) -> anyhow::Result<Self> {
+        let mut world = Self::begin(seed, 0).await?;
+        world.stop().await?;
+        world.connectors = Some(connectors);
+        world.start().await?;
+        for (label, host) in [("one", "one.firm.example"), ("two", "two.firm.example")] {
+            world.connect(label, "firm", json!({ "url": format!("https://{host}") })).await?;
+        }
+        Ok(world)
+    }
+
+    async fn connect(&mut self, label: &'static str, connector: &str, config: Value) -> anyhow::Result<()> {
+        let body = serde_json::from_value(json!({"connector": connector, "label": label, "config": config}))?;
+        let made = connection::create(self.board()?, &Principal::Admin, "acme", body, true).await.map_err(told)?;
+        self.connections.insert(label, made.id.to_string());
+        Ok(())
     }
 
     /// Opens a hub on the store as it is.
@@ -220,7 +250,8 @@ impl Shares {
         });
         engine.settings.refresh(self.store.plain()).await?;
         let clock: Arc<dyn Clock> = Arc::new(self.clock);
-        let registry = Arc::new(Registry::new(None, clock).map_err(|refused| anyhow!(refused.message))?);
+        let registry =
+            Arc::new(Registry::new(self.connectors.clone(), clock).map_err(|refused| anyhow!(refused.message))?);
         let public: Url = HUB.parse()?;
         let office = Arc::new(Office::new(Arc::clone(&engine), Arc::clone(&registry), Some(public.clone())));
         let (stop, stopped) = watch::channel(false);
@@ -361,6 +392,31 @@ impl Shares {
         self.submit(verb).await?.record.context("no record")
     }
 
+    /// Changes a contact.
+    ///
+    /// # Errors
+    /// What the hub says.
+    pub async fn edit(&self, record: RecordId, values: Value) -> anyhow::Result<()> {
+        let (id, patch) = (record.to_string(), values.as_object().cloned().unwrap_or_default());
+        self.submit(Verb::Update { id: &id, patch }).await.map(drop)
+    }
+
+    /// Says which object of a connection a contact is.
+    ///
+    /// # Errors
+    /// What the hub says.
+    pub async fn correlate(&self, record: RecordId, label: &str, object: &str) -> anyhow::Result<()> {
+        let connection = self.connections.get(label).context("no connection")?;
+        let connection = connection.parse().map_err(|_odd| anyhow!("no id: {connection}"))?;
+        let known = self.board()?.world.settings.read(|settings| settings.sharing.connection(connection));
+        let (connection, _) = known.context("no connection")?;
+        let with =
+            json!({"value": object, "source": connection.provider, "realm": connection.realm, "object": "person"});
+        let with = serde_json::from_value(with)?;
+        let id = record.to_string();
+        self.submit(Verb::Correlate { id: &id, with, force: false }).await.map(drop)
+    }
+
     /// Erases a record.
     ///
     /// # Errors
@@ -431,6 +487,9 @@ impl Shares {
         self.platforms.blueconic.set(faults);
         self.platforms.copernica.set(faults);
         self.platforms.activecampaign.set(faults);
+        for firm in &self.platforms.firms {
+            firm.set(faults);
+        }
     }
 
     /// Somebody's city changes at BlueConic; gives the profile.

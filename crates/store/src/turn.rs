@@ -80,7 +80,7 @@ impl Turn {
             puts.extend(self.problem(line, outcome));
         }
         if let Some(run) = &self.run {
-            let run = Run { counts: run.counts.plus(self.stub().counts(outcomes)), ..run.clone() };
+            let run = Run { counts: run.counts.plus(self.receipt().counts(outcomes)), ..run.clone() };
             puts.push((WorkKey::run(self.share, run.id), WorkPut::Row(WorkRow::Run(run))));
         }
         puts
@@ -88,9 +88,9 @@ impl Turn {
 
     /// What of it is still to be told once it is committed and gone.
     #[must_use]
-    pub fn stub(&self) -> Stub {
+    pub fn receipt(&self) -> Receipt {
         let lines = self.lines.iter().map(|line| (line.subject.clone(), line.counts_as));
-        Stub { share: self.share, lines: lines.collect() }
+        Receipt { share: self.share, lines: lines.collect() }
     }
 
     fn problem(&self, line: &Line, outcome: &Outcome) -> Option<(WorkKey, WorkPut)> {
@@ -117,12 +117,12 @@ impl Turn {
 
 /// What is kept of a turn by whoever commits it, to tell what it came to.
 #[derive(Debug)]
-pub struct Stub {
+pub struct Receipt {
     share: ShareId,
     lines: Vec<(Subject, Option<Taken>)>,
 }
 
-impl Stub {
+impl Receipt {
     /// What became of the lines, to be added to what their run counts.
     #[must_use]
     pub fn counts(&self, outcomes: &[Outcome]) -> Counts {
@@ -136,6 +136,19 @@ impl Stub {
             (Subject::Object(id), Ending::Taken { what: Taken::Stale, .. }) => Some(WorkKey::hint(self.share, id)),
             _ => None,
         })
+    }
+
+    /// The objects that have become their records'.
+    #[must_use]
+    pub fn linked(&self, outcomes: &[Outcome]) -> Vec<String> {
+        let linked =
+            self.lines.iter().zip(outcomes).filter_map(|((subject, _), outcome)| match (subject, &outcome.ending) {
+                (Subject::Object(id), Ending::Taken { what: Taken::Created | Taken::Matched | Taken::Updated, .. }) => {
+                    Some(id)
+                }
+                _ => None,
+            });
+        linked.cloned().collect()
     }
 
     /// The records that were written to a platform.

@@ -38,9 +38,10 @@ impl Agenda {
         past.map(|(_, key)| key).filter(move |key| key.kind == kind)
     }
 
-    /// When the next row is due.
-    pub(crate) fn next(&self) -> Option<Timestamp> {
-        self.by_time.first().map(|(at, _)| *at)
+    /// When the next row comes due after now.
+    pub(crate) fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
+        let last_past = (now.plus_ms(1), WorkKey::LEAST);
+        self.by_time.range(last_past..).next().map(|(at, _)| *at)
     }
 }
 
@@ -57,7 +58,8 @@ mod tests {
         agenda.set(two.clone(), Timestamp(3));
         agenda.set(one.clone(), Timestamp(2));
         assert_eq!(agenda.due(WorkKind::Hint, Timestamp(4)).collect::<Vec<_>>(), [&one]);
-        assert_eq!(agenda.next().unwrap(), Timestamp(2));
+        assert_eq!(agenda.next_after(Timestamp(1)), Some(Timestamp(2)));
+        assert_eq!(agenda.next_after(Timestamp(2)), Some(Timestamp(3)), "what is overdue sets no clock");
         agenda.drop(&one);
         assert_eq!((agenda.at(&one), agenda.at(&two)), (None, Some(Timestamp(3))));
         assert_eq!(agenda.due(WorkKind::Waiting, Timestamp(2)).count(), 0);

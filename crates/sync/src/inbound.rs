@@ -10,7 +10,7 @@ use lockstep_core::error::{Code, Rejection, shown};
 use lockstep_core::external_id::ExternalId;
 use lockstep_core::ids::ConnectionId;
 use lockstep_core::share::Share;
-use lockstep_core::work::{WorkKey, WorkPut};
+use lockstep_core::work::{Word, WorkKey, WorkPut};
 use lockstep_engine::refusal::Refusal;
 use lockstep_store::turn::Turn;
 use lockstep_store::{Commit, Work};
@@ -117,7 +117,11 @@ impl Office {
         for hint in hints {
             let key = WorkKey::hint(share.id, &hint.id);
             // What says that an object is gone is looked after: a platform's word for it may be early or wrong.
-            let shown = hint.object.filter(|_| !hint.is_gone).and_then(|object| serde_json::to_value(object).ok());
+            let object = hint.object.filter(|_| !hint.is_gone);
+            let shown = object.and_then(|object| {
+                let version = object.version.clone()?;
+                Some(Word { object: serde_json::to_value(object).ok()?, version })
+            });
             puts.push((key, WorkPut::Raise { at: now, shown }));
         }
         let keys: Vec<WorkKey> = puts.iter().map(|(key, _)| key.clone()).collect();

@@ -42,9 +42,12 @@ pub(crate) struct Shown {
 pub(crate) struct Taking {
     /// Lines, one an object.
     pub(crate) lines: Vec<Line>,
-    /// Objects that refer to others that nobody knows yet: they are read again later.
-    pub(crate) unresolved: Vec<String>,
+    /// Of objects that may refer to others, the references that nobody knows the target of, by field.
+    pub(crate) references: Vec<(String, Missing)>,
 }
+
+/// References by field: the remote object's name, and its id.
+pub(crate) type Missing = BTreeMap<String, (String, String)>;
 
 /// Where the objects of other shares of the connection are found, by the remote object's name.
 pub(crate) type Slots = BTreeMap<String, (TypeId, Option<String>)>;
@@ -78,7 +81,7 @@ impl Desk<'_> {
                 object.tree = self.lane.completed(std::mem::take(&mut object.tree));
             }
             let line = if self.lane.share.takes_in() {
-                self.line_in(object, asked_at, shadow, &mut taking.unresolved).await?
+                self.line_in(object, asked_at, shadow, &mut taking.references).await?
             } else {
                 let values = self.lane.mapping.shown(&object.tree);
                 self.line(&object, values, asked_at, Intake::Link)
@@ -103,30 +106,62 @@ impl Desk<'_> {
         object: Object,
         asked_at: Timestamp,
         shadow: Option<Shadow>,
-        unresolved: &mut Vec<String>,
+        unresolved: &mut Vec<(String, Missing)>,
     ) -> Result<Line, StoreError> {
         let Inward { mut values, references, problems } = self.lane.mapping.inward(&object.tree);
-        for (field, (remote, id)) in references {
-            match self.referred(&remote, &id).await? {
-                Some(record) => drop(values.insert(field, Value::String(record.to_string()))),
-                None if self.slots.contains_key(&remote) => unresolved.push(object.id.clone()),
-                None => {}
-            }
+        let refers = self.lane.mapping.referring().next().is_some();
+        let (found, missing) = self.resolved(references).await?;
+        values.extend(found);
+        let is_wanted = self.lane.condition.is_none() || self.is_wanted(&values, shadow.as_ref()).await?;
+        if refers {
+            unresolved.push((object.id.clone(), if is_wanted { missing } else { Missing::new() }));
         }
-        let intake = match &self.lane.condition {
-            None => self.lane.intake(self.run.map(|run| run.kind)),
-            Some(_) if self.is_wanted(&values, shadow.as_ref()).await? => {
-                self.lane.intake(self.run.map(|run| run.kind))
+        let intake = match (is_wanted, shadow, self.lane.share.on_leave) {
+            (true, ..) => self.lane.intake(self.run.map(|run| run.kind)),
+            (false, Some(Shadow { record: Some(record), .. }), OnLeave::Unlink) => {
+                return Ok(self.kept(record, &object.id, None, ShadowState::LeftScope));
             }
-            Some(_) => match (shadow, self.lane.share.on_leave) {
-                (Some(Shadow { record: Some(record), .. }), OnLeave::Unlink) => {
-                    return Ok(self.kept(record, &object.id, None, ShadowState::LeftScope));
-                }
-                _ => Intake::Nothing,
-            },
+            (false, ..) => Intake::Nothing,
         };
         let line = self.line(&object, values, asked_at, intake);
         Ok(Line { flaw: problems.into_iter().next(), ..line })
+    }
+
+    /// The references of an object whose targets are known now, as a line, and those that are not.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(crate) async fn referring(&self, id: &str, references: Missing) -> Result<(Option<Line>, Missing), StoreError> {
+        let key = self.lane.shadow_key(id);
+        let shadow = self.world.store.shadows(&self.connection.business, &[key]).await?.pop().flatten();
+        let Some((shadow, record)) = shadow.and_then(|shadow| shadow.record.map(|record| (shadow, record))) else {
+            // Nobody's object refers to nothing; it is read again when it becomes somebody's.
+            return Ok((None, Missing::new()));
+        };
+        let (values, missing) = self.resolved(references).await?;
+        let is_wanted = self.lane.condition.is_none() || self.is_wanted(&values, Some(&shadow)).await?;
+        if values.is_empty() || !is_wanted {
+            return Ok((None, missing));
+        }
+        let object =
+            Object { id: id.to_owned(), is_gone: false, tree: Value::Null, version: shadow.version, changed_at: None };
+        let line = self.line(&object, values, self.world.clock.now(), self.lane.intake(None));
+        // What is wrong with other values of the object still is.
+        Ok((Some(Line { subject: Subject::Record(record), ..line }), missing))
+    }
+
+    /// The values of references whose targets are known, and the references whose targets are not. One to an object that
+    /// no share brings is not waited for.
+    async fn resolved(&self, references: Missing) -> Result<(Fields, Missing), StoreError> {
+        let (mut values, mut missing) = (Fields::new(), Missing::new());
+        for (field, (remote, id)) in references {
+            match self.referred(&remote, &id).await? {
+                Some(record) => drop(values.insert(field, Value::String(record.to_string()))),
+                None if self.slots.contains_key(&remote) => drop(missing.insert(field, (remote, id))),
+                None => {}
+            }
+        }
+        Ok((values, missing))
     }
 
     /// Whether the record, as it is or would be, is one of those that are shared.
@@ -196,6 +231,7 @@ impl Desk<'_> {
                 id: share.id,
                 connection: share.connection,
                 provider: self.connection.provider.clone(),
+                is_history: self.run.is_some_and(|run| run.kind == RunKind::Baseline),
             },
             reach: Arc::new(Reach::everything()),
             ty: share.ty.clone(),

@@ -116,6 +116,11 @@ impl Lane {
         record.state.external_ids.iter().find(|held| held.has_slot_of(&slot)).map(|held| held.id.as_str())
     }
 
+    /// Whether a record stands for an object: it is not deleted, and shared.
+    pub(crate) fn is_live(&self, record: &Record) -> bool {
+        !record.state.is_deleted && self.holds(&record.state.fields)
+    }
+
     /// Whether records with these values are shared. A condition that fails to evaluate does not hold.
     pub(crate) fn holds(&self, fields: &Fields) -> bool {
         self.condition.as_ref().is_none_or(|condition| condition.is_true(fields).unwrap_or(false))

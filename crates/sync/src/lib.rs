@@ -19,6 +19,7 @@ mod intake;
 mod lane;
 mod office;
 mod push;
+mod reference;
 pub mod registry;
 mod worker;
 
@@ -32,4 +33,6 @@ pub(crate) enum Halt {
     Store(lockstep_store::StoreError),
     /// The platform does not take the credentials.
     Login(String),
+    /// The account cannot be opened, whatever the credentials: its connector is not there or cannot be read.
+    Shut(String),
 }

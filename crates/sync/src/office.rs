@@ -7,23 +7,26 @@ use crate::inbound::Keys;
 use crate::registry::Registry;
 use crate::worker::{Door, Order, Worker};
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
 use lockstep_connect::Link;
 use lockstep_core::clock::Timestamp;
 use lockstep_core::connection::Connection;
+use lockstep_core::delivery::About;
 use lockstep_core::error::Code;
-use lockstep_core::ids::{BusinessId, ConnectionId, ShareId};
+use lockstep_core::ids::{BusinessId, ConnectionId, ShareId, TypeId};
 use lockstep_core::limits;
 use lockstep_core::problem::Problem;
 use lockstep_core::run::{Run, RunKind, RunState};
 use lockstep_core::share::Share;
 use lockstep_core::work::{WorkKey, WorkPut, WorkRow};
 use lockstep_engine::World;
-use lockstep_engine::alert::{self, About, Alert};
+use lockstep_engine::alert::{self, Alert};
 use lockstep_engine::refusal::Refusal;
 use lockstep_engine::settings::Settings;
 use lockstep_store::turn::Turn;
 use lockstep_store::{Commit, StoreError, Work};
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot, watch};
@@ -32,13 +35,17 @@ use url::Url;
 
 /// How long a worker that failed stays away.
 const AWAY: Duration = Duration::from_secs(1);
+/// How long until an account is tried again that could not be opened.
+const SHUT: Duration = Duration::from_secs(30);
 
 /// How often in a row credentials are not taken before somebody must log in.
 const STRIKES: u32 = 3;
 /// Within how many milliseconds.
 const STRIKES_MS: u64 = 60_000;
-/// How long nothing is begun for a share that is about to go, in milliseconds.
-const GOING_MS: i64 = 10_000;
+/// How long nothing is begun for a share that is about to go, in milliseconds, if whoever drops it is not heard of again.
+const GOING_MS: i64 = 600_000;
+/// How long whoever orders something waits for an answer.
+const ANSWER: Duration = Duration::from_secs(25);
 
 /// Works for all shares.
 pub struct Office {
@@ -65,12 +72,18 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Tells whoever watches over the hub; nobody waits for that.
-    pub(crate) fn alert(&self, alert: Alert) {
+    /// Tells whoever watches over the hub, or looks after shares of these types; nobody waits for that.
+    pub(crate) fn alert(&self, alert: Alert, types: Vec<TypeId>) {
         let mut alerts = self.alerts.lock().unwrap_or_else(PoisonError::into_inner);
         while alerts.try_join_next().is_some() {}
         if alerts.len() < limits::ALERTS_MAX {
-            alerts.spawn(alert::send(Arc::clone(&self.world), alert));
+            let world = Arc::clone(&self.world);
+            alerts.spawn(async move {
+                if let Err(error) = alert.tell(&world, &types).await {
+                    tracing::warn!(event = alert.event, about = %alert.about, %error, "nobody could be told");
+                }
+                alert::send(world, alert).await;
+            });
         }
     }
 
@@ -156,7 +169,12 @@ impl Office {
         for place in self.desks().values() {
             place.door.close();
         }
-        while workers.join_next().await.is_some() {}
+        let drained = async { while workers.join_next().await.is_some() {} };
+        if tokio::time::timeout(Duration::from_millis(limits::DRAIN_MS_MAX), drained).await.is_err() {
+            // What they were about is as with a hub that was killed: rows say what to look after.
+            tracing::warn!("a platform does not answer: what was asked of it is looked after at the next start");
+            workers.shutdown().await;
+        }
     }
 
     /// Begins workers that are wanted, and ends those that are not.
@@ -178,12 +196,14 @@ impl Office {
             desks.insert(id, Place { door: Arc::clone(&door), business, cause, is_done: false });
             let shared = Arc::clone(&self.shared);
             workers.spawn(async move {
-                let worked = match Worker::open(&shared, connection, Arc::clone(&door)).await {
-                    Ok(worker) => worker.work().await,
-                    Err(halt) => Err(halt),
-                };
-                if worked.is_err() {
-                    tokio::time::sleep(AWAY).await;
+                let working = async { Worker::open(&shared, connection, Arc::clone(&door)).await?.work().await };
+                let worked = AssertUnwindSafe(working).catch_unwind().await;
+                // What it held is dropped with it; the next begins from what is durable.
+                let worked = worked.unwrap_or_else(|_panic| Err(Halt::Shut("its worker has broken down".to_owned())));
+                match &worked {
+                    Ok(()) => {}
+                    Err(Halt::Shut(_)) => door.closed_within(SHUT).await,
+                    Err(_) => tokio::time::sleep(AWAY).await,
                 }
                 (id, door, worked)
             });
@@ -228,6 +248,7 @@ impl Office {
         match worked {
             Ok(()) => {}
             Err(Halt::Store(error)) => tracing::warn!(connection = %id, %error, "a worker begins anew"),
+            Err(Halt::Shut(reason)) => tracing::warn!(connection = %id, %reason, "an account cannot be opened"),
             Err(Halt::Login(reason)) if !self.is_struck_out(id) => {
                 tracing::warn!(connection = %id, %reason, "credentials were not taken; they are tried once more");
                 self.shared.links.close(id);
@@ -268,7 +289,11 @@ impl Office {
         let message = format!("the connection {} does not take its credentials any more: {reason}", connection.label);
         let (business, about) = (connection.business.clone(), About::Connection(id));
         let alert = Alert { event: "connection.needs-login", business, about, message: message.into() };
-        self.shared.alert(alert);
+        let shares = self.world().settings.read(|settings| {
+            let shares = settings.sharing.shares_on(id);
+            shares.map(|(share, _)| share.ty.clone()).collect()
+        });
+        self.shared.alert(alert, shares);
     }
 
     pub(crate) fn door(&self, id: ConnectionId) -> Option<Arc<Door>> {
@@ -293,7 +318,16 @@ impl Office {
         if door.give(order(reply)).is_some() {
             return Err(away());
         }
-        answer.await.map_err(|_gone| away())?
+        match tokio::time::timeout(ANSWER, answer).await {
+            Ok(answer) => answer.map_err(|_gone| away())?,
+            Err(_late) => {
+                let text = format!(
+                    "connection {} waits for its platform, and does this when that has answered: look again in a moment",
+                    share.connection
+                );
+                Err(Refusal { retry_after_s: Some(30), ..Refusal::new(Code::ConnectionNotReady, text) })
+            }
+        }
     }
 
     async fn put(&self, share: &Share, puts: Vec<(WorkKey, WorkPut)>) -> Result<(), Refusal> {
@@ -377,6 +411,7 @@ impl Office {
 #[async_trait]
 impl Workers for Office {
     fn wake(&self, share: ShareId) {
+        self.shared.going.lock().unwrap_or_else(PoisonError::into_inner).remove(&share);
         let connection = self.world().settings.read(|settings| settings.sharing.share(share));
         if let Some(door) = connection.and_then(|(share, _)| self.door(share.connection)) {
             door.knock();

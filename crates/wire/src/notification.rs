@@ -2,6 +2,7 @@
 
 use crate::operation::{ExternalIdView, OperationView};
 use lockstep_core::Fields;
+use lockstep_core::delivery::About;
 use lockstep_core::ids::{
     BusinessId, ConnectionId, OrganisationName, Provider, RecordId, ShareId, SubscriptionId, TypeId,
 };
@@ -159,6 +160,19 @@ pub struct WarningData<'a> {
     pub share_id: Option<ShareId>,
     /// What happened and what to do.
     pub message: &'a str,
+}
+
+impl<'a> WarningData<'a> {
+    /// Word of something in a business.
+    #[must_use]
+    pub const fn of(business_id: &'a BusinessId, about: About, message: &'a str) -> Self {
+        let blank = Self { business_id, subscription_id: None, connection_id: None, share_id: None, message };
+        match about {
+            About::Subscription(id) => Self { subscription_id: Some(id), ..blank },
+            About::Connection(id) => Self { connection_id: Some(id), ..blank },
+            About::Share(id) => Self { share_id: Some(id), ..blank },
+        }
+    }
 }
 
 /// Format `envelope`: the Data API's.

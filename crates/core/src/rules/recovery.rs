@@ -23,9 +23,30 @@ pub fn failed(standing: Option<&Failing>, now: Timestamp, after: Option<Duration
     Failing { since, streak, next_at, reason: String::new(), is_told }
 }
 
+/// From how many objects on that fail together, and none beside them does not, the cause is taken for a common one.
+const TOGETHER: usize = 3;
+
+/// How often something is tried that the platform forbids, of an account that is well apart from it: a token may have
+/// ended in that moment.
+pub const FORBIDDEN_TRIES: u32 = 3;
+
+/// Whether it concerns the platform as a whole that so many calls about single objects have failed, and none beside
+/// them has not. One or two may be at fault themselves, where the account is well apart from them: they are tried by
+/// themselves then, so that no object can hold up all others.
+#[must_use]
+pub const fn concerns_all(failed: usize, is_account_well: bool) -> bool {
+    !is_account_well || failed >= TOGETHER
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_object_does_not_speak_for_the_platform() {
+        assert!(!concerns_all(1, true) && !concerns_all(2, true));
+        assert!(concerns_all(1, false) && concerns_all(3, true));
+    }
 
     #[test]
     fn waits_grow_to_an_end_and_the_owner_is_told_once_it_lasts() {

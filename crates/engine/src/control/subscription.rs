@@ -32,7 +32,7 @@ use lockstep_wire::subscription::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-const EVENTS: [&str; 7] = [
+const EVENTS: [&str; 11] = [
     "current",
     "operation.failed",
     "operation.completed",
@@ -40,6 +40,10 @@ const EVENTS: [&str; 7] = [
     "subscription.paused",
     "subscription.ended",
     "subscription.lapsed",
+    "connection.needs-login",
+    "share.failing",
+    "share.recovered",
+    "run.stopped",
 ];
 
 fn put(subscription: Subscription, expect: Expect) -> Put {

@@ -10,8 +10,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use lockstep_core::Fields;
 use lockstep_core::change::{Change, ChangeKind};
 use lockstep_core::clock::Timestamp;
+use lockstep_core::delivery::About;
 use lockstep_core::external_id::ExternalId;
-use lockstep_core::ids::{DeliveryId, RecordId, SubscriptionId, TypeId};
+use lockstep_core::ids::{DeliveryId, RecordId, TypeId};
 use lockstep_core::operation::OperationId;
 use lockstep_core::record::Record;
 use lockstep_core::rules::scope::{Reason, Seen};
@@ -427,17 +428,10 @@ pub(super) fn of_operation(writing: Writing<'_>, operation: &OperationView, now:
     tell(writing, &word)
 }
 
-/// The letter of word about another subscription.
-pub(super) fn of_warning(
-    writing: Writing<'_>,
-    event: &str,
-    about: SubscriptionId,
-    message: &str,
-    now: Timestamp,
-) -> Written {
-    let (business_id, subscription_id) = (&writing.to.business.id, Some(about));
-    let data = WarningData { business_id, subscription_id, connection_id: None, share_id: None, message };
-    tell(writing, &Word { event, about: "subscription", id: about.to_string(), state: event, at: now, data })
+/// The letter of word about another subscription, a connection or a share.
+pub(super) fn of_warning(writing: Writing<'_>, event: &str, about: About, message: &str, now: Timestamp) -> Written {
+    let data = WarningData::of(&writing.to.business.id, about, message);
+    tell(writing, &Word { event, about: about.kind(), id: about.to_string(), state: event, at: now, data })
 }
 
 /// The letter of a test: as real as can be without a record. A template is tried with values of the kinds that the
@@ -470,7 +464,7 @@ pub(super) fn of_test(writing: Writing<'_>, now: Timestamp) -> Written {
         return write(writing, &told);
     }
     let message = "a test of this subscription's endpoint: nothing has changed";
-    of_warning(writing, "subscription.test", writing.to.subscription.id, message, now)
+    of_warning(writing, "subscription.test", About::Subscription(writing.to.subscription.id), message, now)
 }
 
 fn tell<T: Serialize>(writing: Writing<'_>, word: &Word<'_, T>) -> Written {
@@ -486,7 +480,7 @@ fn tell<T: Serialize>(writing: Writing<'_>, word: &Word<'_, T>) -> Written {
         }
         Format::Thin => letter.body = thin(to, event, &word.id, 0),
         Format::Collection => {
-            letter.body = collection(if *about == "operation" { "operations" } else { "subscriptions" }, &[data]);
+            letter.body = collection(&format!("{about}s"), &[data]);
             say_in_headers(&mut letter, to, event, None);
         }
         Format::Get => {

@@ -3,7 +3,7 @@
 use crate::World;
 use crate::settings::{Owner, Settings};
 use lockstep_core::clock::Timestamp;
-use lockstep_core::delivery::{Notice, NoticeBody};
+use lockstep_core::delivery::{About, Notice, NoticeBody};
 use lockstep_core::ids::{DeliveryId, SubscriptionId, TypeId};
 use lockstep_core::operation::{Operation, OperationId, OperationState};
 use lockstep_core::scan::{Over, Scan, ScanKey};
@@ -117,16 +117,9 @@ fn resume(world: &World, subscription: &Subscription) -> Vec<(Operation, Scan)> 
 }
 
 fn notice(world: &World, to: &Subscription, about: SubscriptionId, turn: Turn, at: Timestamp) -> Notice {
-    Notice {
-        id: DeliveryId(world.ids.ordered()),
-        business: to.business.clone(),
-        subscription: to.id,
-        after_seq: 0,
-        at,
-        body: NoticeBody::Warning { event: turn.event().to_owned(), about, message: turn.message().to_owned() },
-        attempt: 0,
-        next_at: at,
-    }
+    let (event, message) = (turn.event().to_owned(), turn.message().to_owned());
+    let body = NoticeBody::Warning { event, about: About::Subscription(about), message };
+    Notice::of(DeliveryId(world.ids.ordered()), to, body, at)
 }
 
 /// Carries it out and says whether it was. One that lost a race is let go: the next probe brings it up again.

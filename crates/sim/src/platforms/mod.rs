@@ -24,6 +24,7 @@ mod call;
 mod census;
 pub mod copernica;
 mod faults;
+pub mod firm;
 mod ledger;
 mod people;
 pub mod platform_x;

@@ -1,6 +1,7 @@
 //! Worlds on simulated time: random ones from seeds, and stories that show one promise each.
 
 mod batches;
+mod blame;
 mod catching_up;
 mod desk;
 mod down;
@@ -11,6 +12,7 @@ mod ordering;
 mod pace;
 mod pruned;
 mod query;
+mod references;
 mod refused;
 mod rules;
 mod seeds;

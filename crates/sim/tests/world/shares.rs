@@ -3,8 +3,9 @@
 use crate::seeds::seeds_or;
 use anyhow::anyhow;
 use lockstep_core::clock::Clock as _;
+use lockstep_core::error::Code;
 use lockstep_core::ids::ShareId;
-use lockstep_core::run::{Counts, RunKind, RunState};
+use lockstep_core::run::{Counts, Run, RunKind, RunState, Stage};
 use lockstep_engine::control::business;
 use lockstep_engine::principal::Principal;
 use lockstep_sim::platforms::Faults;
@@ -142,6 +143,82 @@ fn a_condition_keeps_others_away_and_lets_go_of_those_that_leave() {
         let stayed = world.at_activecampaign();
         assert_eq!(stayed.len(), in_delft(&world) + 1, "who leaves stays there");
         assert!(stayed.values().all(|[.., city]| city == "Delft"), "as they were");
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn two_records_with_one_address_do_not_take_turns_at_one_object() {
+    simulate(async {
+        let world = Shares::begin(6, 0).await?;
+        let to = world.share("activecampaign", json!({"direction": "out", "history": "all"})).await?;
+        world.settle(&[to]).await?;
+        let first = world.create(json!({"email": "kim@example.com", "firstName": "Kim"})).await?;
+        world.wait(Duration::from_secs(30)).await;
+        let second = world.create(json!({"email": "kim@example.com", "firstName": "Kimberley"})).await?;
+        world.wait(Duration::from_secs(30)).await;
+        // Both at once, and nobody is there yet.
+        let third = world.create(json!({"email": "noor@example.com", "firstName": "Noor"})).await?;
+        let fourth = world.create(json!({"email": "noor@example.com", "firstName": "Noortje"})).await?;
+        world.wait(Duration::from_secs(60)).await;
+        let names: Vec<String> = world.at_activecampaign().into_values().map(|[first, ..]| first).collect();
+        assert_eq!(names, ["Kim", "Noor"]);
+        assert_eq!(count_writes(&world.platforms.activecampaign), 2);
+        let problems = world.problems().await?;
+        let about: BTreeSet<_> = problems.iter().map(|problem| problem.record).collect();
+        assert_eq!(about, BTreeSet::from([Some(second), Some(fourth)]), "{problems:?}, not {first} and {third}");
+        assert!(problems.iter().all(|problem| problem.reason.code == Code::RemoteDuplicate), "{problems:?}");
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn what_a_full_run_finds_is_news_and_what_a_baseline_finds_is_not() {
+    simulate(async {
+        let world = Shares::begin(7, 20).await?;
+        let from = world.share("blueconic", json!({"direction": "in", "history": "all"})).await?;
+        let to = world.share("activecampaign", json!({"direction": "out", "history": "none"})).await?;
+        world.settle(&[from, to]).await?;
+        assert_eq!(world.at_activecampaign().len(), 0);
+        // No hook tells of them.
+        world.add_one();
+        world.add_one();
+        assert_eq!(again(&world, from).await?.created, 2);
+        world.settle(&[from, to]).await?;
+        assert_eq!(world.at_activecampaign().len(), 2, "a lost hook is made good by a full run, there too");
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn what_was_being_imported_when_its_run_was_cancelled_goes_on_by_itself() {
+    simulate(async {
+        let world = Shares::begin(8, 300).await?;
+        let from = world.share("blueconic", json!({"direction": "in", "history": "all"})).await?;
+        world.settle(&[from]).await?;
+        let to = world.share("activecampaign", json!({"direction": "out", "history": "all"})).await?;
+        let importing = |run: &Run| matches!(&run.stage, Stage::Writing { job: Some(_), .. });
+        let mut run = None;
+        for _ in 0..600 {
+            world.wait(Duration::from_millis(200)).await;
+            run = world.runs(to).await?.into_iter().find(importing);
+            if run.is_some() {
+                break;
+            }
+        }
+        let run = run.expect("many new objects are imported");
+        world.workers()?.cancel_run(&run).await.map_err(|refused| anyhow!("{refused:?}"))?;
+        world.wait(Duration::from_secs(700)).await;
+        world.edit_one();
+        again(&world, from).await?;
+        again(&world, to).await?;
+        world.settle(&[from, to]).await?;
+        assert_eq!(differences(&world.at_blueconic(), &world.at_activecampaign()), [""; 0]);
+        let kept = world.runs(to).await?.into_iter().find(|one| one.id == run.id).unwrap();
+        assert_eq!((kept.state, kept.stage), (RunState::Cancelled, Stage::Over), "no values stay in its row");
         Ok(())
     })
     .unwrap();

@@ -189,7 +189,7 @@ async fn make_format_4(desk: &Desk<'_>) {
     let values = fields(json!({"email": "nobody@example.com"}));
     let seen = Seen { values, version: Some("3".to_owned()), asked_at: desk.clock_now() };
     let take = Take { object: object(), external_id, seen, matching: Vec::new(), intake: Intake::Link };
-    let origin = Origin::Share { id: SHARE, connection: ConnectionId(8), provider };
+    let origin = Origin::Share { id: SHARE, connection: ConnectionId(8), provider, is_history: false };
     let command = Command { origin, ..desk.command(&desk.there, Action::Take(Box::new(take))) };
     let subject = Subject::Object("77".to_owned());
     let line = turn::Line { command, subject: subject.clone(), counts_as: None, flaw: None };

@@ -6,7 +6,7 @@ use crate::settings::Control;
 use crate::settle::{Fence, NoticeSettle, NoticeStep, Settle};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::command::{Action, Command, Ending, Outcome, Target, Tell};
-use lockstep_core::delivery::{Notice, NoticeBody};
+use lockstep_core::delivery::{About, Notice, NoticeBody};
 use lockstep_core::error::Code;
 use lockstep_core::ids::{DeliveryId, RecordId, SubscriptionId};
 use lockstep_core::operation::{OperationId, OperationState};
@@ -44,7 +44,7 @@ fn warning(desk: &Desk<'_>, about: u128) -> Notice {
         at: desk.clock_now(),
         body: NoticeBody::Warning {
             event: "subscription.paused".to_owned(),
-            about: SubscriptionId(about),
+            about: About::Subscription(SubscriptionId(about)),
             message: "its endpoint was down for five days".to_owned(),
         },
         attempt: 0,

@@ -35,7 +35,7 @@ fn object(id: &str) -> ShadowKey {
 }
 
 fn asks(desk: &Desk<'_>, action: Action, subject: About) -> Line {
-    let origin = Origin::Share { id: SHARE, connection: CONNECTION, provider: provider() };
+    let origin = Origin::Share { id: SHARE, connection: CONNECTION, provider: provider(), is_history: false };
     Line { command: Command { origin, ..desk.command(&desk.here, action) }, subject, counts_as: None, flaw: None }
 }
 

@@ -329,14 +329,19 @@ pub async fn delete(board: &Switchboard, principal: &Principal, business: &str, 
     let world = &board.world;
     let business = managed(world, principal, business)?;
     let (share, version) = find(board, principal, &business, id)?;
-    board.workers.forget(&share, &*connection_of(board, &share)?).await?;
-    let control = blank_in(world, principal, &business.id, "share.delete", share.id);
-    let key = SettingKey::new(SettingKind::Share, share.id);
-    let puts = vec![Put { key, value: None, expect: Expect::Version(version) }];
-    let ended_shares = vec![(business.id.clone(), share.id)];
-    commit(world, Control { puts, ended_shares, ..control }).await?;
+    let connection = connection_of(board, &share)?;
+    let dropped = async {
+        board.workers.forget(&share, &connection).await?;
+        let control = blank_in(world, principal, &business.id, "share.delete", share.id);
+        let key = SettingKey::new(SettingKind::Share, share.id);
+        let puts = vec![Put { key, value: None, expect: Expect::Version(version) }];
+        let ended_shares = vec![(business.id.clone(), share.id)];
+        Ok(commit(world, Control { puts, ended_shares, ..control }).await?)
+    };
+    let dropped: Result<(), Refusal> = dropped.await;
+    // Whether it is gone or not, it is no longer about to go.
     board.workers.wake(share.id);
-    Ok(())
+    dropped
 }
 
 /// One share.

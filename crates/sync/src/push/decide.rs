@@ -40,6 +40,8 @@ pub(crate) struct References {
     pub(crate) there: BTreeMap<String, String>,
     /// Records that have no object there, by field.
     pub(crate) absent: BTreeMap<String, RecordId>,
+    /// Such records that wait for this one in turn: one of them must go first, without the reference.
+    pub(crate) circular: BTreeMap<String, RecordId>,
 }
 
 /// What is to be done.
@@ -57,8 +59,8 @@ pub(crate) enum Verdict {
     Waits(RecordId),
     /// It cannot be written there as it is.
     Refused(Rejection),
-    /// It is written; then it holds this.
-    Write(Box<Write>, Fields),
+    /// It is written; then it holds this. Once the record named has an object there it is written once more.
+    Write(Box<Write>, Fields, Option<RecordId>),
 }
 
 /// Decides what is to be done about one record.
@@ -86,6 +88,7 @@ pub(crate) fn decide(lane: &Lane, candidate: &Candidate, references: &References
     if let Some(target) = wanted.missing.iter().find_map(|field| references.absent.get(field)) {
         return Verdict::Waits(*target);
     }
+    let later = wanted.missing.iter().find_map(|field| references.circular.get(field)).copied();
     let nothing = Fields::new();
     let shown = shadow.as_ref().map_or(&nothing, |shadow| &shadow.values);
     // What a new object gets once, one that is found there already does not get.
@@ -93,13 +96,24 @@ pub(crate) fn decide(lane: &Lane, candidate: &Candidate, references: &References
     let is_unknown = |key: &String| !shown.contains_key(key);
     match object {
         Some(object) if !ground.was_read && differing.iter().any(is_unknown) => Verdict::ReadBack(object.clone()),
-        Some(_) if differing.is_empty() && !ground.is_doubtful => Verdict::Unchanged,
-        Some(object) if differing.is_empty() => Verdict::ReadBack(object.clone()),
-        _ => written(lane, candidate, wanted.values, &differing),
+        Some(object) if differing.is_empty() && ground.is_doubtful => Verdict::ReadBack(object.clone()),
+        Some(_) if differing.is_empty() => later.map_or(Verdict::Unchanged, Verdict::Waits),
+        _ => written(lane, candidate, (wanted.values, later), &differing),
     }
 }
 
-fn written(lane: &Lane, candidate: &Candidate, wanted: Fields, differing: &[String]) -> Verdict {
+fn written(
+    lane: &Lane,
+    candidate: &Candidate,
+    (wanted, later): (Fields, Option<RecordId>),
+    differing: &[String],
+) -> Verdict {
+    let wanted = match &candidate.shadow {
+        Some(shadow) => lane.mapping.joined(wanted, &shadow.values),
+        None => wanted,
+    };
+    // Of an object that cannot be read, nothing is known to be empty already.
+    let differing = (candidate.object.is_none() || candidate.shadow.is_some()).then_some(differing);
     let is_new = candidate.object.is_none();
     let groups: Vec<_> = lane.matching.iter().filter_map(|group| lane.mapping.group(group, &wanted)).collect();
     if is_new && groups.is_empty() && !lane.matching.is_empty() {
@@ -115,10 +129,10 @@ fn written(lane: &Lane, candidate: &Candidate, wanted: Fields, differing: &[Stri
     let write = Write {
         token: candidate.id().to_string(),
         id: candidate.object.clone(),
-        changed: lane.mapping.object(&wanted, Some(differing)),
+        changed: lane.mapping.object(&wanted, differing),
         whole: lane.mapping.object(&wanted, None),
         groups,
         may_create: is_new,
     };
-    Verdict::Write(Box::new(write), wanted)
+    Verdict::Write(Box::new(write), wanted, later)
 }

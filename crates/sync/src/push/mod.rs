@@ -14,14 +14,19 @@ pub(crate) use decide::{Ground, References, Verdict, decide};
 use crate::Halt;
 use crate::intake::Desk;
 use crate::lane::Candidate;
+use crate::reference::Waits;
 use futures_util::StreamExt as _;
 use lockstep_connect::{Class, Link, Object, Trouble, Write, Written};
 use lockstep_core::Fields;
+use lockstep_core::command::MatchGroup;
 use lockstep_core::error::{Code, Rejection};
 use lockstep_core::external_id::ExternalId;
 use lockstep_core::ids::RecordId;
 use lockstep_core::kind::Kind;
 use lockstep_core::problem::Subject;
+use lockstep_core::record::Record;
+use lockstep_core::rules::matching::{self, LookupKey};
+use lockstep_core::rules::recovery;
 use lockstep_core::run::Counts;
 use lockstep_core::shadow::{Shadow, ShadowState};
 use lockstep_core::work::{Waiting, Why, WorkKey, WorkPut, WorkRow};
@@ -29,9 +34,15 @@ use lockstep_store::turn::{Line, Turn};
 use lockstep_store::{Commit, Work};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio::sync::OnceCell;
 
 /// How many objects are asked for at once.
 const ASKED_AT_ONCE: usize = 8;
+/// How many other records are looked at that have a new object's values.
+const RIVALS: usize = 16;
+/// How long the platform may take to say that it is well.
+const PROOF: Duration = Duration::from_secs(60);
 
 /// Records on their way out.
 pub(crate) struct Push<'a> {
@@ -42,6 +53,10 @@ pub(crate) struct Push<'a> {
     pub(crate) earlier: BTreeMap<RecordId, Waiting>,
     /// Whether many new objects may be handed over as one import.
     pub(crate) may_import: bool,
+    /// Who waits for whom.
+    pub(crate) waits: &'a Waits,
+    /// Whether the account is well, once somebody has asked.
+    pub(crate) proof: OnceCell<bool>,
 }
 
 /// What came of it: what a turn is to hold.
@@ -73,6 +88,8 @@ struct Errand {
     candidate: Candidate,
     write: Write,
     wanted: Fields,
+    /// A record that it refers to and that has no object there yet: it is written without, and once more then.
+    later: Option<RecordId>,
 }
 
 impl Push<'_> {
@@ -95,6 +112,7 @@ impl Push<'_> {
             }
         }
         self.read_back(doubtful, &mut errands, &mut done).await?;
+        let errands = self.without_rivals(errands, &mut done).await?;
         if !errands.is_empty() && done.trouble.is_none() {
             self.write(errands, &mut done).await?;
         }
@@ -123,9 +141,9 @@ impl Push<'_> {
 
     /// Looks up objects that may have been made already.
     async fn look_up(&self, candidates: &mut Vec<Candidate>, done: &mut Done) -> Result<(), Halt> {
+        let why = |candidate: &Candidate| self.earlier.get(&candidate.id()).map(|waiting| &waiting.why);
         let in_doubt = |candidate: &Candidate| {
-            candidate.object.is_none()
-                && self.earlier.get(&candidate.id()).is_some_and(|waiting| waiting.why == Why::InDoubt)
+            candidate.object.is_none() && matches!(why(candidate), Some(Why::InDoubt | Why::Asked))
         };
         if !candidates.iter().any(in_doubt) {
             return Ok(());
@@ -133,10 +151,19 @@ impl Push<'_> {
         let (doubtful, sure): (Vec<_>, Vec<_>) = std::mem::take(candidates).into_iter().partition(in_doubt);
         *candidates = sure;
         for candidate in doubtful {
+            if done.trouble.is_some() {
+                // What is left comes again with whatever brought it here.
+                self.unintend(candidate.id(), done);
+                continue;
+            }
             if !self.link.can_look_up(&self.desk.lane.share.object, &self.groups(&candidate)) {
+                if why(&candidate) == Some(&Why::Asked) {
+                    candidates.push(candidate);
+                    continue;
+                }
                 let text = "it may have been made there or not, and the platform offers no way to look: look there, and \
-                            give the record its external id, or replay this";
-                self.refuse(&candidate, Rejection::new(Code::RemoteInDoubt, text), done);
+                            give the record its external id, or replay this to have it made";
+                self.doubt_record(candidate.id(), Rejection::new(Code::RemoteInDoubt, text), done);
                 continue;
             }
             match self.find(&candidate).await {
@@ -146,7 +173,7 @@ impl Push<'_> {
                     let text = format!("several objects there are like it: {}; merge them there", ids.join(", "));
                     self.refuse(&candidate, Rejection::new(Code::RemoteDuplicate, text), done);
                 }
-                Err(trouble) => self.troubled(&candidate, trouble, done)?,
+                Err(trouble) => self.troubled(&candidate, trouble, done).await?,
             }
         }
         Ok(())
@@ -182,10 +209,7 @@ impl Push<'_> {
         let mut found: BTreeMap<RecordId, References> = BTreeMap::new();
         for (field, remote) in self.desk.lane.mapping.referring() {
             let kind = self.desk.lane.shape.fields.get(field).map(|field| &field.kind);
-            let (Some(Kind::Reference(target)), Some((ty, slot))) = (kind, self.desk.slots.get(remote)) else {
-                continue;
-            };
-            let _same = target;
+            let (Some(Kind::Reference(_)), Some((ty, slot))) = (kind, self.desk.slots.get(remote)) else { continue };
             let mut wanted: BTreeMap<RecordId, Vec<RecordId>> = BTreeMap::new();
             for candidate in candidates {
                 let value = candidate.record.state.fields.get(field).and_then(Value::as_str);
@@ -209,6 +233,9 @@ impl Push<'_> {
                     let entry = found.entry(referring).or_default();
                     match &there {
                         Some(id) => drop(entry.there.insert(field.to_owned(), id.clone())),
+                        None if self.waits.is_circle(referring, target) => {
+                            entry.circular.insert(field.to_owned(), target);
+                        }
                         None => drop(entry.absent.insert(field.to_owned(), target)),
                     }
                 }
@@ -258,7 +285,7 @@ impl Push<'_> {
                     let line = self.desk.kept(candidate.id(), &id, None, ShadowState::AbsentThere);
                     self.keep(candidate.id(), line, done);
                 }
-                Err(trouble) => self.troubled(&candidate, trouble, done)?,
+                Err(trouble) => self.troubled(&candidate, trouble, done).await?,
             }
         }
         Ok(())
@@ -281,13 +308,9 @@ impl Push<'_> {
                 let line = self.desk.kept(candidate.id(), &object, None, ShadowState::LeftScope);
                 self.keep(candidate.id(), line, done);
             }
-            Verdict::Waits(record) => {
-                let text = format!("it refers to record {record}, which is not known there yet");
-                let reason = Rejection::new(Code::ReferenceMissing, text);
-                self.wait(&candidate, Why::Reference { record }, reason, None, done);
-            }
+            Verdict::Waits(record) => self.wait_for(candidate.id(), record, done),
             Verdict::Refused(reason) => self.refuse(&candidate, reason, done),
-            Verdict::Write(write, wanted) => errands.push(Errand { candidate, write: *write, wanted }),
+            Verdict::Write(write, wanted, later) => errands.push(Errand { candidate, write: *write, wanted, later }),
             // It was read back a moment ago.
             Verdict::ReadBack(_) => {}
         }
@@ -307,6 +330,81 @@ impl Push<'_> {
         done.puts.push((WorkKey::problem(share, problem), WorkPut::Gone));
     }
 
+    /// Whether the platform answers and takes the credentials, apart from what was asked of single objects.
+    async fn is_well(&self) -> bool {
+        let proof = async { tokio::time::timeout(PROOF, self.link.proof()).await.is_ok_and(|proven| proven.is_ok()) };
+        *self.proof.get_or_init(|| proof).await
+    }
+
+    /// Leaves out new objects of records that another record is recognised by as well: a platform that knows one object
+    /// of them all would give its object to each in turn.
+    async fn without_rivals(&self, errands: Vec<Errand>, done: &mut Done) -> Result<Vec<Errand>, Halt> {
+        let (mut kept, mut claimed) = (Vec::with_capacity(errands.len()), BTreeMap::new());
+        for errand in errands {
+            let rival = match errand.write.id {
+                None => self.rival(&errand.candidate, &mut claimed).await?,
+                Some(_) => None,
+            };
+            match rival {
+                None => kept.push(errand),
+                Some((other, true)) => {
+                    let text = format!(
+                        "record {other} has the same {}, and is known there: merge the two here, or give them different ones",
+                        named(&self.desk.lane.matching)
+                    );
+                    self.refuse(&errand.candidate, Rejection::new(Code::RemoteDuplicate, text), done);
+                }
+                Some((other, false)) => {
+                    let text =
+                        format!("record {other} has the same {}, and goes first", named(&self.desk.lane.matching));
+                    let reason = Rejection::new(Code::RemoteDuplicate, text);
+                    self.wait(&errand.candidate, Why::Retry, reason, None, done);
+                }
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Another record that is recognised by the same values, and whether it has an object there; one that has none counts
+    /// where it is on its way.
+    async fn rival(
+        &self,
+        candidate: &Candidate,
+        claimed: &mut BTreeMap<LookupKey, RecordId>,
+    ) -> Result<Option<(RecordId, bool)>, Halt> {
+        let (lane, store) = (self.desk.lane, &self.desk.world.store);
+        let business = &self.desk.connection.business;
+        let own = &candidate.record.state.fields;
+        for group in &lane.matching {
+            let Some(key) = matching::key(&lane.shape, own, group) else { continue };
+            let mut ids = store.lookup(business, &key, RIVALS).await?;
+            ids.retain(|id| *id != candidate.id());
+            if !ids.is_empty() {
+                let others = store.records_of(business, &lane.share.ty, &ids).await?;
+                let is_like = |other: &Record| {
+                    matching::agree(&lane.shape, group, &other.state.fields, own) && lane.is_live(other)
+                };
+                let others: Vec<Record> = others.into_iter().flatten().filter(is_like).collect();
+                if let Some(known) = others.iter().find(|other| lane.object_of(other).is_some()) {
+                    return Ok(Some((known.id, true)));
+                }
+                for other in &others {
+                    let key = WorkKey::waiting(lane.share.id, other.id);
+                    if let Some(WorkRow::Waiting(Waiting { why: Why::InDoubt, .. })) =
+                        store.work_row(business, &key).await?
+                    {
+                        return Ok(Some((other.id, false)));
+                    }
+                }
+                if let Some(first) = others.iter().find(|other| claimed.get(&key) == Some(&other.id)) {
+                    return Ok(Some((first.id, false)));
+                }
+            }
+            claimed.entry(key).or_insert_with(|| candidate.id());
+        }
+        Ok(None)
+    }
+
     async fn write(&self, errands: Vec<Errand>, done: &mut Done) -> Result<(), Halt> {
         let share = &self.desk.lane.share;
         let (imported, errands) = self.imported(errands);
@@ -318,15 +416,26 @@ impl Push<'_> {
         let writes = errands.iter().map(|errand| errand.write.clone()).collect();
         let written = self.link.write(&share.object, &share.options, writes).await;
         let is_down = |written: &Written| matches!(written, Written::Refused(trouble) if outcome::is_systemic(trouble));
-        let is_all_down = written.iter().all(is_down);
+        let is_all_down = written.iter().all(is_down) && recovery::concerns_all(written.len(), self.is_well().await);
         for (errand, written) in errands.into_iter().zip(written) {
             match written {
-                Written::Refused(trouble) if is_all_down || trouble.class == Class::Auth => {
-                    // Nothing was done: those come again with whatever brought them here. What was done is kept.
-                    self.unintend(&errand, done);
+                // It has waited by itself, and goes on doing so: else it would hold up all others for ever.
+                Written::Refused(trouble)
+                    if is_all_down && self.earlier.contains_key(&errand.candidate.id()) && self.is_well().await =>
+                {
+                    self.refused(errand, trouble.clone(), done).await?;
                     done.trouble = Some(trouble);
                 }
-                Written::Refused(trouble) => self.refused(errand, trouble, done)?,
+                Written::Refused(trouble) if is_all_down => {
+                    // Nothing was done: those come again with whatever brought them here. What was done is kept.
+                    self.unintend(errand.candidate.id(), done);
+                    done.trouble = Some(trouble);
+                }
+                Written::Refused(trouble) if trouble.class == Class::Auth && !self.is_well().await => {
+                    self.unintend(errand.candidate.id(), done);
+                    done.trouble = Some(trouble);
+                }
+                Written::Refused(trouble) => self.refused(errand, trouble, done).await?,
                 Written::Done { id, is_new, object } => self.written(errand, &id, is_new, object.as_ref(), done),
             }
         }
@@ -369,9 +478,10 @@ impl Push<'_> {
         Ok(())
     }
 
-    fn unintend(&self, errand: &Errand, done: &mut Done) {
-        let key = WorkKey::waiting(self.desk.lane.share.id, errand.candidate.id());
-        let put = match self.earlier.get(&errand.candidate.id()) {
+    /// A record's row stands as before it was looked at.
+    fn unintend(&self, record: RecordId, done: &mut Done) {
+        let key = WorkKey::waiting(self.desk.lane.share.id, record);
+        let put = match self.earlier.get(&record) {
             Some(waiting) => WorkPut::Row(WorkRow::Waiting(waiting.clone())),
             None => WorkPut::Gone,
         };
@@ -402,6 +512,10 @@ impl Push<'_> {
         }
         done
     }
+}
+
+fn named(groups: &[MatchGroup]) -> String {
+    groups.iter().map(|group| group.join("+")).collect::<Vec<_>>().join(" or ")
 }
 
 /// The records of changes, each once, in the order of their first.

@@ -9,7 +9,7 @@ use lockstep_core::command::Taken;
 use lockstep_core::error::{Code, Rejection};
 use lockstep_core::ids::RecordId;
 use lockstep_core::problem::Subject;
-use lockstep_core::rules::retry;
+use lockstep_core::rules::{recovery, retry};
 use lockstep_core::shadow::ShadowState;
 use lockstep_core::work::{Waiting, Why, WorkKey, WorkPut, WorkRow};
 use lockstep_store::turn::Line;
@@ -37,10 +37,16 @@ pub(super) fn told(trouble: &Trouble) -> Rejection {
 impl Push<'_> {
     /// A write that was done.
     pub(super) fn written(&self, errand: Errand, id: &str, is_new: bool, object: Option<&Object>, done: &mut Done) {
-        let Errand { candidate, wanted, .. } = errand;
+        let Errand { candidate, wanted, later, .. } = errand;
         let before = candidate.shadow.as_ref().map(|shadow| &shadow.values);
         let line = self.line_written(candidate.id(), id, is_new, (before, wanted, object));
         self.keep(candidate.id(), line, done);
+        if let Some(other) = later {
+            let counts = done.counts;
+            self.wait_for(candidate.id(), other, done);
+            // It has been counted as written.
+            done.counts = counts;
+        }
     }
 
     /// What an object holds after a write: what it held, with what was written, with what the platform says of it.
@@ -61,7 +67,7 @@ impl Push<'_> {
     }
 
     /// A write that was not done, or not for certain.
-    pub(super) fn refused(&self, errand: Errand, trouble: Trouble, done: &mut Done) -> Result<(), Halt> {
+    pub(super) async fn refused(&self, errand: Errand, trouble: Trouble, done: &mut Done) -> Result<(), Halt> {
         let Errand { candidate, write, .. } = errand;
         let reason = told(&trouble);
         match (trouble.class, &candidate.object) {
@@ -91,16 +97,30 @@ impl Push<'_> {
                     self.refuse(&candidate, reason, done);
                 }
             }
-            _ => self.troubled(&candidate, trouble, done)?,
+            _ => self.troubled(&candidate, trouble, done).await?,
         }
         Ok(())
     }
 
     /// A question or write that came to nothing, whichever it was.
-    pub(super) fn troubled(&self, candidate: &Candidate, trouble: Trouble, done: &mut Done) -> Result<(), Halt> {
+    pub(super) async fn troubled(&self, candidate: &Candidate, trouble: Trouble, done: &mut Done) -> Result<(), Halt> {
         let reason = told(&trouble);
         match trouble.class {
+            // The platform takes the credentials, and did not let them do this; a token that ended just then is another.
+            Class::Auth if self.is_well().await => {
+                let earlier = self.earlier.get(&candidate.id());
+                if earlier.is_some_and(|waiting| waiting.attempt >= recovery::FORBIDDEN_TRIES) {
+                    self.refuse(candidate, reason, done);
+                } else {
+                    let why = earlier.map_or(Why::Retry, |waiting| waiting.why.clone());
+                    self.wait(candidate, why, reason, trouble.after, done);
+                }
+            }
             Class::Auth => return Err(Halt::Login(trouble.failure.message)),
+            Class::Down if !self.is_well().await => {
+                self.unintend(candidate.id(), done);
+                done.trouble = Some(trouble);
+            }
             Class::Retry | Class::Down | Class::Unknown => {
                 let why = self.earlier.get(&candidate.id()).map_or(Why::Retry, |waiting| waiting.why.clone());
                 self.wait(candidate, why, reason, trouble.after, done);
@@ -123,6 +143,13 @@ impl Push<'_> {
         self.wait_record(candidate.id(), why, reason, after, done);
     }
 
+    /// A record waits for one that it refers to.
+    pub(super) fn wait_for(&self, record: RecordId, other: RecordId, done: &mut Done) {
+        let text = format!("it refers to record {other}, which is not known there yet");
+        let reason = Rejection::new(Code::ReferenceMissing, text);
+        self.wait_record(record, Why::Reference { record: other }, reason, None, done);
+    }
+
     /// Puts a record off; one that has been put off for too long is a problem.
     pub(super) fn wait_record(
         &self,
@@ -136,7 +163,10 @@ impl Push<'_> {
         let earlier = self.earlier.get(&record);
         let attempt = earlier.map_or(0, |waiting| waiting.attempt) + 1;
         let Some(patience) = retry::wait_after(attempt, self.desk.world.ids.fraction()) else {
-            return self.refuse_record(record, reason, done);
+            return match why {
+                Why::InDoubt | Why::Asked => self.doubt_record(record, reason, done),
+                Why::Retry | Why::Reference { .. } => self.refuse_record(record, reason, done),
+            };
         };
         let wait = match (&why, after) {
             (Why::InDoubt, Some(after)) if attempt <= LOOKED_FOR => after,
@@ -152,6 +182,15 @@ impl Push<'_> {
 
     pub(super) fn refuse(&self, candidate: &Candidate, reason: Rejection, done: &mut Done) {
         self.refuse_record(candidate.id(), reason, done);
+    }
+
+    /// Makes a record a problem that may have been made there: until somebody looks, it is not made again.
+    pub(super) fn doubt_record(&self, record: RecordId, reason: Rejection, done: &mut Done) {
+        let since = self.desk.world.clock.now();
+        let row = Waiting { why: Why::InDoubt, since, attempt: 0, next_at: Waiting::NEVER, reason: reason.clone() };
+        self.refuse_record(record, reason, done);
+        let key = WorkKey::waiting(self.desk.lane.share.id, record);
+        done.puts.push((key, WorkPut::Row(WorkRow::Waiting(row))));
     }
 
     /// Makes a record a problem.

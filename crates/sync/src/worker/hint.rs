@@ -7,9 +7,9 @@ use futures_util::StreamExt as _;
 use lockstep_connect::{Class, Object, Trouble};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::error::{Code, Rejection};
-use lockstep_core::ids::ShareId;
+use lockstep_core::ids::{ProblemId, ShareId};
 use lockstep_core::problem::Subject;
-use lockstep_core::rules::retry;
+use lockstep_core::rules::{recovery, retry};
 use lockstep_core::run::{Run, RunKind};
 use lockstep_core::shadow::is_newer;
 use lockstep_core::work::{Hint, WorkKey, WorkKind, WorkPut, WorkRow};
@@ -19,8 +19,6 @@ use lockstep_store::turn::Turn;
 const HINTS: usize = 64;
 /// How many objects are asked for at once.
 const ASKED_AT_ONCE: usize = 8;
-/// How long an object waits that refers to one that nobody knows yet, in milliseconds.
-const UNRESOLVED_MS: i64 = 30_000;
 /// An object was asked for a little earlier than the clock says: what is written in the same millisecond is newer.
 const CAUTION_MS: i64 = -1;
 
@@ -85,9 +83,13 @@ impl Worker {
     }
 
     async fn enter_hinted(&mut self, share: ShareId, asked: Vec<(WorkKey, Hint, Asked)>) -> Result<(), Halt> {
-        let is_down = |asked: &Asked| matches!(asked, Asked::Troubled(Trouble { class: Class::Down, .. }));
-        if asked.iter().all(|(_, _, asked)| is_down(asked))
+        let common = |asked: &Asked| match asked {
+            Asked::Troubled(trouble) => matches!(trouble.class, Class::Down) || is_asked_to_wait(trouble),
+            _ => false,
+        };
+        if asked.iter().all(|(_, _, asked)| common(asked))
             && let Some((_, _, Asked::Troubled(trouble))) = asked.first()
+            && (is_asked_to_wait(trouble) || recovery::concerns_all(asked.len(), self.is_well().await))
         {
             return self.fail(share, trouble).await;
         }
@@ -101,20 +103,20 @@ impl Worker {
                     puts.push((key, settled));
                 }
                 Asked::Gone => {
-                    let id = key.about.clone();
-                    let object =
-                        Object { id, is_gone: true, tree: serde_json::Value::Null, version: None, changed_at: None };
-                    objects.push(Shown { object, asked_at: self.world.clock.now() });
+                    objects.push(Shown { object: gone(&key.about), asked_at: self.world.clock.now() });
+                    // What was wrong with it is nobody's matter any more.
+                    let problem = ProblemId::of(share, &Subject::Object(key.about.clone()));
+                    puts.push((WorkKey::problem(share, problem), WorkPut::Gone));
                     puts.push((key, settled));
                 }
-                Asked::Troubled(trouble) if trouble.class == Class::Auth => {
+                Asked::Troubled(trouble) if trouble.class == Class::Auth && !self.is_well().await => {
                     return Err(Halt::Login(trouble.failure.message));
                 }
                 Asked::Troubled(trouble) => puts.extend(self.put_off(share, key, &hint, &trouble)),
             }
         }
         let taking = self.desk(lane, None).take(objects).await?;
-        puts.extend(self.unresolved(share, &taking.unresolved));
+        puts.extend(self.unresolved(share, taking.references));
         let turn = Turn { lines: taking.lines, puts, ..self.blank(share) };
         self.commit(turn).await?;
         self.recovered(share).await
@@ -124,13 +126,18 @@ impl Worker {
     fn put_off(&self, share: ShareId, key: WorkKey, hint: &Hint, trouble: &Trouble) -> Vec<(WorkKey, WorkPut)> {
         let attempt = hint.attempt + 1;
         let patience = retry::wait_after(attempt, self.world.ids.fraction());
-        let is_lasting = matches!(trouble.class, Class::Permanent | Class::Ambiguous | Class::Duplicate | Class::Gone);
+        let is_lasting = match trouble.class {
+            Class::Retry | Class::Unknown | Class::Down => false,
+            // The account is well: it may not read this object, or its token ended in that moment.
+            Class::Auth => attempt > recovery::FORBIDDEN_TRIES,
+            Class::Permanent | Class::Ambiguous | Class::Duplicate | Class::Gone => true,
+        };
         match patience.filter(|_| !is_lasting) {
             Some(patience) => {
                 let wait = trouble.after.unwrap_or_default().max(patience);
                 let ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
                 let next_at = self.world.clock.now().plus_ms(ms);
-                let hint = Hint { attempt, next_at, shown: None, ..hint.clone() };
+                let hint = Hint { attempt, next_at, shown: None, version: None, ..hint.clone() };
                 vec![(key, WorkPut::Row(WorkRow::Hint(hint)))]
             }
             None => {
@@ -145,34 +152,18 @@ impl Worker {
         }
     }
 
-    /// Objects that refer to others that nobody knows yet are read again.
-    pub(super) fn unresolved(&self, share: ShareId, ids: &[String]) -> Vec<(WorkKey, WorkPut)> {
-        let now = self.world.clock.now();
-        let hint = Hint { count: 0, since: now, attempt: 0, next_at: now.plus_ms(UNRESOLVED_MS), shown: None };
-        ids.iter().map(|id| (WorkKey::hint(share, id), WorkPut::Row(WorkRow::Hint(hint.clone())))).collect()
-    }
-
     /// Reads one object and takes it in, as a run of its own. Gives why it could not.
     pub(super) async fn take_one(&mut self, share: ShareId, id: &str, run: Run) -> Result<Option<Trouble>, Halt> {
         let object = match self.ask(share, id).await {
             Asked::Shown(object, asked_at) => Shown { object, asked_at },
-            Asked::Gone => {
-                let object = Object {
-                    id: id.to_owned(),
-                    is_gone: true,
-                    tree: serde_json::Value::Null,
-                    version: None,
-                    changed_at: None,
-                };
-                Shown { object, asked_at: self.world.clock.now() }
-            }
+            Asked::Gone => Shown { object: gone(id), asked_at: self.world.clock.now() },
             Asked::Troubled(trouble) => return Ok(Some(trouble)),
         };
         let Some(lane) = self.lanes.get(&share) else { return Ok(None) };
         let asked = Run { kind: RunKind::Incremental, ..run.clone() };
         let taking = self.desk(lane, Some(&asked)).take(vec![object]).await?;
         let standing = lane.run.clone();
-        let mut puts = self.unresolved(share, &taking.unresolved);
+        let mut puts = self.unresolved(share, taking.references);
         puts.push((WorkKey::hint(share, id), WorkPut::Gone));
         self.commit(Turn { lines: taking.lines, puts, run: Some(run), ..self.blank(share) }).await?;
         if let Some(lane) = self.lanes.get_mut(&share) {
@@ -180,4 +171,13 @@ impl Worker {
         }
         Ok(None)
     }
+}
+
+fn gone(id: &str) -> Object {
+    Object { id: id.to_owned(), is_gone: true, tree: serde_json::Value::Null, version: None, changed_at: None }
+}
+
+/// Whether the platform asks for less, which no object is the cause of.
+fn is_asked_to_wait(trouble: &Trouble) -> bool {
+    trouble.class == Class::Retry && trouble.after.is_some()
 }

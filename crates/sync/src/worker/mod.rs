@@ -1,7 +1,7 @@
 //! A worker: all that is done for the shares of one connection, one turn after the other.
 //!
 //! ```text
-//! orders ─▶ hints (fetched, taken in) ─▶ pushes (the log followed) ─▶ what waits ─▶ one step of a run
+//! orders ─▶ hints (fetched, taken in) ─▶ references ─▶ pushes (the log followed) ─▶ what waits ─▶ one step of a run
 //! ```
 //! A turn takes the first of these that has something to do and does a bounded amount of it, so real time goes before
 //! bulk, one object is worked on at a time, and the account has one budget. What a worker knows is read from the store
@@ -11,6 +11,7 @@ mod hint;
 mod hook;
 mod order;
 mod outbox;
+mod reference;
 mod run;
 
 pub(crate) use order::{Door, Order};
@@ -20,20 +21,22 @@ use crate::agenda::Agenda;
 use crate::intake::{Desk, Slots};
 use crate::lane::Lane;
 use crate::office::Shared;
+use crate::reference::Waits;
 use lockstep_connect::{Link, Trouble};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::command::Outcome;
 use lockstep_core::connection::Connection;
+use lockstep_core::delivery::About;
 use lockstep_core::error::Rejection;
-use lockstep_core::ids::{RecordId, ShareId};
+use lockstep_core::ids::ShareId;
 use lockstep_core::rules::recovery;
 use lockstep_core::run::{Run, RunKind, RunState, Stage};
-use lockstep_core::work::{Failing, Progress, Waiting, Why, WorkKey, WorkKind, WorkPut, WorkRow};
+use lockstep_core::work::{Failing, Progress, WorkKey, WorkKind, WorkPut, WorkRow};
 use lockstep_engine::World;
-use lockstep_engine::alert::{About, Alert};
+use lockstep_engine::alert::Alert;
 use lockstep_store::turn::{Turn, read_again_at};
 use lockstep_store::{Commit, Committed, StoreError, Work};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -55,8 +58,7 @@ pub(crate) struct Worker {
     door: Arc<Door>,
     orders: mpsc::Receiver<Order>,
     listings: BTreeMap<ShareId, run::Listing>,
-    /// Pushes that wait for a record to be made there, by that record.
-    referring: BTreeMap<RecordId, BTreeSet<WorkKey>>,
+    waits: Waits,
     /// The share whose run has had its step, so that the next one has its turn.
     last_run: Option<ShareId>,
     /// When the platform was last asked whether it still knows our hooks.
@@ -70,10 +72,10 @@ impl Worker {
     /// What the store says; that the account cannot be opened.
     pub(crate) async fn open(shared: &Arc<Shared>, connection: Arc<Connection>, door: Arc<Door>) -> Result<Self, Halt> {
         let world = &shared.world;
-        let login = |wrong: Rejection| Halt::Login(wrong.message);
+        let shut = |wrong: Rejection| Halt::Shut(wrong.message);
         let link = shared.links.get(world, &shared.registry, &connection);
-        let link = link.map_err(|refusal| login(refusal.rejection))?;
-        let known = shared.registry.get(&connection.connector, &connection.version).map_err(login)?;
+        let link = link.map_err(|refusal| shut(refusal.rejection))?;
+        let known = shared.registry.get(&connection.connector, &connection.version).map_err(shut)?;
         let shares = world.settings.read(|settings| shared.shares_on(settings, connection.id));
         let mut lanes = BTreeMap::new();
         let mut slots = Slots::new();
@@ -100,7 +102,7 @@ impl Worker {
             door,
             orders,
             listings: BTreeMap::new(),
-            referring: BTreeMap::new(),
+            waits: Waits::default(),
             last_run: None,
             hooks_looked_at: None,
         };
@@ -131,7 +133,7 @@ impl Worker {
                 lane.run = Some(run).filter(Run::is_open);
             }
             self.resume_imports(id);
-            for kind in [WorkKind::Hint, WorkKind::Waiting] {
+            for kind in [WorkKind::Hint, WorkKind::Waiting, WorkKind::Reference] {
                 self.read_rows(id, kind).await?;
             }
         }
@@ -174,6 +176,7 @@ impl Worker {
         Ok(self.heed().await?
             || self.keep_hooks().await?
             || self.follow_hints().await?
+            || self.refer().await?
             || self.follow_log().await?
             || self.try_again().await?
             || self.start_scheduled().await?
@@ -183,22 +186,27 @@ impl Worker {
     /// Waits until there may be something to do.
     async fn rest(&mut self) {
         let now = self.world.clock.now();
-        let failing = self.lanes.values().filter_map(|lane| lane.progress.failing.as_ref());
-        let failing: Vec<_> = failing.map(|failing| failing.next_at).filter(|at| *at > now).collect();
-        let scheduled = self.lanes.values().filter_map(run::pulls_at);
-        let looks = self.lanes.values().filter_map(|lane| lane.looks_at);
-        let next = scheduled.chain(looks).chain(failing.iter().copied()).chain(self.agenda.next()).min();
-        // What is overdue and was not done waits for its share, which is paused or in recovery.
-        let wait = match next {
-            Some(at) if at > now => Duration::from_millis(at.ms_since(now)).min(REST),
-            Some(_) if failing.is_empty() => REST,
-            Some(_) => failing.iter().min().map_or(REST, |at| Duration::from_millis(at.ms_since(now)).min(REST)),
-            None => REST,
-        };
         tokio::select! {
             () = self.door.knocked() => {}
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(self.until_due(now)) => {}
         }
+    }
+
+    /// How long until something is due by itself. What is overdue and was not done waits for its share, which is paused
+    /// or in recovery.
+    fn until_due(&self, now: Timestamp) -> Duration {
+        let failing = self.lanes.values().filter_map(|lane| lane.progress.failing.as_ref());
+        let failing = failing.map(|failing| failing.next_at);
+        let scheduled = self.lanes.values().filter_map(run::pulls_at);
+        let looks = self.lanes.values().filter_map(|lane| lane.looks_at);
+        let next =
+            scheduled.chain(looks).chain(failing).filter(|at| *at > now).chain(self.agenda.next_after(now)).min();
+        next.map_or(REST, |at| Duration::from_millis(at.ms_since(now)).min(REST))
+    }
+
+    /// Whether the account is well, apart from what was asked of single objects.
+    async fn is_well(&self) -> bool {
+        tokio::time::timeout(REST, self.link.proof()).await.is_ok_and(|proven| proven.is_ok())
     }
 
     /// Commits a turn and takes in what it says.
@@ -208,7 +216,7 @@ impl Worker {
         }
         let (share, at, run) = (turn.share, turn.at, turn.run.clone());
         let puts = turn.puts.clone();
-        let stub = turn.stub();
+        let receipt = turn.receipt();
         let committed = self.world.store.commit(Commit { id: None, work: Work::Turn(Box::new(turn)) }).await?;
         let Committed::Outcomes(outcomes) = committed else {
             return Err(StoreError::Failed("a turn was answered with something else".to_owned()).into());
@@ -216,29 +224,19 @@ impl Worker {
         for (key, put) in puts {
             self.noted(key, put);
         }
-        for record in stub.written() {
-            self.release(record, at);
-        }
-        for stale in stub.stale(&outcomes) {
+        self.release((receipt.linked(&outcomes), receipt.written().collect()), share, at);
+        for stale in receipt.stale(&outcomes) {
             self.agenda.set(stale, read_again_at(at));
         }
         if let (Some(run), Some(lane)) = (run, self.lanes.get_mut(&share)) {
-            let counts = run.counts.plus(stub.counts(&outcomes));
+            let counts = run.counts.plus(receipt.counts(&outcomes));
             lane.run = Some(Run { counts, ..run }).filter(Run::is_open);
         }
         Ok(outcomes)
     }
 
-    /// Those go on that waited for a record to be made there.
-    fn release(&mut self, record: RecordId, at: Timestamp) {
-        for key in self.referring.remove(&record).unwrap_or_default() {
-            if self.agenda.at(&key).is_some() {
-                self.agenda.set(key, at);
-            }
-        }
-    }
-
     fn noted(&mut self, key: WorkKey, put: WorkPut) {
+        self.note_waits(&key, &put);
         match put {
             WorkPut::Row(WorkRow::Progress(progress)) => {
                 if let Some(lane) = self.lanes.get_mut(&key.share) {
@@ -246,9 +244,6 @@ impl Worker {
                 }
             }
             WorkPut::Row(row) => {
-                if let WorkRow::Waiting(Waiting { why: Why::Reference { record }, .. }) = &row {
-                    self.referring.entry(*record).or_default().insert(key.clone());
-                }
                 if let Some(at) = due_at(&row) {
                     self.agenda.set(key, at);
                 }
@@ -347,7 +342,8 @@ impl Worker {
         let about = About::Share(share);
         let business = self.connection.business.clone();
         let alert = Alert { event, business, about, message: message.into() };
-        self.shared.alert(alert);
+        let types = self.lanes.get(&share).map(|lane| lane.share.ty.clone());
+        self.shared.alert(alert, types.into_iter().collect());
     }
 }
 
@@ -356,6 +352,7 @@ const fn due_at(row: &WorkRow) -> Option<Timestamp> {
     match row {
         WorkRow::Hint(hint) => Some(hint.next_at),
         WorkRow::Waiting(waiting) => Some(waiting.next_at),
+        WorkRow::Reference(unresolved) => Some(unresolved.next_at),
         _ => None,
     }
 }

@@ -13,6 +13,7 @@ use lockstep_engine::refusal::Refusal;
 use lockstep_store::turn::Turn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// What a worker is asked.
@@ -72,6 +73,17 @@ impl Door {
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
         self.knock();
+    }
+
+    /// Waits until the worker is to end, at most so long.
+    pub(crate) async fn closed_within(&self, patience: Duration) {
+        let closed = async {
+            while !self.is_closed() {
+                self.knocked().await;
+            }
+        };
+        // Either is the end of waiting.
+        let _ = tokio::time::timeout(patience, closed).await;
     }
 
     /// Whether nobody hears orders any more.
@@ -150,6 +162,8 @@ impl Worker {
             let code = if trouble.class == Class::Gone { Code::NotFound } else { Code::ConnectionFailed };
             return Ok(Err(Refusal::new(code, trouble.failure.message)));
         }
+        let puts = self.oldest_runs(share).await?;
+        self.commit(Turn { puts, ..self.blank(share) }).await?;
         let row = self.world.store.work_row(&self.connection.business, &WorkKey::run(share, id)).await?;
         Ok(match row {
             Some(WorkRow::Run(run)) => Ok(run),
@@ -187,8 +201,8 @@ impl Worker {
 
 fn asked_again(share: ShareId, record: RecordId, now: lockstep_core::clock::Timestamp) -> (WorkKey, WorkPut) {
     let waiting = lockstep_core::work::Waiting {
-        // Nothing is made a second time because somebody is impatient.
-        why: lockstep_core::work::Why::InDoubt,
+        // Nothing is made a second time because somebody is impatient, as far as one can look.
+        why: lockstep_core::work::Why::Asked,
         since: now,
         attempt: 0,
         next_at: now,

@@ -13,6 +13,7 @@ use lockstep_core::work::{Progress, Waiting, Why, WorkKey, WorkKind, WorkPut, Wo
 use lockstep_store::turn::Turn;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tokio::sync::OnceCell;
 
 /// Changes looked at in one turn.
 const CHANGES: usize = 500;
@@ -55,13 +56,13 @@ impl Worker {
         let own: Vec<&Arc<Change>> = own.collect();
         let ids = distinct(own.iter().map(|change| change.record));
         let (ids, busy): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| self.is_free(share, *id));
-        if ids.is_empty() {
+        let forward = self.brought_forward(share, &busy).await?;
+        if ids.is_empty() && forward.is_empty() {
             self.touch(share, &busy);
             return self.passed(share, to).await;
         }
         // What a baseline brought into the hub is history to the others: it makes nothing where a share wants none.
-        let is_news =
-            |change: &Arc<Change>| change.operation.is_none() || !matches!(change.origin, Origin::Share { .. });
+        let is_news = |change: &Arc<Change>| !matches!(change.origin, Origin::Share { is_history: true, .. });
         let news: BTreeSet<RecordId> =
             own.iter().filter(|change| is_news(change)).map(|change| change.record).collect();
         let all = lane.share.history == History::All;
@@ -72,6 +73,7 @@ impl Worker {
             done.add(self.push(share, &new, Ground::new(true, is_doubtful), None).await?);
         }
         self.touch(share, &busy);
+        done.puts.extend(forward);
         let trouble = done.trouble.take();
         let mut turn = Turn { lines: done.lines, puts: done.puts, ..self.blank(share) };
         if trouble.is_none() {
@@ -127,6 +129,22 @@ impl Worker {
         self.agenda.at(&WorkKey::waiting(share, record)).is_none()
     }
 
+    /// Records that wait and have been edited: the edit may be what they waited for.
+    async fn brought_forward(&self, share: ShareId, busy: &[RecordId]) -> Result<Vec<(WorkKey, WorkPut)>, Halt> {
+        let now = self.world.clock.now();
+        let mut puts = Vec::new();
+        for record in busy {
+            let key = WorkKey::waiting(share, *record);
+            let row = self.world.store.work_row(&self.connection.business, &key).await?;
+            if let Some(WorkRow::Waiting(waiting)) = row
+                && let Some(waiting) = waiting.brought_forward(now)
+            {
+                puts.push((key, WorkPut::Row(WorkRow::Waiting(waiting))));
+            }
+        }
+        Ok(puts)
+    }
+
     /// Records that change while they are being imported are looked at once more when that is over.
     pub(super) fn touch(&mut self, share: ShareId, records: &[RecordId]) {
         let Some(lane) = self.lanes.get_mut(&share) else { return };
@@ -159,6 +177,8 @@ impl Worker {
         let push = Push {
             desk: self.desk(lane, run),
             link: &self.link,
+            waits: &self.waits,
+            proof: OnceCell::new(),
             ground,
             earlier,
             may_import: run.is_some_and(|run| run.state == lockstep_core::run::RunState::Running),
@@ -191,7 +211,7 @@ impl Worker {
         }
         let ids: Vec<RecordId> = earlier.keys().copied().collect();
         // An intent that a killed hub left is as doubtful as what it wrote.
-        let is_intent = |waiting: &Waiting| waiting.why == Why::InDoubt;
+        let is_intent = |waiting: &Waiting| matches!(waiting.why, Why::InDoubt | Why::Asked);
         let ground = Ground::new(true, earlier.values().any(is_intent));
         let mut done = self.push_waiting(share, &ids, (ground, None), earlier).await?;
         let trouble = done.trouble.take();

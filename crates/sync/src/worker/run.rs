@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 use tokio::task::JoinHandle;
 
 /// Pages read ahead of the one that is taken in.
@@ -149,14 +149,24 @@ impl Worker {
             (Some(listing), _) => listing,
             (None, Some(stream)) => {
                 if let Err(trouble) = self.link.prepare(&lane.share.object).await {
-                    return self.fail(share, &trouble).await;
+                    return match trouble.class {
+                        Class::Auth | Class::Retry | Class::Unknown | Class::Down => self.fail(share, &trouble).await,
+                        _ => self.stop_run(share, run, &trouble.failure).await,
+                    };
                 }
                 Listing::of(&self.link, stream, state)
             }
             // What cannot be listed is matched as it is written.
             (None, None) => return self.listed(share, run, Value::Null).await,
         };
-        let next = listing.next(self.door.knocked()).await;
+        let due = tokio::time::sleep(self.until_due(self.world.clock.now()));
+        let urgent = async {
+            tokio::select! {
+                () = self.door.knocked() => {}
+                () = due => {}
+            }
+        };
+        let next = listing.next(urgent).await;
         match next {
             Next::Later => drop(self.listings.insert(share, listing)),
             Next::Event(event) => {
@@ -239,7 +249,7 @@ impl Worker {
             }
         }
         let taking = self.desk(lane, Some(&run)).take(objects).await?;
-        puts.extend(self.unresolved(share, &taking.unresolved));
+        puts.extend(self.unresolved(share, taking.references));
         let counts = Counts { seen: failed, failed, ..Counts::default() };
         let run = Run { counts: run.counts.plus(counts), ..run };
         let turn = Turn { lines: taking.lines, puts, run: Some(run), is_bulk: true, ..self.blank(share) };
@@ -254,14 +264,17 @@ impl Worker {
             FailureType::Transient => Class::Down,
             // It may be a mood of the platform's; one that lasts is for people.
             FailureType::System if self.streak(share) < TRIES => Class::Down,
-            FailureType::System => {
-                let run = Run { state: RunState::Stopped, reason: Some(failure.message.clone()), ..run };
-                self.end_run(share, run, |progress| progress.failing = None).await?;
-                self.tell(share, "run.stopped");
-                return Ok(());
-            }
+            FailureType::System => return self.stop_run(share, run, failure).await,
         };
         self.fail(share, &Trouble { class, failure: failure.clone(), after: None }).await
+    }
+
+    /// A run cannot go on, however often it is tried.
+    async fn stop_run(&mut self, share: ShareId, run: Run, failure: &Failure) -> Result<(), Halt> {
+        let run = Run { state: RunState::Stopped, reason: Some(failure.message.clone()), ..run };
+        self.end_run(share, run, |progress| progress.failing = None).await?;
+        self.tell(share, "run.stopped");
+        Ok(())
     }
 
     fn streak(&self, share: ShareId) -> u32 {
@@ -299,17 +312,26 @@ impl Worker {
             progress.is_live = true;
         }
         keep(&mut progress);
-        let stage = if run.state == RunState::Completed { Stage::Over } else { run.stage };
-        let run = Run { stage, ended_at: Some(self.world.clock.now()), ..run };
+        let run = Run { stage: Stage::Over, ended_at: Some(self.world.clock.now()), ..run };
         tracing::info!(share = %share, run = %run.id, state = ?run.state, seen = run.counts.seen, "a run has ended");
         let mut puts = vec![(WorkKey::progress(share), WorkPut::Row(WorkRow::Progress(progress)))];
+        puts.extend(self.oldest_runs(share).await?);
+        self.commit(Turn { puts, run: Some(run), ..self.blank(share) }).await?;
+        self.listings.remove(&share);
+        if let Some(lane) = self.lanes.get_mut(&share) {
+            // Of imports that nobody asks about any more, each record has a row, by which it is looked up.
+            lane.importing.clear();
+            lane.looks_at = None;
+        }
+        Ok(())
+    }
+
+    /// The rows of runs that are more than are kept, as they go.
+    pub(super) async fn oldest_runs(&self, share: ShareId) -> Result<Vec<(WorkKey, WorkPut)>, Halt> {
         let business = &self.connection.business;
         let known = self.world.store.work(business, WorkKind::Run, Some(share), None, limits::RUNS_KEPT * 2).await?;
         let oldest = known.len().saturating_sub(limits::RUNS_KEPT);
-        puts.extend(known.into_iter().take(oldest).map(|(key, _)| (key, WorkPut::Gone)));
-        self.commit(Turn { puts, run: Some(run), ..self.blank(share) }).await?;
-        self.listings.remove(&share);
-        Ok(())
+        Ok(known.into_iter().take(oldest).map(|(key, _)| (key, WorkPut::Gone)).collect())
     }
 
     /// Compares the next records with what the platform is known to hold, and writes what differs.
@@ -450,7 +472,10 @@ impl Worker {
                 }
                 return Ok(());
             }
-            Err(trouble) => return self.fail(share, &trouble).await,
+            Err(trouble) => match trouble.class {
+                Class::Auth | Class::Retry | Class::Unknown | Class::Down => return self.fail(share, &trouble).await,
+                _ => return self.lose_import(share, (run, done), oldest, imports.collect(), &trouble).await,
+            },
         };
         let records: Vec<RecordId> = oldest.sent.iter().map(|(record, _)| *record).collect();
         let written = records.iter().copied().zip(written).collect();
@@ -476,6 +501,25 @@ impl Worker {
         }
     }
 
+    /// The platform knows an import no more: what became of its records is looked up, by the row that each has.
+    async fn lose_import(
+        &mut self,
+        share: ShareId,
+        (run, done): (Run, &str),
+        lost: Import,
+        rest: Vec<Import>,
+        trouble: &Trouble,
+    ) -> Result<(), Halt> {
+        tracing::warn!(share = %share, reason = %trouble, "what became of an import is looked up");
+        let waiting = u64::try_from(lost.sent.len()).unwrap_or(u64::MAX);
+        self.note_imports(share, &rest);
+        let job = (!rest.is_empty()).then(|| serde_json::to_value(&rest).unwrap_or_default());
+        let counts = run.counts.plus(Counts { seen: waiting, waiting, ..Counts::default() });
+        let run = Run { stage: Stage::Writing { done: done.to_owned(), job }, counts, ..run };
+        self.commit(Turn { run: Some(run), is_bulk: true, ..self.blank(share) }).await?;
+        Ok(())
+    }
+
     fn imported(
         &self,
         share: ShareId,
@@ -487,6 +531,8 @@ impl Worker {
         let push = Push {
             desk: self.desk(lane, Some(run)),
             link: &self.link,
+            waits: &self.waits,
+            proof: OnceCell::new(),
             ground: Ground::new(true, false),
             earlier: BTreeMap::new(),
             may_import: false,

@@ -31,7 +31,9 @@ impl Case<'_> {
         if shadow.as_ref().is_some_and(|shadow| is_stale(take, shadow)) {
             return Ok((shadow.and_then(|shadow| shadow.record), Ending::Taken { what: Taken::Stale, seq: None }));
         }
-        let linked = shadow.as_ref().filter(|shadow| shadow.record.is_some());
+        // What was uncorrelated since is seen for the first time once more.
+        let holder = self.set.holder(&take.external_id.key(&self.command.ty))?.map(|holder| holder.id);
+        let linked = shadow.as_ref().filter(|shadow| shadow.record.is_some() && shadow.record == holder);
         let edits = self.edits(take, linked);
         check::still_fit(self.shape, &edits, &self.command.reach, &self.command.origin)
             .map_err(|rejection| super::Stop::Fail(None, rejection))?;
@@ -157,6 +159,11 @@ impl Case<'_> {
         let external = &pushed.external_id;
         let holder = self.set.holder(&external.key(&self.command.ty))?.cloned();
         if let Some(other) = holder.filter(|holder| holder.id != record.id) {
+            // It was written all the same: what it holds now is not what its own record last wrote.
+            if let Some(shadow) = shadow {
+                let doubtful = Shadow { state: ShadowState::InDoubt, at: self.command.at, ..shadow };
+                self.set.set_shadow(pushed.object.clone(), Some(doubtful));
+            }
             return Err(held_by(external, Some(other.id)));
         }
         let seq = self.link(&record, external, pushed.state)?;
