@@ -8,7 +8,7 @@ use crate::registry::Registry;
 use crate::worker::{Door, Order, Worker};
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
-use lockstep_connect::Link;
+use lockstep_connect::{Link, Source};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::connection::Connection;
 use lockstep_core::delivery::About;
@@ -44,6 +44,8 @@ const STRIKES: u32 = 3;
 const STRIKES_MS: u64 = 60_000;
 /// How long nothing is begun for a share that is about to go, in milliseconds, if whoever drops it is not heard of again.
 const GOING_MS: i64 = 600_000;
+/// How often connectors are looked at for whether they have changed.
+const LOOK: Duration = Duration::from_secs(10);
 /// How long whoever orders something waits for an answer.
 const ANSWER: Duration = Duration::from_secs(25);
 
@@ -109,12 +111,28 @@ struct Place {
 }
 
 /// What a worker depends on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Cause {
     connection: (String, String, String),
+    connector: Reading,
     shares: Vec<(ShareId, u64)>,
     schema: usize,
 }
+
+/// One reading of a connector's files: another is another, though it says the same. None where they do not read.
+#[derive(Clone)]
+struct Reading(Option<Arc<Source>>);
+
+impl PartialEq for Reading {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+}
+
+impl Eq for Reading {}
 
 impl Office {
     /// An office that nobody works in yet. `public_url` is where platforms reach this hub, where they do.
@@ -154,6 +172,8 @@ impl Office {
             tokio::select! {
                 changed = stop.changed() => if changed.is_err() || *stop.borrow() { break },
                 () = self.bell.notified() => {}
+                // The files of connectors change without a word.
+                () = tokio::time::sleep(LOOK) => {}
                 () = heads.moved() => {
                     let moves = heads.take();
                     if moves.has_settings && let Err(error) = self.world().settings.refresh(self.world().store.as_ref()).await {
@@ -182,8 +202,12 @@ impl Office {
         let wanted = self.wanted();
         let mut desks = self.desks();
         for (id, place) in desks.iter() {
-            if wanted.get(id).is_none_or(|(_, cause)| *cause != place.cause) {
+            let wanted = wanted.get(id).map(|(_, cause)| cause);
+            if wanted != Some(&place.cause) {
                 place.door.close();
+            }
+            if wanted.is_some_and(|cause| cause.connector != place.cause.connector) {
+                self.shared.links.close(*id);
             }
         }
         desks.retain(|_, place| !place.is_done);
@@ -219,6 +243,7 @@ impl Office {
             let sharing = &settings.sharing;
             let cause = |connection: &Connection| Cause {
                 connection: (connection.connector.clone(), connection.version.clone(), connection.realm.clone()),
+                connector: Reading(self.source_of(connection)),
                 shares: self
                     .shared
                     .shares_on(settings, connection.id)
@@ -233,6 +258,11 @@ impl Office {
             let wanted = ready.map(|(connection, _)| (connection.id, (Arc::clone(connection), cause(connection))));
             wanted.filter(|(_, (_, cause))| !cause.shares.is_empty()).collect()
         })
+    }
+
+    fn source_of(&self, connection: &Connection) -> Option<Arc<Source>> {
+        let known = self.registry().get(&connection.connector, &connection.version).ok()?;
+        Some(Arc::clone(&known.connector.source))
     }
 
     async fn ended(&self, ended: Result<Ended, tokio::task::JoinError>) {

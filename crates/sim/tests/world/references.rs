@@ -219,3 +219,31 @@ fn references_are_equal_after_faults() {
     }
     assert!(failed.is_empty(), "references are not equal\n{}", failed.join("\n"));
 }
+
+#[test]
+fn what_changes_in_the_files_of_a_connector_is_taken_up() {
+    let folder = [env!("CARGO_TARGET_TMPDIR"), "changing-connector"].iter().collect::<PathBuf>();
+    let own = folder.join("firm");
+    std::fs::create_dir_all(&own).unwrap();
+    for name in ["manifest.yaml", "lockstep.yaml"] {
+        std::fs::copy(connectors().join("firm").join(name), own.join(name)).unwrap();
+    }
+    simulate(async {
+        let world = Shares::begin_with_firms(9, folder.clone()).await?;
+        let said = json!({"direction": "out", "history": "all", "object": "person", "type": "contact"});
+        let share = world.share("two", said).await?;
+        world.settle(&[share]).await?;
+        world.create(json!({"email": "a@example.com", "firstName": "First", "lastName": "Last"})).await?;
+        world.wait(Duration::from_secs(30)).await;
+        let text = std::fs::read_to_string(own.join("lockstep.yaml"))?;
+        std::fs::write(own.join("lockstep.yaml"), text.replace("firstName: name", "lastName: name"))?;
+        world.wait(Duration::from_secs(60)).await;
+        world.create(json!({"email": "b@example.com", "firstName": "First", "lastName": "Last"})).await?;
+        world.wait(Duration::from_secs(30)).await;
+        let names =
+            firms(&world).1.look(|firm| firm.all("people").values().map(|one| one["name"].clone()).collect::<Vec<_>>());
+        assert_eq!(names, ["First", "Last"], "by the mapping of before, and of now");
+        Ok(())
+    })
+    .unwrap();
+}

@@ -4,7 +4,7 @@ use super::Worker;
 use crate::Halt;
 use crate::intake::Shown;
 use futures_util::StreamExt as _;
-use lockstep_connect::{Class, Object, Trouble};
+use lockstep_connect::{Class, Failure, FailureType, Object, Trouble};
 use lockstep_core::clock::Timestamp;
 use lockstep_core::error::{Code, Rejection};
 use lockstep_core::ids::{ProblemId, ShareId};
@@ -154,8 +154,16 @@ impl Worker {
 
     /// Reads one object and takes it in, as a run of its own. Gives why it could not.
     pub(super) async fn take_one(&mut self, share: ShareId, id: &str, run: Run) -> Result<Option<Trouble>, Halt> {
+        let Some(lane) = self.lanes.get(&share) else { return Ok(None) };
+        let known = self.world.store.shadows(&self.connection.business, &[lane.shadow_key(id)]).await?;
+        let is_known = known.iter().any(Option::is_some);
         let object = match self.ask(share, id).await {
             Asked::Shown(object, asked_at) => Shown { object, asked_at },
+            Asked::Gone if !is_known => {
+                let message = format!("there is no {} {id} there", lane.share.object);
+                let failure = Failure { kind: FailureType::System, message };
+                return Ok(Some(Trouble { class: Class::Gone, failure, after: None }));
+            }
             Asked::Gone => Shown { object: gone(id), asked_at: self.world.clock.now() },
             Asked::Troubled(trouble) => return Ok(Some(trouble)),
         };
