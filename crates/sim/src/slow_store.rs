@@ -269,8 +269,13 @@ impl Store for SlowStore {
         self.inner.index_on().await
     }
 
-    async fn lookup(&self, business: &BusinessId, key: &LookupKey, limit: usize) -> Result<Vec<RecordId>, StoreError> {
-        self.slowly(self.inner.lookup(business, key, limit)).await
+    async fn lookups(
+        &self,
+        business: &BusinessId,
+        keys: &[LookupKey],
+        limit: usize,
+    ) -> Result<Vec<Vec<RecordId>>, StoreError> {
+        self.slowly(self.inner.lookups(business, keys, limit)).await
     }
 
     async fn history(

@@ -282,10 +282,16 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn lookup(&self, business: &BusinessId, key: &LookupKey, limit: usize) -> Result<Vec<RecordId>, StoreError> {
-        let (business, key) = (business.clone(), key.clone());
+    async fn lookups(
+        &self,
+        business: &BusinessId,
+        keys: &[LookupKey],
+        limit: usize,
+    ) -> Result<Vec<Vec<RecordId>>, StoreError> {
+        let (business, keys) = (business.clone(), keys.to_vec());
         let read = move |connection: &rusqlite::Connection| {
-            lookup::find(connection, load::business_number(connection, &business)?, &key, limit)
+            let business = load::business_number(connection, &business)?;
+            keys.iter().map(|key| lookup::find(connection, business, key, limit)).collect()
         };
         self.readers.ask(read).await
     }

@@ -340,7 +340,20 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn lookup(&self, business: &BusinessId, key: &LookupKey, limit: usize) -> Result<Vec<RecordId>, StoreError>;
+    async fn lookup(&self, business: &BusinessId, key: &LookupKey, limit: usize) -> Result<Vec<RecordId>, StoreError> {
+        Ok(self.lookups(business, std::slice::from_ref(key), limit).await?.pop().unwrap_or_default())
+    }
+
+    /// The same of several keys, in the order asked for.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn lookups(
+        &self,
+        business: &BusinessId,
+        keys: &[LookupKey],
+        limit: usize,
+    ) -> Result<Vec<Vec<RecordId>>, StoreError>;
 
     /// A record's changes before a seq, newest first, found by walking its chain; at most `limit`.
     ///

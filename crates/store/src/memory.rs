@@ -583,8 +583,13 @@ impl Store for MemoryStore {
         Ok(self.lock().index_on())
     }
 
-    async fn lookup(&self, business: &BusinessId, key: &LookupKey, limit: usize) -> Result<Vec<RecordId>, StoreError> {
-        self.log(business, |log| log.lookup(key, limit))
+    async fn lookups(
+        &self,
+        business: &BusinessId,
+        keys: &[LookupKey],
+        limit: usize,
+    ) -> Result<Vec<Vec<RecordId>>, StoreError> {
+        self.log(business, |log| keys.iter().map(|key| log.lookup(key, limit)).collect())
     }
 
     async fn history(

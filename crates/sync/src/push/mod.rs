@@ -339,24 +339,39 @@ impl Push<'_> {
     /// Leaves out new objects of records that another record is recognised by as well: a platform that knows one object
     /// of them all would give its object to each in turn.
     async fn without_rivals(&self, errands: Vec<Errand>, done: &mut Done) -> Result<Vec<Errand>, Halt> {
-        let (mut kept, mut claimed) = (Vec::with_capacity(errands.len()), BTreeMap::new());
-        for errand in errands {
-            let rival = match errand.write.id {
-                None => self.rival(&errand.candidate, &mut claimed).await?,
-                Some(_) => None,
-            };
+        let (lane, business) = (self.desk.lane, &self.desk.connection.business);
+        let keys = |errand: &Errand| {
+            let fields = &errand.candidate.record.state.fields;
+            let is_new = errand.write.id.is_none();
+            let keys =
+                lane.matching.iter().filter(|_| is_new).filter_map(|group| matching::key(&lane.shape, fields, group));
+            keys.collect::<Vec<LookupKey>>()
+        };
+        let asked: Vec<Vec<LookupKey>> = errands.iter().map(keys).collect();
+        if asked.iter().all(Vec::is_empty) {
+            return Ok(errands);
+        }
+        let mut found = self.desk.world.store.lookups(business, &asked.concat(), RIVALS).await?.into_iter();
+        let (mut kept, mut going) = (Vec::with_capacity(errands.len()), BTreeSet::new());
+        for (errand, keys) in errands.into_iter().zip(&asked) {
+            let id = errand.candidate.id();
+            let like: BTreeSet<RecordId> =
+                found.by_ref().take(keys.len()).flatten().filter(|other| *other != id).collect();
+            let rival = if like.is_empty() { None } else { self.rival(&errand.candidate, like, &going).await? };
             match rival {
-                None => kept.push(errand),
+                None => {
+                    going.insert(id);
+                    kept.push(errand);
+                }
                 Some((other, true)) => {
                     let text = format!(
                         "record {other} has the same {}, and is known there: merge the two here, or give them different ones",
-                        named(&self.desk.lane.matching)
+                        named(&lane.matching)
                     );
                     self.refuse(&errand.candidate, Rejection::new(Code::RemoteDuplicate, text), done);
                 }
                 Some((other, false)) => {
-                    let text =
-                        format!("record {other} has the same {}, and goes first", named(&self.desk.lane.matching));
+                    let text = format!("record {other} has the same {}, and goes first", named(&lane.matching));
                     let reason = Rejection::new(Code::RemoteDuplicate, text);
                     self.wait(&errand.candidate, Why::Retry, reason, None, done);
                 }
@@ -365,42 +380,32 @@ impl Push<'_> {
         Ok(kept)
     }
 
-    /// Another record that is recognised by the same values, and whether it has an object there; one that has none counts
-    /// where it is on its way.
+    /// Of some records, one that is recognised by the same values, and whether it has an object there; one that has none
+    /// counts where it is on its way, or is `going` now.
     async fn rival(
         &self,
         candidate: &Candidate,
-        claimed: &mut BTreeMap<LookupKey, RecordId>,
+        like: BTreeSet<RecordId>,
+        going: &BTreeSet<RecordId>,
     ) -> Result<Option<(RecordId, bool)>, Halt> {
-        let (lane, store) = (self.desk.lane, &self.desk.world.store);
-        let business = &self.desk.connection.business;
+        let (lane, store, business) = (self.desk.lane, &self.desk.world.store, &self.desk.connection.business);
         let own = &candidate.record.state.fields;
-        for group in &lane.matching {
-            let Some(key) = matching::key(&lane.shape, own, group) else { continue };
-            let mut ids = store.lookup(business, &key, RIVALS).await?;
-            ids.retain(|id| *id != candidate.id());
-            if !ids.is_empty() {
-                let others = store.records_of(business, &lane.share.ty, &ids).await?;
-                let is_like = |other: &Record| {
-                    matching::agree(&lane.shape, group, &other.state.fields, own) && lane.is_live(other)
-                };
-                let others: Vec<Record> = others.into_iter().flatten().filter(is_like).collect();
-                if let Some(known) = others.iter().find(|other| lane.object_of(other).is_some()) {
-                    return Ok(Some((known.id, true)));
-                }
-                for other in &others {
-                    let key = WorkKey::waiting(lane.share.id, other.id);
-                    if let Some(WorkRow::Waiting(Waiting { why: Why::InDoubt, .. })) =
-                        store.work_row(business, &key).await?
-                    {
-                        return Ok(Some((other.id, false)));
-                    }
-                }
-                if let Some(first) = others.iter().find(|other| claimed.get(&key) == Some(&other.id)) {
-                    return Ok(Some((first.id, false)));
-                }
+        let like: Vec<RecordId> = like.into_iter().collect();
+        let is_rival = |other: &Record| {
+            let agrees = |group: &MatchGroup| matching::agree(&lane.shape, group, &other.state.fields, own);
+            lane.is_live(other) && lane.matching.iter().any(agrees)
+        };
+        let others = store.records_of(business, &lane.share.ty, &like).await?;
+        let others: Vec<Record> = others.into_iter().flatten().filter(is_rival).collect();
+        if let Some(known) = others.iter().find(|other| lane.object_of(other).is_some()) {
+            return Ok(Some((known.id, true)));
+        }
+        for other in others.iter().map(|other| other.id) {
+            let row = store.work_row(business, &WorkKey::waiting(lane.share.id, other)).await?;
+            let is_on_its_way = matches!(row, Some(WorkRow::Waiting(Waiting { why: Why::InDoubt, .. })));
+            if is_on_its_way || going.contains(&other) {
+                return Ok(Some((other, false)));
             }
-            claimed.entry(key).or_insert_with(|| candidate.id());
         }
         Ok(None)
     }
