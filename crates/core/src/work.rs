@@ -221,6 +221,8 @@ pub struct Unresolved {
     pub fields: BTreeMap<String, (String, String)>,
     /// Since when.
     pub since: Timestamp,
+    /// When the object was seen to say so: whatever became of it later speaks against it.
+    pub seen_at: Timestamp,
     /// When it is looked at again, if what it refers to is not taken in before.
     pub next_at: Timestamp,
 }
@@ -231,7 +233,7 @@ impl Unresolved {
     #[must_use]
     pub fn at(fields: BTreeMap<String, (String, String)>, since: Timestamp, now: Timestamp) -> Self {
         let waited = now.ms_since(since).clamp(limits::UNRESOLVED_FIRST_MS, limits::UNRESOLVED_LAST_MS);
-        Self { fields, since, next_at: now.plus_ms(i64::try_from(waited).unwrap_or(i64::MAX)) }
+        Self { fields, since, seen_at: now, next_at: now.plus_ms(i64::try_from(waited).unwrap_or(i64::MAX)) }
     }
 }
 

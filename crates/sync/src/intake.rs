@@ -19,6 +19,7 @@ use lockstep_core::rules::scope::Reach;
 use lockstep_core::run::{Run, RunKind};
 use lockstep_core::shadow::{Seen, Shadow, ShadowState};
 use lockstep_core::share::OnLeave;
+use lockstep_core::work::Unresolved;
 use lockstep_engine::World;
 use lockstep_engine::ingest::fresh;
 use lockstep_store::StoreError;
@@ -73,6 +74,7 @@ impl Desk<'_> {
             let shadow = shadows.next().flatten();
             if shown.object.is_gone {
                 taking.lines.extend(self.gone(&shown.object.id, shadow.as_ref()));
+                taking.references.push((shown.object.id, Missing::new()));
                 continue;
             }
             let Shown { mut object, asked_at } = shown;
@@ -127,27 +129,36 @@ impl Desk<'_> {
         Ok(Line { flaw: problems.into_iter().next(), ..line })
     }
 
-    /// The references of an object whose targets are known now, as a line, and those that are not.
+    /// The references of an object whose targets are known now, as a line, and those that are not. None where more has
+    /// become of the object since it was seen to refer to them: it must be asked for then.
     ///
     /// # Errors
     /// What the store says.
-    pub(crate) async fn referring(&self, id: &str, references: Missing) -> Result<(Option<Line>, Missing), StoreError> {
-        let key = self.lane.shadow_key(id);
-        let shadow = self.world.store.shadows(&self.connection.business, &[key]).await?.pop().flatten();
-        let Some((shadow, record)) = shadow.and_then(|shadow| shadow.record.map(|record| (shadow, record))) else {
-            // Nobody's object refers to nothing; it is read again when it becomes somebody's.
-            return Ok((None, Missing::new()));
+    pub(crate) async fn referring(
+        &self,
+        id: &str,
+        unresolved: Unresolved,
+    ) -> Result<Option<(Option<Line>, Missing)>, StoreError> {
+        let (store, business) = (&self.world.store, &self.connection.business);
+        let shadow = store.shadows(business, &[self.lane.shadow_key(id)]).await?.pop().flatten();
+        let holder = store.holder(business, &self.lane.external(id).key(&self.lane.share.ty)).await?;
+        let owned = shadow.filter(|shadow| shadow.record.is_some() && shadow.record == holder.map(|holder| holder.id));
+        let Some(shadow) = owned.filter(|shadow| shadow.state != ShadowState::AbsentThere) else {
+            // Nobody's object refers to nothing; it is read when it becomes somebody's.
+            return Ok(Some((None, Missing::new())));
         };
-        let (values, missing) = self.resolved(references).await?;
+        if shadow.state != ShadowState::Known || shadow.at > unresolved.seen_at {
+            return Ok(None);
+        }
+        let (values, missing) = self.resolved(unresolved.fields).await?;
         let is_wanted = self.lane.condition.is_none() || self.is_wanted(&values, Some(&shadow)).await?;
         if values.is_empty() || !is_wanted {
-            return Ok((None, missing));
+            return Ok(Some((None, missing)));
         }
         let object =
             Object { id: id.to_owned(), is_gone: false, tree: Value::Null, version: shadow.version, changed_at: None };
         let line = self.line(&object, values, self.world.clock.now(), self.lane.intake(None));
-        // What is wrong with other values of the object still is.
-        Ok((Some(Line { subject: Subject::Record(record), ..line }), missing))
+        Ok(Some((Some(line), missing)))
     }
 
     /// The values of references whose targets are known, and the references whose targets are not. One to an object that

@@ -314,18 +314,23 @@ impl<'a> Read<'a> {
             for problem in page.problems {
                 self.problem(slice.explain(), Failure::system(problem), false).await;
             }
-            let state = page.next.and_then(|token| self.state_at(slice, token, newest));
+            let next = page.next.filter(|_| self.places.is_some());
+            if page.records.is_empty() && next.is_none() {
+                continue;
+            }
+            // What a state says is told before it, whatever other slices tell meanwhile: first the room, then the state.
+            let room = self.out.reserve().await;
+            let room = room.map_err(|_closed| Failure::transient("nobody takes the records any more"))?;
+            let state = next.and_then(|token| self.state_at(slice, token, newest));
             let stream = Arc::clone(&self.reader.name);
             let told = match state {
                 Some(state) if page.records.is_empty() => Event::State { stream, state },
-                None if page.records.is_empty() => continue,
                 state => {
                     let asked_at = Timestamp(page.asked_at.as_millisecond());
                     Event::Records { stream, records: page.records, asked_at, state }
                 }
             };
-            let sent = self.out.send(told).await;
-            sent.map_err(|_closed| Failure::transient("nobody takes the records any more"))?;
+            room.send(told);
         }
         drop(pages);
         if let Some(places) = &self.places {
@@ -335,9 +340,10 @@ impl<'a> Read<'a> {
     }
 
     async fn state(&self) {
-        let state = self.state_now();
         // Whoever has stopped listening needs no state.
-        let _gone = self.out.send(Event::State { stream: Arc::clone(&self.reader.name), state }).await;
+        if let Ok(room) = self.out.reserve().await {
+            room.send(Event::State { stream: Arc::clone(&self.reader.name), state: self.state_now() });
+        }
     }
 
     /// The state with which a slice goes on at the page of a token, where the state is to say so.

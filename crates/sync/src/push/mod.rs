@@ -143,7 +143,9 @@ impl Push<'_> {
     async fn look_up(&self, candidates: &mut Vec<Candidate>, done: &mut Done) -> Result<(), Halt> {
         let why = |candidate: &Candidate| self.earlier.get(&candidate.id()).map(|waiting| &waiting.why);
         let in_doubt = |candidate: &Candidate| {
-            candidate.object.is_none() && matches!(why(candidate), Some(Why::InDoubt | Why::Asked))
+            candidate.object.is_none()
+                && self.desk.lane.is_live(&candidate.record)
+                && matches!(why(candidate), Some(Why::InDoubt | Why::Asked))
         };
         if !candidates.iter().any(in_doubt) {
             return Ok(());
@@ -171,7 +173,11 @@ impl Push<'_> {
                 Ok(found) => {
                     let ids: Vec<_> = found.iter().map(|object| object.id.as_str()).collect();
                     let text = format!("several objects there are like it: {}; merge them there", ids.join(", "));
-                    self.refuse(&candidate, Rejection::new(Code::RemoteDuplicate, text), done);
+                    self.doubt_record(candidate.id(), Rejection::new(Code::RemoteDuplicate, text), done);
+                }
+                // It may be there all the same.
+                Err(trouble) if self.is_lasting(&candidate, &trouble).await => {
+                    self.doubt_record(candidate.id(), outcome::told(&trouble), done);
                 }
                 Err(trouble) => self.troubled(&candidate, trouble, done).await?,
             }
@@ -421,12 +427,19 @@ impl Push<'_> {
         let writes = errands.iter().map(|errand| errand.write.clone()).collect();
         let written = self.link.write(&share.object, &share.options, writes).await;
         let is_down = |written: &Written| matches!(written, Written::Refused(trouble) if outcome::is_systemic(trouble));
-        let is_all_down = written.iter().all(is_down) && recovery::concerns_all(written.len(), self.is_well().await);
+        let is_throttled = written.iter().any(
+            |written| matches!(written, Written::Refused(trouble) if trouble.class == Class::Retry && trouble.after.is_some()),
+        );
+        let is_all_down = written.iter().all(is_down)
+            && (is_throttled || recovery::concerns_all(written.len(), self.is_well().await));
         for (errand, written) in errands.into_iter().zip(written) {
             match written {
                 // It has waited by itself, and goes on doing so: else it would hold up all others for ever.
                 Written::Refused(trouble)
-                    if is_all_down && self.earlier.contains_key(&errand.candidate.id()) && self.is_well().await =>
+                    if is_all_down
+                        && !is_throttled
+                        && self.earlier.contains_key(&errand.candidate.id())
+                        && self.is_well().await =>
                 {
                     self.refused(errand, trouble.clone(), done).await?;
                     done.trouble = Some(trouble);

@@ -108,11 +108,10 @@ impl Push<'_> {
         match trouble.class {
             // The platform takes the credentials, and did not let them do this; a token that ended just then is another.
             Class::Auth if self.is_well().await => {
-                let earlier = self.earlier.get(&candidate.id());
-                if earlier.is_some_and(|waiting| waiting.attempt >= recovery::FORBIDDEN_TRIES) {
+                if self.is_forbidden(candidate) {
                     self.refuse(candidate, reason, done);
                 } else {
-                    let why = earlier.map_or(Why::Retry, |waiting| waiting.why.clone());
+                    let why = self.earlier.get(&candidate.id()).map_or(Why::Retry, |waiting| waiting.why.clone());
                     self.wait(candidate, why, reason, trouble.after, done);
                 }
             }
@@ -130,6 +129,20 @@ impl Push<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether asking about a record once more would come to the same.
+    pub(super) async fn is_lasting(&self, candidate: &Candidate, trouble: &Trouble) -> bool {
+        match trouble.class {
+            Class::Permanent | Class::Ambiguous | Class::Duplicate | Class::Gone => true,
+            Class::Auth => self.is_forbidden(candidate) && self.is_well().await,
+            Class::Retry | Class::Down | Class::Unknown => false,
+        }
+    }
+
+    /// Whether it has been tried often enough to tell what is forbidden from a token that had just ended.
+    fn is_forbidden(&self, candidate: &Candidate) -> bool {
+        self.earlier.get(&candidate.id()).is_some_and(|waiting| waiting.attempt >= recovery::FORBIDDEN_TRIES)
     }
 
     pub(super) fn wait(

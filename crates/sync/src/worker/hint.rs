@@ -14,6 +14,7 @@ use lockstep_core::run::{Run, RunKind};
 use lockstep_core::shadow::is_newer;
 use lockstep_core::work::{Hint, WorkKey, WorkKind, WorkPut, WorkRow};
 use lockstep_store::turn::Turn;
+use tokio::sync::OnceCell;
 
 /// Hints worked on in one turn.
 const HINTS: usize = 64;
@@ -83,13 +84,15 @@ impl Worker {
     }
 
     async fn enter_hinted(&mut self, share: ShareId, asked: Vec<(WorkKey, Hint, Asked)>) -> Result<(), Halt> {
+        let proof = OnceCell::new();
+        let is_well = async || *proof.get_or_init(|| self.is_well()).await;
         let common = |asked: &Asked| match asked {
             Asked::Troubled(trouble) => matches!(trouble.class, Class::Down) || is_asked_to_wait(trouble),
             _ => false,
         };
         if asked.iter().all(|(_, _, asked)| common(asked))
             && let Some((_, _, Asked::Troubled(trouble))) = asked.first()
-            && (is_asked_to_wait(trouble) || recovery::concerns_all(asked.len(), self.is_well().await))
+            && (is_asked_to_wait(trouble) || recovery::concerns_all(asked.len(), is_well().await))
         {
             return self.fail(share, trouble).await;
         }
@@ -109,7 +112,7 @@ impl Worker {
                     puts.push((WorkKey::problem(share, problem), WorkPut::Gone));
                     puts.push((key, settled));
                 }
-                Asked::Troubled(trouble) if trouble.class == Class::Auth && !self.is_well().await => {
+                Asked::Troubled(trouble) if trouble.class == Class::Auth && !is_well().await => {
                     return Err(Halt::Login(trouble.failure.message));
                 }
                 Asked::Troubled(trouble) => puts.extend(self.put_off(share, key, &hint, &trouble)),

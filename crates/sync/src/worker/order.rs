@@ -189,11 +189,12 @@ impl Worker {
 
     async fn replay(&mut self, share: ShareId, subjects: Vec<Only>) -> Result<(), Halt> {
         let now = self.world.clock.now();
+        let sends_out = self.lanes.get(&share).is_some_and(|lane| lane.share.sends_out());
         let put = |only: Only| match only {
-            Only::Object(id) => (WorkKey::hint(share, &id), WorkPut::Raise { at: now, shown: None }),
-            Only::Record(record) => asked_again(share, record, now),
+            Only::Object(id) => Some((WorkKey::hint(share, &id), WorkPut::Raise { at: now, shown: None })),
+            Only::Record(record) => sends_out.then(|| asked_again(share, record, now)),
         };
-        let puts: Vec<_> = subjects.into_iter().map(put).collect();
+        let puts: Vec<_> = subjects.into_iter().filter_map(put).collect();
         self.commit(Turn { puts, ..self.blank(share) }).await?;
         self.recovered(share).await
     }

@@ -205,6 +205,12 @@ impl Worker {
             }
             let row = self.world.store.work_row(&self.connection.business, &key).await?;
             match (row, key.about.parse::<RecordId>()) {
+                // It was woken for what it waits for no more, and must not be hurried.
+                (Some(WorkRow::Waiting(waiting)), _)
+                    if waiting.next_at > now && !matches!(waiting.why, Why::Reference { .. }) =>
+                {
+                    self.agenda.set(key, waiting.next_at);
+                }
                 (Some(WorkRow::Waiting(waiting)), Ok(record)) => drop(earlier.insert(record, waiting)),
                 _ => self.agenda.drop(&key),
             }

@@ -45,11 +45,18 @@ impl Worker {
                 self.agenda.drop(&key);
                 continue;
             };
-            let (line, missing) = self.desk(lane, None).referring(&key.about, unresolved.fields).await?;
+            let since = unresolved.since;
+            let Some((line, missing)) = self.desk(lane, None).referring(&key.about, unresolved).await? else {
+                if self.link.can_fetch(&lane.share.object) {
+                    puts.push((WorkKey::hint(share, &key.about), WorkPut::Raise { at: now, shown: None }));
+                }
+                puts.push((key, WorkPut::Gone));
+                continue;
+            };
             lines.extend(line);
             let put = match missing.is_empty() {
                 true => WorkPut::Gone,
-                false => WorkPut::Row(WorkRow::Reference(Unresolved::at(missing, unresolved.since, now))),
+                false => WorkPut::Row(WorkRow::Reference(Unresolved::at(missing, since, self.world.clock.now()))),
             };
             puts.push((key, put));
         }
