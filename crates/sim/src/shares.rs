@@ -33,6 +33,7 @@ use lockstep_store::Store;
 use lockstep_sync::Office;
 use lockstep_sync::control::{Switchboard, Workers, connection, share};
 use lockstep_sync::registry::Registry;
+use lockstep_wire::operation::Correlation;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -406,15 +407,27 @@ impl Shares {
     /// # Errors
     /// What the hub says.
     pub async fn correlate(&self, record: RecordId, label: &str, object: &str) -> anyhow::Result<()> {
+        let (id, with) = (record.to_string(), self.person(label, object)?);
+        self.submit(Verb::Correlate { id: &id, with, force: false }).await.map(drop)
+    }
+
+    /// Says that a contact is an object of a connection no more.
+    ///
+    /// # Errors
+    /// What the hub says.
+    pub async fn uncorrelate(&self, record: RecordId, label: &str, object: &str) -> anyhow::Result<()> {
+        let (id, with) = (record.to_string(), self.person(label, object)?);
+        self.submit(Verb::Uncorrelate { id: &id, with }).await.map(drop)
+    }
+
+    fn person(&self, label: &str, object: &str) -> anyhow::Result<Correlation> {
         let connection = self.connections.get(label).context("no connection")?;
         let connection = connection.parse().map_err(|_odd| anyhow!("no id: {connection}"))?;
         let known = self.board()?.world.settings.read(|settings| settings.sharing.connection(connection));
         let (connection, _) = known.context("no connection")?;
         let with =
             json!({"value": object, "source": connection.provider, "realm": connection.realm, "object": "person"});
-        let with = serde_json::from_value(with)?;
-        let id = record.to_string();
-        self.submit(Verb::Correlate { id: &id, with, force: false }).await.map(drop)
+        Ok(serde_json::from_value(with)?)
     }
 
     /// Erases a record.

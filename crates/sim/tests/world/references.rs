@@ -7,13 +7,14 @@
 
 use crate::seeds::seeds_or;
 use lockstep_core::clock::Clock as _;
-use lockstep_core::ids::ShareId;
+use lockstep_core::ids::{ShareId, TypeId};
 use lockstep_core::work::WorkKind;
 use lockstep_sim::platforms::firm::Firm;
 use lockstep_sim::platforms::{Faults, Site};
 use lockstep_sim::shares::Shares;
 use lockstep_sim::world::simulate;
 use lockstep_store::Store as _;
+use lockstep_store::index::Walk;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -243,6 +244,37 @@ fn what_changes_in_the_files_of_a_connector_is_taken_up() {
         let names =
             firms(&world).1.look(|firm| firm.all("people").values().map(|one| one["name"].clone()).collect::<Vec<_>>());
         assert_eq!(names, ["First", "Last"], "by the mapping of before, and of now");
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_reference_is_not_filled_in_for_an_object_that_is_no_longer_its_records() {
+    simulate(async {
+        let world = Shares::begin_with_firms(10, connectors()).await?;
+        let one = firms(&world).0;
+        let person = json!({"mail": "a@example.com", "name": "A", "company": "c-later"});
+        let id = one.look(|firm| firm.put("people", &person, world.clock.now()));
+        let said = |object: &str, ty: &str, schedule| {
+            json!({"direction": "in", "history": "all", "object": object, "type": ty, "schedule": schedule})
+        };
+        // The person is listed once.
+        let person = world.share("one", said("person", "contact", json!(null))).await?;
+        let company = world.share("one", said("company", "organization", json!({"cron": "*/5 * * * *"}))).await?;
+        let shares = [person, company];
+        world.settle(&shares).await?;
+        let contacts = async || world.store.plain().records(&world.business, &TypeId::parse("contact").unwrap(), Walk::OLDEST, 9).await;
+        let record = contacts().await?.records[0].id;
+        world.uncorrelate(record, "one", &id).await?;
+        let company = json!({"id": "c-later", "vat": "NL1", "name": "Late"});
+        one.look(|firm| firm.put("companies", &company, world.clock.now()));
+        world.wait(Duration::from_secs(700)).await;
+        let found = contacts().await?.records;
+        assert!(found.iter().all(|record| !record.state.fields.contains_key("organizationId")), "{found:?}");
+        assert!(found.iter().all(|record| record.state.fields.contains_key("email")), "no record of a reference alone: {found:?}");
+        let rows = world.store.plain().work(&world.business, WorkKind::Reference, None, None, 9).await?;
+        assert_eq!(rows, []);
         Ok(())
     })
     .unwrap();
