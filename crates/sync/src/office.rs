@@ -167,15 +167,21 @@ impl Office {
     pub async fn run(&self, mut stop: watch::Receiver<bool>) {
         let heads = self.world().store.heads();
         let mut workers: JoinSet<Ended> = JoinSet::new();
+        let mut look = tokio::time::interval(LOOK);
+        let mut is_other = true;
         loop {
-            self.staff(&mut workers);
+            // A commit of records alone changes nothing about who works for what.
+            if std::mem::replace(&mut is_other, true) {
+                self.staff(&mut workers);
+            }
             tokio::select! {
                 changed = stop.changed() => if changed.is_err() || *stop.borrow() { break },
                 () = self.bell.notified() => {}
                 // The files of connectors change without a word.
-                () = tokio::time::sleep(LOOK) => {}
+                _ = look.tick() => {}
                 () = heads.moved() => {
                     let moves = heads.take();
+                    is_other = moves.has_settings;
                     if moves.has_settings && let Err(error) = self.world().settings.refresh(self.world().store.as_ref()).await {
                         tracing::warn!(%error, "settings could not be read anew");
                     }
@@ -183,7 +189,8 @@ impl Office {
                         place.door.knock();
                     }
                 }
-                Some(ended) = workers.join_next(), if !workers.is_empty() => self.ended(ended).await,
+                // What a worker breaks down of is caught where it works.
+                Some(Ok(ended)) = workers.join_next(), if !workers.is_empty() => self.ended(ended).await,
             }
         }
         for place in self.desks().values() {
@@ -265,16 +272,7 @@ impl Office {
         Some(Arc::clone(&known.connector.source))
     }
 
-    async fn ended(&self, ended: Result<Ended, tokio::task::JoinError>) {
-        let (id, door, worked) = match ended {
-            Ok(ended) => ended,
-            Err(error) => {
-                tracing::error!(%error, "a worker has broken down");
-                self.desks().retain(|_, place| !place.door.is_deserted());
-                self.gone.notify_waiters();
-                return;
-            }
-        };
+    async fn ended(&self, (id, door, worked): Ended) {
         match worked {
             Ok(()) => {}
             Err(Halt::Store(error)) => tracing::warn!(connection = %id, %error, "a worker begins anew"),

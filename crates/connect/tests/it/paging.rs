@@ -5,7 +5,11 @@ use lockstep_connect::{Ask, Event};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-fn paged(strategy: &str) -> String {
+/// The line of a stream that says how pages are asked for a size.
+pub(crate) const SIZE: &str = "      page_size_option: {inject_into: request_parameter, field_name: limit}\n";
+
+/// A stream of pages, as a manifest says it.
+pub(crate) fn paged(strategy: &str) -> String {
     format!(
         "- $ref: '#/definitions/stream'
   name: items
@@ -14,8 +18,7 @@ fn paged(strategy: &str) -> String {
     $ref: '#/definitions/stream/retriever'
     paginator:
       type: DefaultPaginator
-      page_size_option: {{inject_into: request_parameter, field_name: limit}}
-      page_token_option: {{type: RequestOption, inject_into: request_parameter, field_name: at}}
+{SIZE}      page_token_option: {{type: RequestOption, inject_into: request_parameter, field_name: at}}
       pagination_strategy: {strategy}\n"
     )
 }
@@ -42,7 +45,7 @@ async fn a_link_to_the_next_page_is_followed() {
     let strategy = "{type: CursorPagination, cursor_value: \"{{ headers['link']['next']['url'] }}\"}";
     let text = paged(strategy)
         .replace("{type: RequestOption, inject_into: request_parameter, field_name: at}", "{type: RequestPath}");
-    let text = text.replace("      page_size_option: {inject_into: request_parameter, field_name: limit}\n", "");
+    let text = text.replace(SIZE, "");
     let outcome = read(&source(&text), json!({}), &platform, &[]).await;
     assert_eq!(platform.calls(), ["/items", "/more?x=1"]);
     assert_eq!(outcome.values("items", "id").len(), 3);
@@ -51,8 +54,7 @@ async fn a_link_to_the_next_page_is_followed() {
 #[tokio::test(start_paused = true)]
 async fn a_platform_that_leads_in_a_circle_is_left() {
     let platform = Platform::new(|_| Answer::json(&json!({"data": [], "next": "c1"})));
-    let text = paged("{type: CursorPagination, cursor_value: \"{{ response.next }}\"}")
-        .replace("      page_size_option: {inject_into: request_parameter, field_name: limit}\n", "");
+    let text = paged("{type: CursorPagination, cursor_value: \"{{ response.next }}\"}").replace(SIZE, "");
     let outcome = read(&source(&text), json!({}), &platform, &[]).await;
     assert!(outcome.problems[0].contains("the next page is this one again"), "{:?}", outcome.problems);
     assert_eq!(platform.calls().len(), 2);
@@ -60,13 +62,12 @@ async fn a_platform_that_leads_in_a_circle_is_left() {
 
 #[tokio::test(start_paused = true)]
 async fn a_platform_that_does_not_know_the_filter_is_left_and_a_scroll_is_not() {
-    let no_size = "      page_size_option: {inject_into: request_parameter, field_name: limit}\n";
-    let after = paged("{type: CursorPagination, cursor_value: \"{{ last_record['id'] }}\"}").replace(no_size, "");
+    let after = paged("{type: CursorPagination, cursor_value: \"{{ last_record['id'] }}\"}").replace(SIZE, "");
     let platform = Platform::new(|_| page(0, 2));
     let outcome = read(&source(&after), json!({}), &platform, &[]).await;
     assert!(outcome.problems[0].contains("the next page is this one again"), "{:?}", outcome.problems);
 
-    let scroll = paged("{type: CursorPagination, cursor_value: \"{{ response.scroll }}\", stop_condition: \"{{ response.data | length == 0 }}\"}").replace(no_size, "");
+    let scroll = paged("{type: CursorPagination, cursor_value: \"{{ response.scroll }}\", stop_condition: \"{{ response.data | length == 0 }}\"}").replace(SIZE, "");
     let mut left = 4;
     let platform = Platform::new(move |_| {
         left -= 1;
@@ -109,7 +110,7 @@ async fn a_link_may_hold_commas_and_semicolons() {
     let strategy = "{type: CursorPagination, cursor_value: \"{{ headers['link']['next']['url'] }}\"}";
     let text = paged(strategy)
         .replace("{type: RequestOption, inject_into: request_parameter, field_name: at}", "{type: RequestPath}");
-    let text = text.replace("      page_size_option: {inject_into: request_parameter, field_name: limit}\n", "");
+    let text = text.replace(SIZE, "");
     let outcome = read(&source(&text), json!({}), &platform, &[]).await;
     assert_eq!(platform.calls(), ["/items", "/more;v=1?fields=a,b"]);
     assert_eq!(outcome.values("items", "id").len(), 3);

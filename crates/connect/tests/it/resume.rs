@@ -1,5 +1,6 @@
 //! A reading that is broken off goes on at the page it had come to, where the state is asked to say so.
 
+use crate::paging::{SIZE, paged};
 use crate::platform::{Answer, Platform, page, source, world};
 use lockstep_connect::{Ask, Event, Source};
 use serde_json::{Value, json};
@@ -7,20 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// A stream of pages of two, with more of it beside.
-fn paged(strategy: &str, more: &str) -> Source {
-    source(&format!(
-        "- $ref: '#/definitions/stream'
-  name: items
-  $parameters: {{path: items}}
-  retriever:
-    $ref: '#/definitions/stream/retriever'
-    paginator:
-      type: DefaultPaginator
-      page_token_option: {{type: RequestOption, inject_into: request_parameter, field_name: at}}
-      pagination_strategy: {strategy}
-{more}"
-    ))
+/// A stream of pages that is asked for no size, with more of it beside.
+fn stream(strategy: &str, more: &str) -> Source {
+    source(&(paged(strategy).replace(SIZE, "") + more))
 }
 
 /// The ids that are read and the last state that is told, until so many pages have been taken.
@@ -67,7 +57,7 @@ const OFFSET: &str = "{type: OffsetIncrement, page_size: 2}";
 
 #[tokio::test(start_paused = true)]
 async fn a_reading_goes_on_at_its_page() {
-    let source = paged(OFFSET, "");
+    let source = stream(OFFSET, "");
     let (ids, state) = part(&source, &ten(), Value::Null, 3).await;
     assert_eq!(ids, [0, 1, 2, 3, 4, 5]);
     let platform = ten();
@@ -81,7 +71,7 @@ async fn a_reading_goes_on_at_its_page() {
 
 #[tokio::test(start_paused = true)]
 async fn a_place_that_the_platform_has_forgotten_is_left() {
-    let source = paged(
+    let source = stream(
         "{type: CursorPagination, cursor_value: \"{{ response.next }}\", stop_condition: \"{{ not response.next }}\"}",
         "",
     );
@@ -123,7 +113,7 @@ async fn the_newest_record_before_the_place_counts_and_the_window_stays() {
     start_datetime: {datetime: '2025-12-30T00:00:00Z'}
     start_time_option: {inject_into: request_parameter, field_name: from}
     end_time_option: {inject_into: request_parameter, field_name: to}\n";
-    let source = paged(OFFSET, cursor);
+    let source = stream(OFFSET, cursor);
     // Newest first: what the state says in the end stood on the first page.
     let platform = || {
         Platform::new(|asked| {
@@ -149,7 +139,7 @@ async fn the_newest_record_before_the_place_counts_and_the_window_stays() {
 
 #[tokio::test(start_paused = true)]
 async fn a_page_says_when_it_was_asked_for_however_late_it_is_taken() {
-    let source = paged(OFFSET, "");
+    let source = stream(OFFSET, "");
     let platform = ten();
     let here = world(&platform);
     let clock = Arc::clone(&here.clock);

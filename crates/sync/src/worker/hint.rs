@@ -33,13 +33,7 @@ enum Asked {
 impl Worker {
     /// Takes up hints that are due, of one share.
     pub(super) async fn follow_hints(&mut self) -> Result<bool, Halt> {
-        let now = self.world.clock.now();
-        let workable = |key: &&WorkKey| self.lanes.get(&key.share).is_some_and(|lane| lane.may_work(now));
-        let Some(share) = self.agenda.due(WorkKind::Hint, now).find(workable).map(|key| key.share) else {
-            return Ok(false);
-        };
-        let due = self.agenda.due(WorkKind::Hint, now).filter(|key| key.share == share);
-        let keys: Vec<WorkKey> = due.take(HINTS).cloned().collect();
+        let Some((share, keys)) = self.due(WorkKind::Hint, HINTS) else { return Ok(false) };
         let mut hints = Vec::with_capacity(keys.len());
         for key in keys {
             match self.world.store.work_row(&self.connection.business, &key).await? {

@@ -209,6 +209,15 @@ impl Worker {
         tokio::time::timeout(REST, self.link.proof()).await.is_ok_and(|proven| proven.is_ok())
     }
 
+    /// The rows of one kind that are due, at most so many, of one share that may work.
+    fn due(&self, kind: WorkKind, most: usize) -> Option<(ShareId, Vec<WorkKey>)> {
+        let now = self.world.clock.now();
+        let workable = |key: &&WorkKey| self.lanes.get(&key.share).is_some_and(|lane| lane.may_work(now));
+        let share = self.agenda.due(kind, now).find(workable)?.share;
+        let due = self.agenda.due(kind, now).filter(|key| key.share == share);
+        Some((share, due.take(most).cloned().collect()))
+    }
+
     /// Commits a turn and takes in what it says.
     async fn commit(&mut self, turn: Turn) -> Result<Vec<Outcome>, Halt> {
         if turn.is_empty() {

@@ -86,12 +86,6 @@ impl Door {
         let _ = tokio::time::timeout(patience, closed).await;
     }
 
-    /// Whether nobody hears orders any more.
-    pub(crate) fn is_deserted(&self) -> bool {
-        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        orders.as_ref().is_some_and(mpsc::Sender::is_closed)
-    }
-
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)
     }

@@ -189,12 +189,7 @@ impl Worker {
     /// Tries records again whose time has come.
     pub(super) async fn try_again(&mut self) -> Result<bool, Halt> {
         let now = self.world.clock.now();
-        let workable = |key: &&WorkKey| self.lanes.get(&key.share).is_some_and(|lane| lane.may_work(now));
-        let Some(share) = self.agenda.due(WorkKind::Waiting, now).find(workable).map(|key| key.share) else {
-            return Ok(false);
-        };
-        let due = self.agenda.due(WorkKind::Waiting, now).filter(|key| key.share == share);
-        let keys: Vec<WorkKey> = due.take(WAITING).cloned().collect();
+        let Some((share, keys)) = self.due(WorkKind::Waiting, WAITING) else { return Ok(false) };
         let mut earlier = BTreeMap::new();
         for key in keys {
             let is_importing =
@@ -214,6 +209,10 @@ impl Worker {
                 (Some(WorkRow::Waiting(waiting)), Ok(record)) => drop(earlier.insert(record, waiting)),
                 _ => self.agenda.drop(&key),
             }
+        }
+        if earlier.is_empty() {
+            // Nothing was tried, so nothing has come through.
+            return Ok(true);
         }
         let ids: Vec<RecordId> = earlier.keys().copied().collect();
         // An intent that a killed hub left is as doubtful as what it wrote.

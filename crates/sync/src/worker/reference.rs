@@ -31,12 +31,7 @@ impl Worker {
     /// Fills in references, of one share, that are due: what they are to has been taken in, or may have been.
     pub(super) async fn refer(&mut self) -> Result<bool, Halt> {
         let now = self.world.clock.now();
-        let workable = |key: &&WorkKey| self.lanes.get(&key.share).is_some_and(|lane| lane.may_work(now));
-        let Some(share) = self.agenda.due(WorkKind::Reference, now).find(workable).map(|key| key.share) else {
-            return Ok(false);
-        };
-        let due = self.agenda.due(WorkKind::Reference, now).filter(|key| key.share == share);
-        let keys: Vec<WorkKey> = due.take(OBJECTS).cloned().collect();
+        let Some((share, keys)) = self.due(WorkKind::Reference, OBJECTS) else { return Ok(false) };
         let Some(lane) = self.lanes.get(&share) else { return Ok(false) };
         let (mut lines, mut puts) = (Vec::new(), Vec::new());
         for key in keys {
